@@ -1,0 +1,197 @@
+"""The `groundswell` command. Outermost ring: nobody imports it."""
+
+import os
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from urllib.error import URLError
+
+import typer
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import OperationalError
+
+from engine import commands, inbox, migrate, timeline
+from engine import up as everything
+from engine.bootstrap import Deps, build
+from engine.db import make_pool, transaction
+from engine.errors import GroundswellError, NotFound
+from engine.giving import books as the_books
+from engine.money import dollars
+from engine.settings import ROOT, Settings
+from workers.main import GROUPS
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Groundswell: donations and letters for chapters.",
+)
+events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
+books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
+app.add_typer(events, name="events")
+app.add_typer(books, name="books")
+out = Console(highlight=False, soft_wrap=True)
+
+DataDir = Annotated[
+    Path, typer.Option(help="Where everything is kept.", envvar="GROUNDSWELL_DATA_DIR", show_default=".groundswell")
+]
+DEFAULT_DATA_DIR = ROOT / ".groundswell"
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option("--demo", help="Load an invented organisation.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Start the whole system on this machine and keep it alive."""
+    everything.run(everything.Options(data_dir.resolve(), host, port, demo), lambda line: out.print(line, markup=False))
+
+
+@app.command()
+def web(
+    only: Annotated[str, typer.Option(help="Parts to serve: hooks, pages, staff.")] = "hooks,pages,staff",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve HTTP: receivers and pages."""
+    _become(commands.web(host, port), {"GROUNDSWELL_WEB_ONLY": only})
+
+
+@app.command()
+def worker(
+    group: Annotated[str, typer.Option(help=f"One of {', '.join(GROUPS)}.")],
+    processes: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+) -> None:
+    """Answer the bells of one group."""
+    if group not in GROUPS:
+        raise NotFound(f"no group {group}; there are {', '.join(GROUPS)}")
+    _become(*commands.worker(group, GROUPS[group], processes))
+
+
+@app.command()
+def pulse() -> None:
+    """Ring for due rows each second, sweep, mind the schedule."""
+    _become(commands.pulse(), {})
+
+
+@app.command(name="migrate")
+def migrate_command(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Bring the database up to date, with ZIPs and shipped letters."""
+    settings = everything.resolved(data_dir.resolve())
+    if settings.database_url is None:
+        raise NotFound("DATABASE_URL is not set")
+    moved = migrate.upgrade(make_pool(settings.database_url.get_secret_value(), size=1))
+    out.print(f"database {'migrated to' if moved else 'is at'} {migrate.head()}")
+
+
+@app.command()
+def demo(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    seed: Annotated[int | None, typer.Option(help="Choose the same donor again.")] = None,
+) -> None:
+    """Post one realistic gift to the running system and watch it become a letter."""
+    settings = everything.resolved(data_dir.resolve())
+    out.print(f"     0 ms  a gift is posted to {settings.base_url}/webhooks/actblue")
+    for moment in timeline.follow(settings, random.Random(seed), datetime.now(UTC)):  # noqa: S311 an invented donor
+        out.print(f"{moment.milliseconds:6.0f} ms  {moment.what}", markup=False)
+
+
+@app.command()
+def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the resolved settings, one NAME=value a line, secrets masked."""
+    settings = everything.resolved(data_dir.resolve())
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        shown = masked(name, value) if isinstance(value, SecretStr) else "" if value is None else value
+        print(f"{field.validation_alias or name.upper()}={shown}")
+    print(f"MAILBOX_FILE={settings.mailbox_file}")
+
+
+@events.command()
+def show(event: int, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show one raw event: how far it got, and its body."""
+    deps = build(everything.resolved(data_dir.resolve()))
+    with deps.work() as (session, _):
+        found = inbox.get(session, event)
+    for name in ("id", "source", "key", "received_at", "state", "reason", "attempts", "finished_at"):
+        out.print(f"{name:12} {getattr(found, name) if getattr(found, name) is not None else ''}", markup=False)
+    out.print(found.body.decode("utf-8", "replace"), markup=False)
+
+
+@events.command()
+def replay(
+    event: Annotated[list[int] | None, typer.Argument(help="Ids of quarantined events.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are quarantined.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Put quarantined events back to pending."""
+    if bool(event) == every:
+        raise typer.BadParameter("name the events, or say --all")
+    deps = build(everything.resolved(data_dir.resolve()))
+    with deps.work() as (session, _):
+        lanes = inbox.replay(session, event or None)
+    deps.bells.ring(*set(lanes.values()))
+    deps.bells.close()
+    out.print(f"{len(lanes)} back to pending" if lanes else "none of these is in quarantine")
+    raise typer.Exit(0 if lanes else 1)
+
+
+@books.command()
+def check(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Prove that ledger, contributions, totals and statuses agree; exit 1 when they do not."""
+    deps: Deps = build(everything.resolved(data_dir.resolve()))
+    with transaction(deps.sessions) as session:
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        proof = the_books.check(session)
+    out.print(f"{proof.contributions:,} contributions, {proof.entries:,} ledger entries, {dollars(proof.cents)}")
+    if not proof.discrepancies:
+        out.print("The books balance.")
+        return
+    table = Table(
+        "What does not hold", "Where", "What it says", title="THE BOOKS DO NOT BALANCE", title_style="bold red"
+    )
+    for wrong in proof.discrepancies:
+        table.add_row(wrong.rule, wrong.subject, wrong.detail)
+    out.print(table)
+    raise typer.Exit(1)
+
+
+def _become(argv: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Turn this process into that one."""
+    os.execve(argv[0], list(argv), os.environ | dict(variables))
+
+
+def masked(name: str, secret: SecretStr) -> str:
+    """A secret as it may be shown: a server's address without its password, anything else as stars."""
+    raw = secret.get_secret_value()
+    if not name.endswith("_url"):
+        return "********" if raw else ""
+    scheme, _, rest = raw.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{colon}{'********' if colon else ''}{at}{place}"
+
+
+def main() -> None:
+    """Run the command; what we raise on purpose is one line on standard error and exit 1."""
+    try:
+        app()
+    except GroundswellError as error:
+        sys.exit(f"groundswell: {error}")
+    except OperationalError:
+        sys.exit("groundswell: the database does not answer. Does `groundswell up` run on this data folder?")
+    except URLError as error:
+        sys.exit(f"groundswell: the web does not answer: {error.reason}")
+    except ValidationError as error:
+        sys.exit("groundswell: " + "; ".join(str(problem["msg"]) for problem in error.errors()))
+
+
+if __name__ == "__main__":
+    main()

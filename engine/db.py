@@ -1,0 +1,76 @@
+"""The door to Postgres: the connection pool (never called `engine`), one way to open a transaction, naming of constraints."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+
+from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+from sqlmodel import SQLModel
+
+Sessions = sessionmaker[Session]
+
+_SERVER_OPTIONS = {
+    "timezone": "UTC",
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+NAMING = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+# Before any table is imported: a constraint takes its name when it is made.
+metadata: MetaData = SQLModel.metadata
+metadata.naming_convention = NAMING
+
+
+def driver_url(url: str) -> str:
+    """The same database, said to psycopg itself: postgres:// and postgresql+psycopg:// become postgresql://."""
+    scheme, _, rest = url.partition("://")
+    return "postgresql://" + rest if scheme.startswith("postgres") else url
+
+
+def server_options() -> str:
+    """Time zone and time-outs of every connection, as libpq's `options`."""
+    return " ".join(f"-c {name}={value}" for name, value in _SERVER_OPTIONS.items())
+
+
+def make_pool(url: str, *, size: int = 5) -> Engine:
+    """A pool of connections. Touches nothing until first used; one per process, made after any fork."""
+    return create_engine(
+        driver_url(url).replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=size,
+        max_overflow=size,
+        pool_pre_ping=True,
+        pool_timeout=5,
+        hide_parameters=True,
+        connect_args={"options": server_options(), "connect_timeout": 5, "application_name": "groundswell"},
+    )
+
+
+def make_sessions(pool: Engine) -> Sessions:
+    """The maker of sessions; objects stay readable after commit."""
+    return sessionmaker(pool, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(sessions: Sessions) -> Iterator[Session]:
+    """One transaction: committed when the block ends, rolled back when it raises."""
+    with sessions() as session, session.begin():
+        yield session
+
+
+def rows(records: Iterable[Mapping[str, object]]) -> str:
+    """Records as one JSON parameter for `json_to_recordset`: many rows, one statement, one bound value."""
+    return json.dumps(list(records), default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a row")

@@ -1,0 +1,1 @@
+"""Money: contributions, the ledger that only grows, the totals that follow from it, the proof that all agree."""

@@ -1,0 +1,71 @@
+"""The proof that ledger, contributions, totals and statuses agree, to the cent. Reads everything, changes nothing."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.giving.totals import TRUE_TOTALS
+
+LISTED = 20
+
+_CHECKS = {
+    "a contribution's amount is not what the ledger holds": """
+        SELECT 'contribution ' || g.id AS subject,
+               g.amount_cents || ' cents, the ledger says ' || coalesce(sum(l.amount_cents)::text, 'nothing') AS detail
+        FROM contribution g LEFT JOIN ledger_entry l ON l.contribution_id = g.id AND l.kind = 'gift'
+            AND l.currency = g.currency AND l.source = g.source AND l.source_key = g.source_key
+        GROUP BY g.id HAVING g.amount_cents IS DISTINCT FROM sum(l.amount_cents)""",
+    "a contribution's status does not follow from the ledger": """
+        SELECT 'contribution ' || g.id AS subject,
+               format('%s, must be received', quote_literal(g.status)) AS detail
+        FROM contribution g WHERE g.status <> 'received'""",
+    "an event was applied but its contribution is gone": """
+        SELECT 'inbound event ' || i.id AS subject, 'applied, yet no contribution came of it' AS detail
+        FROM inbound_event i WHERE i.source = 'actblue' AND i.state = 'applied'
+            AND NOT EXISTS (SELECT FROM contribution g WHERE g.inbound_event_id = i.id)""",
+    "a contact's totals are not the sum of her gifts": f"""
+        SELECT 'contact ' || c.id AS subject, format('%s gifts, %s cents, highest %s, last %s; must be %s, %s, %s, %s',
+               c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents,
+               coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
+               coalesce(t.gave_last_cents, 0)) AS detail
+        FROM contact c LEFT JOIN ({TRUE_TOTALS.format(only="")}) t ON t.contact_id = c.id
+        WHERE (c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at)
+            IS DISTINCT FROM (coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
+                coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",  # noqa: S608 our own text
+}
+_SUMS = text("""
+SELECT (SELECT count(*) FROM contribution) AS contributions,
+       (SELECT count(*) FROM ledger_entry) AS entries,
+       (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry) AS cents
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One thing that does not add up: which rule, which row, what it says and what it must say."""
+
+    rule: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What was looked at, and every discrepancy (the first twenty of each rule)."""
+
+    contributions: int
+    entries: int
+    cents: int
+    discrepancies: tuple[Discrepancy, ...]
+
+
+def check(session: Session) -> Books:
+    """Hold everything against the ledger, in one snapshot if the session's isolation is REPEATABLE READ."""
+    sums = session.execute(_SUMS).one()
+    found = [
+        Discrepancy(rule, row.subject, row.detail)
+        for rule, query in _CHECKS.items()
+        for row in session.execute(text(f"{query} LIMIT {LISTED}"))
+    ]
+    return Books(sums.contributions, sums.entries, sums.cents, tuple(found))

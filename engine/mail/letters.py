@@ -1,0 +1,78 @@
+"""The words of the letters we ship: `templates/email/<name>/{subject.txt,body.mjml,body.txt}` in a layout, as mailings.
+
+mrml compiles MJML once, when a letter is loaded; it is known to drop some template tags silently, so the compiled letter
+must hold exactly the tags of its source.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import mrml
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.errors import Invalid
+from engine.settings import ROOT
+
+EMAIL = ROOT / "templates" / "email"
+LAYOUT = ROOT / "templates" / "layouts" / "letter.mjml"
+BODY_PLACE = "<!-- body -->"
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_SAVE = text("""
+INSERT INTO mailing (slug, subject, body_html, body_text)
+SELECT slug, subject, body_html, body_text
+FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, subject text, body_html text, body_text text)
+ON CONFLICT (slug) DO UPDATE SET subject = excluded.subject, body_html = excluded.body_html,
+    body_text = excluded.body_text, updated_at = now()
+WHERE (mailing.subject, mailing.body_html, mailing.body_text)
+    IS DISTINCT FROM (excluded.subject, excluded.body_html, excluded.body_text)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A letter's content, with its template tags still in it."""
+
+    slug: str
+    subject: str
+    body_html: str
+    body_text: str
+
+
+def shipped() -> list[Words]:
+    """Every letter that comes with Groundswell."""
+    layout = LAYOUT.read_text("utf-8")
+    return [_load(folder, layout) for folder in sorted(EMAIL.iterdir()) if folder.is_dir()]
+
+
+def save(session: Session, letters: list[Words]) -> None:
+    """Store these letters as mailings; one that has not changed is left alone."""
+    records = [
+        {"slug": w.slug, "subject": w.subject, "body_html": w.body_html, "body_text": w.body_text} for w in letters
+    ]
+    session.execute(_SAVE, {"rows": rows(records)})
+
+
+def compiled(mjml: str) -> str:
+    """The HTML of an MJML letter. Raises Invalid when it is not MJML or when compiling lost or doubled a template tag."""
+    try:
+        html: str = mrml.to_html(mjml).content
+    except OSError as error:  # how mrml reports a parse error
+        raise Invalid(f"not MJML: {error}") from None
+    before, after = Counter(_TAG.findall(mjml)), Counter(_TAG.findall(html))
+    if before != after:
+        lost = sorted((before - after) | (after - before))
+        raise Invalid("compiling changed these template tags: " + ", ".join(lost))
+    return html
+
+
+def _load(folder: Path, layout: str) -> Words:
+    return Words(
+        slug=folder.name,
+        subject=(folder / "subject.txt").read_text("utf-8").strip(),
+        body_html=compiled(layout.replace(BODY_PLACE, (folder / "body.mjml").read_text("utf-8"))),
+        body_text=(folder / "body.txt").read_text("utf-8"),
+    )

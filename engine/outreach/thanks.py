@@ -1,0 +1,74 @@
+"""The thank-you for a gift: composed once per contribution, from the form's own letter or the shipped one."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine import bell
+from engine.db import rows
+from engine.events import ContributionRecorded, Event, LettersComposed
+from engine.money import dollars
+from engine.settings import Settings
+
+SHIPPED = "thank_you"
+RHYTHMS = {"monthly": " a month", "weekly": " a week"}
+
+_FACTS = text("""
+SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.paid_at, g.paid_at_offset, g.fund_id, g.order_number,
+    g.recurring_period, c.first_name, c.language, c.chapter_id, coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
+    coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
+FROM contribution g JOIN contact c ON c.id = g.contact_id
+LEFT JOIN fund u ON u.id = g.fund_id
+LEFT JOIN donation_form f ON f.id = g.donation_form_id
+LEFT JOIN mailing m ON m.slug = :shipped
+WHERE g.id = ANY(:ids) ORDER BY g.id
+""")
+
+_COMPOSE = text("""
+INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, language, chapter_id, fund_id, facts, inbound_event_id)
+SELECT contact_id, mailing_id, occasion, :lane, :due, language, chapter_id, fund_id, facts, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, mailing_id bigint, occasion text, language text,
+    chapter_id bigint, fund_id bigint, facts jsonb, cause bigint)
+ORDER BY contact_id, occasion
+ON CONFLICT (contact_id, occasion) DO NOTHING
+RETURNING id
+""")
+
+
+def compose(session: Session, recorded: Sequence[ContributionRecorded], now: datetime, _: Settings) -> list[Event]:
+    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to thank."""
+    known = [event.contribution_id for event in recorded if event.contact_id is not None]
+    found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
+    letters = [_letter(gift) for gift in found if gift.mailing_id is not None]
+    if not letters:
+        return []
+    made = session.scalars(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
+    return [LettersComposed(None, bell.RECEIPTS, tuple(made))]
+
+
+def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
+    return {
+        "contact_id": gift.contact_id,
+        "mailing_id": gift.mailing_id,
+        "occasion": f"gift:{gift.id}:thanks",
+        "language": gift.language,
+        "chapter_id": gift.chapter_id,
+        "fund_id": gift.fund_id,
+        "cause": gift.inbound_event_id,
+        "facts": {
+            "first_name": gift.first_name or "friend",
+            "amount": dollars(gift.amount_cents),
+            "given_on": _day(gift.paid_at, gift.paid_at_offset),
+            "receiver": gift.receiver,
+            "order_number": gift.order_number,
+            "rhythm": RHYTHMS.get(str(gift.recurring_period), ""),
+        },
+    }
+
+
+def _day(paid_at: datetime, offset_minutes: int) -> str:
+    """The day as the donor's receipt shows it: the source's own wall clock. "June 7, 2019"."""
+    from_utc = paid_at.astimezone(UTC) + timedelta(minutes=offset_minutes)
+    return f"{from_utc:%B} {from_utc.day}, {from_utc.year}"

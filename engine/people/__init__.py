@@ -1,0 +1,1 @@
+"""People: contacts, and the chapter near each of them. Not: money, letters, consent (a later area)."""

@@ -1,0 +1,73 @@
+"""Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import Donor
+from engine.people import chapters
+
+# Sorted by address: the lock order of the whole house. The best word about a person is kept whole: one that tells where
+# she lives before one that does not, then the newest. So the order in which words arrive does not matter.
+_ADMIT = text("""
+INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone,
+                          details_at, chapter_id, routed_by, routed_on)
+SELECT email, first_name, last_name, street, city, state, zip, country, phone,
+       details_at, chapter_id, routed_by, routed_on
+FROM json_to_recordset(CAST(:rows AS json)) AS v(
+    email text, first_name text, last_name text, street text, city text, state text, zip text, country text,
+    phone text, details_at timestamptz, chapter_id bigint, routed_by text, routed_on text)
+ORDER BY email
+ON CONFLICT (email) DO UPDATE SET
+    first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
+    state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
+    chapter_id = excluded.chapter_id, routed_by = excluded.routed_by, routed_on = excluded.routed_on,
+    details_at = excluded.details_at
+    WHERE (excluded.zip IS NOT NULL, excluded.details_at) >= (c.zip IS NOT NULL, c.details_at)
+""")
+
+# Every address is locked, in order, for the rest of the transaction: totals may follow.
+_LOCK = text("SELECT email, id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR UPDATE")
+
+
+def admit(session: Session, said: Iterable[tuple[Donor, datetime]]) -> dict[str, int]:
+    """Make or update the contacts of these people; each with when her words were said. Returns email -> contact id.
+
+    People without an address are passed by. One statement for facts, one to write, one to lock; however many.
+    """
+    best: dict[str, tuple[Donor, datetime]] = {}
+    for donor, moment in sorted(said, key=lambda word: (word[0].zip is not None, word[1])):
+        if donor.email:
+            best[donor.email] = (donor, moment)
+    if not best:
+        return {}
+    known = chapters.places(session, {donor.zip for donor, _ in best.values() if donor.zip})
+    records = [_record(donor, moment, chapters.route(donor.zip, known)) for donor, moment in best.values()]
+    session.execute(_ADMIT, {"rows": rows(records)})
+    return {row.email: row.id for row in session.execute(_LOCK, {"emails": sorted(best)})}
+
+
+def spoken(name: str) -> str:
+    """A name as one would write it: forms often send "MARY" or "mary"; anything mixed is left as its owner wrote it."""
+    return name.title() if name.isupper() or name.islower() else name
+
+
+def _record(donor: Donor, moment: datetime, home: chapters.Route) -> dict[str, object]:
+    return {
+        "email": donor.email,
+        "first_name": spoken(donor.first_name),
+        "last_name": spoken(donor.last_name),
+        "street": donor.street,
+        "city": donor.city,
+        "state": donor.state,
+        "zip": donor.zip,
+        "country": donor.country,
+        "phone": donor.phone,
+        "details_at": moment,
+        "chapter_id": home.chapter_id,
+        "routed_by": home.by,
+        "routed_on": home.on,
+    }

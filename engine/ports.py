@@ -1,0 +1,88 @@
+"""What the engine asks of the outside. Adapters and test fakes implement these; nothing here touches anything."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from sqlalchemy.orm import Session
+
+
+class Clock(Protocol):
+    """The time that due dates, windows and expiry are measured by."""
+
+    def read(self, session: Session) -> datetime:
+        """The instant of this transaction, aware, UTC. Read once per transaction, at its start."""
+
+
+class Bells(Protocol):
+    """Doorbells. Ringing never blocks, never raises and may be lost: the pulse rings again for every due row."""
+
+    def ring(self, *queues: str) -> None:
+        """Say that there may be work in these queues."""
+
+    def reachable(self) -> bool:
+        """Whether a bell rung now would be heard."""
+
+    def close(self) -> None:
+        """Ring what is still to be rung, briefly, and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One rendered letter to one address. `headers` are extra ones, beside From, To, Reply-To and Subject."""
+
+    message_id: int
+    to_email: str
+    to_name: str
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider said to one handover.
+
+    accepted: it is theirs now (`provider_id`). refused: nothing was taken; `retryable` says whether later may work.
+    uncertain: bytes left us and no answer came.
+    """
+
+    outcome: Literal["accepted", "refused", "uncertain"]
+    provider_id: str = ""
+    retryable: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A letter as a mailbox keeps it: its place (from 1), when it came, under which handover, and itself."""
+
+    number: int
+    at: str
+    handover_id: int
+    letter: Mapping[str, Any]
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A provider whose letters can be read here: development's mailbox."""
+
+    def letters(self) -> Iterator[Kept]:
+        """Every letter it took, doubles included, oldest first."""
+
+
+class Mailer(Protocol):
+    """A mail provider."""
+
+    call_seconds: float  # its own time-out for one request: no request outlives this
+
+    def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
+        """Make one request. Never raises for anything a provider or a network does."""
+
+    def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
+        """Provider ids of those handovers that it did take, or None when it cannot be asked."""

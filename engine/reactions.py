@@ -1,0 +1,44 @@
+"""REACTIONS: everything that follows from an event, on one screen. All in the transaction of the event itself."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine import events
+from engine.giving import contributions
+from engine.outreach import thanks
+from engine.settings import Settings
+from engine.staff import notices
+
+Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Event]]
+
+REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
+    events.ContributionReported: (contributions.record,),
+    events.ContributionRecorded: (thanks.compose,),
+    events.HumanNeeded: (notices.tell,),
+    events.LettersComposed: (),  # the edge rings the bell of their lane
+}
+
+
+def react(session: Session, happened: Sequence[events.Event], now: datetime, settings: Settings) -> list[events.Event]:
+    """Follow these events, kind by kind, until nothing more follows. Returns them and all that came of them.
+
+    Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
+    """
+    everything: list[events.Event] = []
+    wave = list(happened)
+    while wave:
+        everything += wave
+        order = list(REACTIONS)
+        wave.sort(key=lambda event: order.index(type(event)))
+        wave = [
+            following
+            for kind, same in groupby(wave, key=type)
+            for batch in (list(same),)
+            for reaction in REACTIONS[kind]
+            for following in reaction(session, batch, now, settings)
+        ]
+    return everything

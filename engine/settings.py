@@ -1,0 +1,109 @@
+"""Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 not one
+DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
+SHORTEST_SECRET = 32
+
+_Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations. Field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+
+    env: Literal["development", "production"] = Field("development", validation_alias="GROUNDSWELL_ENV")
+    data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")
+    base_url: _Url = "http://127.0.0.1:8000"
+    secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    actblue_webhook_credentials: SecretStr = SecretStr(DEVELOPMENT_CREDENTIALS)
+    stripe_api_key: SecretStr | None = None
+    stripe_api_base: _Url = "https://api.stripe.com"
+    stripe_webhook_secrets: SecretStr | None = None
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_host: _Url = "https://api.sendgrid.com"
+    sendgrid_webhook_public_keys: str = ""
+    operator_email: str = ""
+    supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
+    worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
+    web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(0, ge=0, le=65535)
+    log_format: Literal["console", "json"] = "console"
+
+    @property
+    def development(self) -> bool:
+        """Whether this is a developer's or a visitor's machine: no mail can leave it."""
+        return self.env == "development"
+
+    @property
+    def host(self) -> str:
+        """The host name of BASE_URL."""
+        return urlsplit(self.base_url).hostname or "localhost"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where the numbers are; empty when nobody serves them."""
+        return f"http://{self.metrics_host}:{self.metrics_port}/metrics" if self.metrics_port else ""
+
+    @property
+    def mailbox_file(self) -> Path:
+        """The development mailbox: one line a letter handed over, doubles included."""
+        return self.data_dir / "mailbox" / "letters.jsonl"
+
+    @property
+    def actblue_credentials(self) -> tuple[str, ...]:
+        """Every valid `user:password`. Two are valid at once while one is being replaced."""
+        return _listed(self.actblue_webhook_credentials)
+
+    @model_validator(mode="after")
+    def _strong_in_production(self) -> Self:
+        if not self.development and (weak := list(_weaknesses(self))):
+            raise ValueError("production refuses to start: " + "; ".join(weak))
+        if not all(":" in pair for pair in self.actblue_credentials):
+            raise ValueError("ACTBLUE_WEBHOOK_CREDENTIALS must be user:password, several separated by commas")
+        return self
+
+
+def _listed(secret: SecretStr | None) -> tuple[str, ...]:
+    raw = secret.get_secret_value() if secret else ""
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _weaknesses(settings: Settings) -> list[str]:
+    """What production may not start with, each named by its variable; values are never shown."""
+    found = [
+        f"{name.upper()} is missing"
+        for name in ("database_url", "redis_url", "sendgrid_api_key", "operator_email")
+        if not getattr(settings, name)
+    ]
+    if not settings.base_url.startswith("https://"):
+        found.append("BASE_URL must be https")
+    if _weak(settings.secret_key.get_secret_value()):
+        found.append(f"SECRET_KEY is missing or weak (at least {SHORTEST_SECRET} characters, not the development one)")
+    passwords = [pair.partition(":")[2] for pair in settings.actblue_credentials]
+    if not passwords or any(map(_weak, passwords)):
+        found.append(
+            f"ACTBLUE_WEBHOOK_CREDENTIALS is missing or weak (passwords of at least {SHORTEST_SECRET} characters)"
+        )
+    if settings.stripe_api_key and "_test_" in settings.stripe_api_key.get_secret_value():
+        found.append("STRIPE_API_KEY is a test key")
+    if not all(s.startswith("whsec_") and len(s) >= SHORTEST_SECRET for s in _listed(settings.stripe_webhook_secrets)):
+        found.append("STRIPE_WEBHOOK_SECRETS is weak (each begins with whsec_)")
+    if settings.sendgrid_api_key and len(settings.sendgrid_api_key.get_secret_value()) < SHORTEST_SECRET:
+        found.append("SENDGRID_API_KEY is weak")
+    return found
+
+
+def _weak(secret: str) -> bool:
+    return len(secret) < SHORTEST_SECRET or secret == DEVELOPMENT_SECRET or len(set(secret)) < 8

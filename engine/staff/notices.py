@@ -1,0 +1,76 @@
+"""Telling a person that something needs one: on the home page and in the metrics, and by letter, once a day a matter."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine import bell, metrics
+from engine.db import rows
+from engine.events import Event, HumanNeeded, LettersComposed
+from engine.settings import Settings
+
+SHIPPED = "operator_notice"
+SHOWN = 50
+
+_KEEP = text("""
+INSERT INTO notice (kind, subject, detail)
+SELECT kind, subject, detail FROM json_to_recordset(CAST(:rows AS json)) AS v(kind text, subject text, detail text)
+ORDER BY kind, subject
+ON CONFLICT (kind, subject) WHERE resolved_at IS NULL
+DO UPDATE SET seen = notice.seen + 1, last_at = now(), detail = excluded.detail
+""")
+
+_OPERATOR = text("""
+INSERT INTO contact (email, details_at, chapter_id, routed_by, routed_on)
+SELECT :email, now(), (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), 'operator', 'OPERATOR_EMAIL'
+ON CONFLICT (email) DO NOTHING
+""")
+
+_WRITE = text("""
+INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, chapter_id, facts)
+SELECT c.id, m.id, 'notice:' || v.kind || ':' || CAST(CAST(:now AS timestamptz) AS date), :lane, :now, c.chapter_id,
+    jsonb_build_object('kind', v.kind, 'subject', v.subject, 'detail', v.detail, 'home', CAST(:home AS text))
+FROM (SELECT DISTINCT ON (kind) kind, subject, detail
+      FROM json_to_recordset(CAST(:rows AS json)) AS r(kind text, subject text, detail text) ORDER BY kind, subject) v
+JOIN contact c ON c.email = :email JOIN mailing m ON m.slug = :shipped
+ON CONFLICT (contact_id, occasion) DO NOTHING
+RETURNING id
+""")
+
+_OPEN = text("""
+SELECT id, kind, subject, detail, seen, first_at, last_at FROM notice WHERE resolved_at IS NULL
+ORDER BY last_at DESC LIMIT :most
+""")
+
+_RESOLVE = text("""
+UPDATE notice SET resolved_at = now()
+WHERE kind = :kind AND resolved_at IS NULL AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY(:subjects))
+""")
+
+
+def tell(session: Session, needs: Sequence[HumanNeeded], now: datetime, settings: Settings) -> list[Event]:
+    """The one function that tells. One open notice a matter; one letter a kind and day, to OPERATOR_EMAIL if it is set."""
+    matters = {(need.kind, need.subject): need.detail for need in needs}
+    records = rows({"kind": kind, "subject": subject, "detail": detail} for (kind, subject), detail in matters.items())
+    session.execute(_KEEP, {"rows": records})
+    for kind, _ in matters:
+        metrics.NOTICES.labels(kind).inc()
+    if not settings.operator_email:
+        return []
+    email = settings.operator_email.lower()
+    session.execute(_OPERATOR, {"email": email})
+    values = {"rows": records, "email": email, "now": now, "lane": bell.RECEIPTS, "shipped": SHIPPED}
+    made = session.scalars(_WRITE, values | {"home": settings.base_url}).all()
+    return [LettersComposed(None, bell.RECEIPTS, tuple(made))] if made else []
+
+
+def resolve(session: Session, kind: str, subjects: Sequence[str] | None = None) -> None:
+    """These matters (all of the kind when None) are settled."""
+    session.execute(_RESOLVE, {"kind": kind, "subjects": None if subjects is None else list(subjects)})
+
+
+def open_notices(session: Session) -> Sequence[Row[tuple[object, ...]]]:
+    """What still needs a person, the newest first: rows of (id, kind, subject, detail, seen, first_at, last_at)."""
+    return session.execute(_OPEN, {"most": SHOWN}).all()

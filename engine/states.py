@@ -1,0 +1,43 @@
+"""STATES: every state a row can be in and what it may become next.
+
+The database's CHECKs and the diagrams of the docs come from here. Reasons (`quarantined` why, `skipped` why) are
+columns beside the state. Areas that later issues build add their tables here.
+"""
+
+STATES: dict[str, dict[str, tuple[str, ...]]] = {
+    "inbound_event": {
+        "pending": ("applied", "ignored", "split", "quarantined"),
+        "applied": (),
+        "ignored": (),
+        "split": (),
+        "quarantined": ("pending",),  # by replay
+    },
+    "message": {
+        "ready": ("handed", "skipped", "cancelled", "expired", "failed"),
+        # Back to ready only through a handover that ended refused(retryable), abandoned, split or resent.
+        "handed": ("delivered", "bounced", "dropped", "complained", "ready", "failed"),
+        "delivered": ("complained", "bounced"),
+        "bounced": (),
+        "dropped": (),
+        "complained": (),
+        "skipped": (),
+        "cancelled": (),
+        "expired": (),
+        "failed": (),
+    },
+    "handover": {
+        "submitting": ("accepted", "refused", "abandoned", "split", "uncertain"),
+        "uncertain": ("accepted", "resent", "presumed"),
+        "accepted": (),
+        "refused": (),
+        "abandoned": (),
+        "split": (),
+        "resent": (),
+        "presumed": (),
+    },
+}
+
+
+def check_clause(table: str) -> str:
+    """The SQL of the CHECK that holds `table.state` to STATES."""
+    return "state IN ({})".format(", ".join(f"'{state}'" for state in STATES[table]))

@@ -1,0 +1,38 @@
+"""The few kinds of column that every area uses, so that all tables spell them alike."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, Text, text
+
+from engine.states import check_clause
+
+
+def identity() -> Column[int]:
+    """The primary key of a table that Postgres numbers."""
+    return Column(BigInteger, Identity(always=True), primary_key=True)
+
+
+def words(*, nullable: bool = False, default: str | None = "", **more: Any) -> Column[str]:
+    """Text of any length; empty rather than NULL unless it says otherwise."""
+    server_default = None if nullable or default is None else default
+    return Column(Text, nullable=nullable, server_default=server_default, **more)
+
+
+def moment(*, nullable: bool = False, now: bool = False) -> Column[Any]:
+    """An instant; `now` fills it in when the row is made."""
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=text("now()") if now else None)
+
+
+def count() -> Column[int]:
+    """A number that starts at nought: cents, attempts, how many."""
+    return Column(BigInteger, nullable=False, server_default="0")
+
+
+def reference(target: str, *, nullable: bool = False, index: bool = False) -> Column[int]:
+    """A foreign key to another table's id."""
+    return Column(BigInteger, ForeignKey(target), nullable=nullable, index=index)
+
+
+def state_check(table: str) -> CheckConstraint:
+    """The CHECK that holds `state` to what STATES lists for this table."""
+    return CheckConstraint(check_clause(table), name="state")

@@ -1,0 +1,108 @@
+"""Money: who receives it, the forms that ask for it, contributions, and the ledger that only grows."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, SmallInteger, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+from engine.tables.columns import identity, moment, reference, words
+
+
+class Fund(SQLModel, table=True):
+    """The legal entity that receives. `name` is its full legal name."""
+
+    __tablename__ = "fund"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    slug: str = Field(sa_column=words(default=None, unique=True))
+    name: str = Field(sa_column=words(default=None))
+    disclaimer: str = Field(sa_column=words())
+    deductibility: str = Field(sa_column=words())
+
+
+class ActblueEntity(SQLModel, table=True):
+    """ActBlue's number for one of our funds: how a line item says who receives it."""
+
+    __tablename__ = "actblue_entity"
+
+    entity_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    fund_id: int = Field(sa_column=reference("fund.id", index=True))
+
+
+class DonationForm(SQLModel, table=True):
+    """A form that asks for a gift. `slug` is also its name at ActBlue. Presets in cents, in the order shown."""
+
+    __tablename__ = "donation_form"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    slug: str = Field(sa_column=words(default=None, unique=True))
+    title: str = Field(sa_column=words(default=None))
+    preset_cents: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    other_amount: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+    fund_id: int = Field(sa_column=reference("fund.id", index=True))
+    chapter_id: int = Field(sa_column=reference("chapter.id", index=True))
+    thanks_mailing_id: int | None = Field(default=None, sa_column=reference("mailing.id", nullable=True))
+
+
+class Contribution(SQLModel, table=True):
+    """One gift: ActBlue's line item. `source_key` is the source's own id of the money.
+
+    `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
+    of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
+    money went to someone else's committee. `status` follows from the ledger and is proved by `groundswell books check`.
+    """
+
+    __tablename__ = "contribution"
+    __table_args__ = (
+        CheckConstraint("amount_cents > 0", name="amount_cents"),
+        Index("contribution_source_source_key_key", "source", "source_key", unique=True),
+        Index("contribution_contact_id_paid_at_idx", "contact_id", "paid_at"),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    source: str = Field(sa_column=words(default=None))
+    source_key: str = Field(sa_column=words(default=None))
+    inbound_event_id: int | None = Field(
+        default=None, sa_column=reference("inbound_event.id", nullable=True, index=True)
+    )
+    contact_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
+    fund_id: int | None = Field(default=None, sa_column=reference("fund.id", nullable=True))
+    chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    donation_form_id: int | None = Field(default=None, sa_column=reference("donation_form.id", nullable=True))
+    amount_cents: int = Field(sa_column=Column(BigInteger, nullable=False))
+    currency: str = Field(sa_column=words(default="usd"))
+    status: str = Field(sa_column=words(default="received"))
+    paid_at: datetime = Field(sa_column=moment())
+    paid_at_offset: int = Field(sa_column=Column(SmallInteger, nullable=False, server_default="0"))
+    order_number: str = Field(sa_column=words())
+    sequence: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    recurring_period: str = Field(sa_column=words(default="once"))
+    form_slug: str = Field(sa_column=words())
+    refcode: str = Field(sa_column=words())
+    refcode2: str = Field(sa_column=words())
+    entity_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    entity_name: str = Field(sa_column=words())
+    donor: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = Field(sa_column=moment(now=True))
+
+
+class LedgerEntry(SQLModel, table=True):
+    """One movement of money, never changed, never deleted. A refund will be a row of its own that points at the gift."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (
+        CheckConstraint("kind IN ('gift')", name="kind"),
+        Index("ledger_entry_source_source_key_kind_key", "source", "source_key", "kind", unique=True),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    contribution_id: int = Field(sa_column=reference("contribution.id", index=True))
+    kind: str = Field(sa_column=words(default=None))
+    source: str = Field(sa_column=words(default=None))
+    source_key: str = Field(sa_column=words(default=None))
+    amount_cents: int = Field(sa_column=Column(BigInteger, nullable=False))
+    currency: str = Field(sa_column=words(default="usd"))
+    occurred_at: datetime = Field(sa_column=moment())
+    created_at: datetime = Field(sa_column=moment(now=True))

@@ -1,0 +1,7 @@
+"""Where this machine's Chromium is, if it has one."""
+
+import shutil
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)

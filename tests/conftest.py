@@ -1,0 +1,191 @@
+"""A real Postgres and a real Redis for every test, and the few fixtures that stand on them.
+
+`session`: one session in a savepoint, rolled back. `deps`: a whole house on a database of its own (a clone of a migrated
+template with the invented organisation), with fakes for clock, provider and bells. `system`: real processes.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.orm import Session
+
+from engine import demo, migrate
+from engine.adapters import bells, embedded
+from engine.bootstrap import Deps
+from engine.db import driver_url, make_pool, make_sessions, transaction
+from engine.settings import Settings
+from tests.browser.chromium import CHROMIUM
+from tests.fakes import FakeBells, FakeClock, FakeMailer
+from tests.system import System
+
+STRICT = "GROUNDSWELL_NO_TEST_MAY_BE_MISSING"
+TEMPLATE = "groundswell_test_template"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a Chromium the browser tests are left out, and the summary says how many."""
+    if CHROMIUM is None:
+        left_out = [item for item in items if item.get_closest_marker("browser")]
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[LEFT_OUT] = len(left_out)
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line for what did not run."""
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} browser tests did not run: there is no Chromium on this machine")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where no test may be missing, one that is missing fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter else {}
+    missing = session.config.stash.get(LEFT_OUT, 0) + len(stats.get("skipped", ())) + len(stats.get("deselected", ()))
+    if os.environ.get(STRICT) and missing:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the servers of this test run are."""
+
+    database_url: str
+    redis_url: str
+
+    def database(self, name: str) -> str:
+        """The URL of one database."""
+        return driver_url(psycopg.conninfo.make_conninfo(self.database_url, dbname=name))
+
+
+def _embedded(folder: Path) -> Iterator[Servers]:
+    places = embedded.Places(folder)
+    places.prepare()
+    commands = [embedded.postgres(places, settings=embedded.THROWAWAY), embedded.redis_server(places)]
+    running = [
+        subprocess.Popen(
+            command.argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for command in commands
+    ]  # fmt: skip
+    try:
+        yield Servers(places.database_url, places.redis_url)
+    finally:
+        for process in running:
+            process.terminate() if process is running[1] else process.send_signal(2)
+        for process in running:
+            process.wait(10)
+
+
+def _answering(servers: Servers) -> None:
+    deadline = monotonic() + 30
+    while monotonic() < deadline:
+        try:
+            with psycopg.connect(servers.database_url, dbname="postgres", connect_timeout=2):
+                if bells.answers(servers.redis_url):
+                    return
+        except psycopg.OperationalError:
+            pass
+        sleep(0.05)
+    raise TimeoutError("the servers of the tests do not answer")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The environment's servers when it names both, else embedded ones that forget everything."""
+    named = Settings()
+    if named.database_url and named.redis_url:
+        yield Servers(driver_url(named.database_url.get_secret_value()), named.redis_url.get_secret_value())
+        return
+    folder = Path(tempfile.mkdtemp(prefix="groundswell-test-"))
+    try:
+        for found in _embedded(folder):
+            _answering(found)
+            yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(servers: Servers) -> Iterator[str]:
+    """A migrated database with the invented organisation, to be cloned. Nobody may be connected to it."""
+    name = f"{TEMPLATE}_{os.getpid()}"
+    _admin(servers, "CREATE DATABASE {}", name)
+    pool = make_pool(servers.database(name), size=1)
+    migrate.upgrade(pool)
+    with transaction(make_sessions(pool)) as session:
+        demo.load(session)
+    pool.dispose()
+    yield name
+    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _admin(servers: Servers, statement: str, *names: str) -> None:
+    with psycopg.connect(servers.database_url, dbname="postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def shared_database(servers: Servers, template: str) -> Iterator[str]:
+    """One clone that all savepoint tests share; nothing is ever committed to it."""
+    name = f"groundswell_test_shared_{os.getpid()}"
+    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield servers.database(name)
+    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def session(shared_database: str) -> Iterator[Session]:
+    """One session whose every change is rolled back."""
+    pool = make_pool(shared_database, size=1)
+    with pool.connect() as connection:
+        outer = connection.begin()
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            yield session
+        outer.rollback()
+    pool.dispose()
+
+
+@pytest.fixture
+def database_url(servers: Servers, template: str) -> Iterator[str]:
+    """A database of this test's own."""
+    name = f"groundswell_test_{os.getpid()}_{os.urandom(4).hex()}"
+    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield servers.database(name)
+    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def settings(servers: Servers, database_url: str, tmp_path: Path) -> Settings:
+    """Development's settings on this test's database."""
+    return Settings(database_url=database_url, redis_url=servers.redis_url, data_dir=tmp_path)
+
+
+@pytest.fixture
+def deps(settings: Settings) -> Iterator[Deps]:
+    """A house of this test's own: real database, fakes for the rest."""
+    assert settings.database_url is not None
+    pool = make_pool(settings.database_url.get_secret_value())
+    yield Deps(
+        settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells()
+    )
+    pool.dispose()
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    """The whole system as `groundswell up --demo` starts it, on servers of its own."""
+    with System.started() as running:
+        yield running

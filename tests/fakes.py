@@ -1,0 +1,59 @@
+"""Stand-ins that come in through `Deps`: real objects with a memory, never patches."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from engine.ports import Answer, Letter
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands until it is moved."""
+
+    now: datetime = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+
+    def read(self, session: Session) -> datetime:
+        return self.now
+
+    def skip(self, span: timedelta) -> None:
+        self.now += span
+
+
+@dataclass
+class FakeBells:
+    """Remembers what was rung."""
+
+    rung: list[str] = field(default_factory=list)
+
+    def ring(self, *queues: str) -> None:
+        self.rung += queues
+
+    def reachable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeMailer:
+    """A provider that takes everything and keeps it; `answer` makes it say something else."""
+
+    call_seconds: float = 2.0
+    accepted: list[tuple[int, Letter]] = field(default_factory=list)
+    answer: Callable[[int], Answer | None] = lambda _: None
+    can_look_up: bool = True
+
+    def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
+        said = self.answer(handover_id)
+        if said is None or said.outcome == "accepted":
+            self.accepted += ((handover_id, letter) for letter in letters)
+        return said or Answer("accepted", provider_id=f"fake-{handover_id}")
+
+    def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
+        if not self.can_look_up:
+            return None
+        return {taken: f"fake-{taken}" for taken, _ in self.accepted if taken in handover_ids}

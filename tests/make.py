@@ -1,0 +1,44 @@
+"""Bodies and rows of invented people, for tests."""
+
+import json
+from itertools import count
+from typing import Any
+
+_numbers = count(700_000_001)
+
+
+def actblue_body(**changed: Any) -> dict[str, Any]:
+    """A contribution as ActBlue posts it. Keyword arguments replace parts: donor=, contribution=, lineitems=."""
+    number = next(_numbers)
+    body: dict[str, Any] = {
+        "donor": {
+            "firstname": "ROSA", "lastname": "DELGADO", "addr1": "14 Lincoln Street", "city": "Worcester",
+            "state": "MA", "zip": "01605", "country": "United States", "isEligibleForExpressLane": True,
+            "employerData": {"employer": "Worcester Public Library", "occupation": "Librarian", "employerAddr1": None},
+            "email": f"rosa.{number}@example.org", "phone": "5085550123",
+        },
+        "contribution": {
+            "createdAt": "2026-11-02T19:03:11-05:00", "orderNumber": f"AB{number}",
+            "contributionForm": "common-ground", "refcodes": {"refcode": "nov-letter"}, "refcode": "nov-letter",
+            "refcode2": None, "creditCardExpiration": "02/2029", "recurringPeriod": "once", "recurringDuration": 1,
+            "isRecurring": False, "isPaypal": False, "isMobile": True, "isExpress": True, "status": "approved",
+            "thanksUrl": "https://example.org/thanks?token=secret-token",
+        },
+        "lineitems": [line_item(number)],
+    }  # fmt: skip
+    for part, change in changed.items():
+        body[part] = body[part] | change if isinstance(change, dict) else change
+    return body
+
+
+def line_item(number: int | None = None, **changed: Any) -> dict[str, Any]:
+    """One line item for the invented organisation's first fund."""
+    return {
+        "sequence": 0, "entityId": 12345, "fecId": None, "amount": "27.0", "paidAt": "2026-11-02T19:03:15-05:00",
+        "committeeName": "Common Ground Massachusetts Action, Inc.", "lineitemId": number or next(_numbers),
+    } | changed  # fmt: skip
+
+
+def raw(body: Any) -> bytes:
+    """The bytes of a body."""
+    return json.dumps(body).encode()

@@ -1,0 +1,122 @@
+"""ROUTES: every URL and who answers it. `build(deps)` makes the application; `main()` is what uvicorn starts.
+
+A process may serve a part of the house (`--only hooks,pages`): each route names its part.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from engine import errors, metrics
+from engine.bootstrap import Deps, start
+from engine.settings import ROOT
+from webhooks import actblue, health, home
+from webhooks.dev import clock, mailbox
+from webhooks.receive import Writer
+from webhooks.security import RequestLog, SecurityHeaders
+
+HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
+PARTS = (HOOKS, PAGES, STAFF)
+
+STATUS: dict[type[errors.GroundswellError], HTTPStatus] = {
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One URL: methods, path, who answers, and the part of the house it belongs to (None: every process has it)."""
+
+    methods: tuple[str, ...]
+    path: str
+    answer: Any
+    part: str | None
+
+
+ROUTES: tuple[Entry, ...] = (
+    Entry(("GET",), "/", home.show, PAGES),
+    Entry(("POST",), "/webhooks/actblue", actblue.receive, HOOKS),
+    Entry(("GET",), "/healthz", health.alive, None),
+    Entry(("GET",), "/readyz", health.ready, None),
+    Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),
+    Entry(("GET",), "/dev/mailbox/{number:int}", mailbox.letter, DEVELOPMENT),
+    Entry(("GET",), "/dev/mailbox/{number:int}/html", mailbox.letter_html, DEVELOPMENT),
+    Entry(("GET",), "/dev/clock", clock.show, DEVELOPMENT),
+    Entry(("POST",), "/dev/clock", clock.skip, DEVELOPMENT),
+)
+
+
+def build(deps: Deps, only: Sequence[str] = PARTS) -> Starlette:
+    """The application, or the named parts of it. Development's pages do not exist in production."""
+    parts = {*only, DEVELOPMENT} if deps.settings.development else set(only)
+    writer = Writer(deps)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with writer.running():
+            yield
+        deps.bells.close()
+
+    chosen = [entry for entry in ROUTES if entry.part is None or entry.part in parts]
+    app = Starlette(
+        routes=[
+            *(Route(entry.path, entry.answer, methods=list(entry.methods)) for entry in chosen),
+            Mount("/static", StaticFiles(directory=ROOT / "templates" / "static")),
+        ],
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=[deps.settings.host, "localhost", "127.0.0.1"]),
+        ],
+        exception_handlers={HTTPException: _problem, errors.GroundswellError: _ours, Exception: _unforeseen},
+        lifespan=lifespan,
+    )
+    app.state.deps = deps
+    app.state.writer = writer
+    return app
+
+
+def main() -> Starlette:
+    """What uvicorn calls in its process: dependencies, metrics, application."""
+    deps = start("web")
+    settings = deps.settings
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_host, settings.metrics_port, deps.sessions)
+    return build(deps, settings.web_only.split(","))
+
+
+def problem(status: int, title: str, headers: dict[str, str] | None = None) -> Response:
+    """An RFC 9457 answer. Says nothing of what was sent."""
+    body = {"type": "about:blank", "title": title, "status": status}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _ours(_: Request, error: Exception) -> Response:
+    status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
+    return problem(status, str(error))
+
+
+async def _unforeseen(_: Request, error: Exception) -> Response:
+    structlog.get_logger(__name__).error("request failed", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")

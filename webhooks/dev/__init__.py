@@ -1,0 +1,1 @@
+"""Development's own pages. They do not exist in production."""

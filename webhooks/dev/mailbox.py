@@ -1,0 +1,44 @@
+"""`/dev/mailbox`: the letters that would have left this machine, as their readers would see them."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from engine.ports import Keeper, Kept
+from webhooks.pages import page
+
+SHOWN = 200
+# The letter is a stranger in a frame: no scripts, no forms, no navigation, nothing loaded from anywhere.
+FRAME_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+
+
+def listing(request: Request) -> Response:
+    """The newest letters first."""
+    letters = list(_mailbox(request).letters())
+    return page(request, "mailbox.html", letters=letters[::-1][:SHOWN], total=len(letters))
+
+
+def letter(request: Request) -> Response:
+    """One letter: headers, HTML in a sandboxed frame, text."""
+    return page(request, "letter.html", kept=_kept(request))
+
+
+def letter_html(request: Request) -> Response:
+    """The HTML part alone, for the frame."""
+    headers = {"Content-Security-Policy": FRAME_POLICY}
+    return HTMLResponse(_kept(request).letter["html"], headers=headers)
+
+
+def _kept(request: Request) -> Kept:
+    number = request.path_params["number"]
+    found = next((kept for kept in _mailbox(request).letters() if kept.number == number), None)
+    if found is None:
+        raise HTTPException(404, "No such letter")
+    return found
+
+
+def _mailbox(request: Request) -> Keeper:
+    mailer = request.app.state.deps.mailer
+    if not isinstance(mailer, Keeper):
+        raise HTTPException(404, "Not Found")
+    return mailer

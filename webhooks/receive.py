@@ -1,0 +1,156 @@
+"""Taking in raw events, the hot path: bytes with a limit and a deadline, one writer per process, 2xx after its commit.
+
+The writer inserts whatever has arrived with one statement and never waits for more: a lone request costs one commit, a
+burst shares one. What cannot be stored is answered 503, and the sender comes again.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from engine import bell, inbox
+from engine.bootstrap import Deps
+from engine.db import driver_url, server_options
+
+MOST_WAITING = 2_000
+MOST_AT_ONCE = 500
+STORE_SECONDS = 5.0
+BODY_SECONDS = 10.0
+RETRY_AFTER = {"Retry-After": "5"}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A raw event on its way into the inbox; `stored` resolves to its id, or None when it was there already."""
+
+    source: str
+    key: str
+    kind: str
+    lane: str
+    body: bytes
+    stored: asyncio.Future[int | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Writer:
+    """The one task of this process that writes to the inbox."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._waiting: asyncio.Queue[Arrival] = asyncio.Queue(MOST_WAITING)
+        self._connection: psycopg.AsyncConnection | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write while the application lives."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._hang_up()
+
+    async def store(self, source: str, kind: str, lane: str, body: bytes, key: str) -> int | None:
+        """Commit one raw event and ring its lane. Returns its id, None for one that is there already.
+
+        Raises HTTPException 503 when it could not be stored in time; it may have been, and the sender's next try will
+        find it.
+        """
+        arrival = Arrival(source, key, kind, lane, body)
+        try:
+            self._waiting.put_nowait(arrival)
+            async with asyncio.timeout(STORE_SECONDS):
+                return await arrival.stored
+        except (asyncio.QueueFull, TimeoutError, psycopg.Error):
+            raise HTTPException(503, "Not stored; please send it again", RETRY_AFTER) from None
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._write([arrival for arrival in batch if not arrival.stored.done()])
+
+    async def _write(self, batch: Sequence[Arrival]) -> None:
+        if not batch:
+            return
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._insert(batch)
+        except (psycopg.Error, TimeoutError) as error:
+            log.error("the inbox cannot be written", error=type(error).__name__, events=len(batch))
+            await self._hang_up()
+            if len(batch) > 1 and isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+                for arrival in batch:  # one of them is at fault: its neighbours must not pay for it
+                    await self._write([arrival])
+                return
+            failure = error if isinstance(error, psycopg.Error) else psycopg.OperationalError("timed out")
+            for arrival in batch:
+                if not arrival.stored.done():
+                    arrival.stored.set_exception(failure)
+
+    async def _insert(self, batch: Sequence[Arrival]) -> None:
+        connection = await self._connected()
+        columns = ([getattr(arrival, name) for arrival in batch] for name in ("source", "key", "kind", "lane", "body"))
+        cursor = await connection.execute(inbox.RECEIVE, list(columns))
+        fresh: dict[str, int] = dict(await cursor.fetchall())
+        self._deps.bells.ring(*{arrival.lane for arrival in batch if arrival.key in fresh})
+        for arrival in batch:
+            if not arrival.stored.done():
+                arrival.stored.set_result(fresh.pop(arrival.key, None))
+
+    async def _connected(self) -> psycopg.AsyncConnection:
+        if self._connection is None or self._connection.closed:
+            url = self._deps.settings.database_url
+            assert url is not None  # bootstrap refuses to build without it
+            self._connection = await psycopg.AsyncConnection.connect(
+                driver_url(url.get_secret_value()),
+                autocommit=True,
+                connect_timeout=int(STORE_SECONDS),
+                options=server_options(),
+                application_name="groundswell inbox",
+            )
+        return self._connection
+
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+
+async def json_body(request: Request, limit: int) -> bytes:
+    """The raw bytes of a JSON request: 415 for another type or any encoding, 413 over the limit, 408 when it dawdles."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "Unsupported Media Type")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise HTTPException(413, "Content Too Large")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise HTTPException(413, "Content Too Large")
+    except TimeoutError:
+        raise HTTPException(408, "Request Timeout") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "Bad Request") from None
+    return bytes(body)
+
+
+async def into_inbox(request: Request, source: str, kind: str, body: bytes) -> None:
+    """Store a money or people event under the hash of its bytes, and put its id on every log line from here on."""
+    writer: Writer = request.app.state.writer
+    stored = await writer.store(source, kind, bell.INTAKE, body, hashlib.sha256(body).hexdigest())
+    structlog.contextvars.bind_contextvars(inbound_event=stored or "known")

@@ -1,0 +1,100 @@
+"""The pulse: each second it rings for every kind of due row, sweeps expired leases and minds the schedule.
+
+Several may run: a Postgres advisory lock picks the leader. It never waits for Redis: ringing is a background thread's.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from engine import metrics
+from engine.bootstrap import Deps, start
+from engine.mail import handovers
+
+TICK_SECONDS = 1.0
+LEADER_LOCK = 0x67726E64  # "grnd"
+
+# Chores by name and how often; what each does stands in workers/upkeep.py.
+SCHEDULE: dict[str, timedelta] = {
+    "books": timedelta(days=1),
+}
+
+_LEAD = text("SELECT pg_try_advisory_lock(:lock)")
+_PLAN = text("INSERT INTO chore (name, due_at) SELECT unnest(CAST(:names AS text[])), now() ON CONFLICT DO NOTHING")
+_DUE = text("""
+SELECT DISTINCT lane FROM (VALUES ('intake'), ('feedback')) v(lane)
+    WHERE EXISTS (SELECT FROM inbound_event e WHERE e.state = 'pending' AND e.lane = v.lane AND e.due_at <= now())
+UNION ALL
+SELECT lane FROM (VALUES ('receipts'), ('delivery')) v(lane)
+    WHERE EXISTS (SELECT FROM message m WHERE m.state = 'ready' AND m.lane = v.lane AND m.due_at <= :now)
+UNION ALL
+SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
+    OR EXISTS (SELECT FROM handover WHERE state = 'uncertain')
+""")
+
+log = structlog.get_logger(__name__)
+
+
+def beat(deps: Deps) -> set[str]:
+    """One tick: sweep, see what is due, ring. Returns the bells rung."""
+    with deps.work() as (session, now):
+        if expired := handovers.expire(session):
+            log.warning("handovers outlived their lease", count=expired)
+        due = set(session.scalars(_DUE, {"now": now}))
+    deps.bells.ring(*sorted(due))
+    return due
+
+
+def plan(session: Session) -> None:
+    """Make the rows of chores that are new to the schedule; due at once."""
+    session.execute(_PLAN, {"names": list(SCHEDULE)})
+
+
+def run(deps: Deps, wait: Callable[[float], bool]) -> None:
+    """Beat until `wait(seconds)` says to stop. Without Postgres it keeps trying: nothing to ring for meanwhile."""
+    while not wait(0):
+        try:
+            _lead(deps, wait)
+        except SQLAlchemyError as error:
+            log.warning("the pulse lost Postgres", error=type(error).__name__)
+            wait(TICK_SECONDS)
+
+
+def main() -> None:
+    """The pulse as a process."""
+    ending = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: ending.set())
+    deps = start("pulse")
+    if deps.settings.metrics_port:
+        metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port, deps.sessions)
+    run(deps, ending.wait)
+    deps.bells.close()
+
+
+def _lead(deps: Deps, wait: Callable[[float], bool]) -> None:
+    with deps.sessions() as session:
+        leader = session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        while not _leads(leader):
+            if wait(TICK_SECONDS):
+                return
+        log.info("this pulse leads")
+        with deps.work() as (planning, _):
+            plan(planning)
+        while not wait(TICK_SECONDS):
+            leader.execute(text("SELECT 1"))  # raises once the connection, and with it the lock, is gone
+            beat(deps)
+
+
+def _leads(connection: Connection) -> bool:
+    return bool(connection.scalar(_LEAD, {"lock": LEADER_LOCK}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Chores: what the schedule asks for, and settling what a crash left open."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+
+from engine.bootstrap import Deps
+from engine.db import transaction
+from engine.events import HumanNeeded
+from engine.giving import books
+from engine.staff import notices
+from workers import delivery
+
+BOOKS = "books"
+
+_CLAIM = text("""
+UPDATE chore SET due_at = now() + :every, finished_at = now()
+WHERE name = :name AND due_at <= now() RETURNING name
+""")
+
+log = structlog.get_logger(__name__)
+
+
+def run(deps: Deps, schedule: Mapping[str, timedelta]) -> None:
+    """Answer the bell: settle what is uncertain, then do each chore that is due."""
+    delivery.settle(deps)
+    for name, every in schedule.items():
+        with transaction(deps.sessions) as session:
+            due = session.scalar(_CLAIM, {"name": name, "every": every})
+        if due:
+            CHORES[name](deps)
+
+
+def check_books(deps: Deps) -> None:
+    """Prove the books; tell a person of every rule that does not hold."""
+    with deps.work() as (session, now):
+        proof = books.check(session)
+        needs = [
+            HumanNeeded(None, "books do not agree", d.rule, f"{d.subject}: {d.detail}") for d in proof.discrepancies
+        ]
+        if not needs:
+            notices.resolve(session, "books do not agree")
+        everything = deps.react(session, list(needs), now)
+    deps.ring_for(everything)
+    log.info("books checked", contributions=proof.contributions, discrepancies=len(proof.discrepancies))
+
+
+CHORES: dict[str, Callable[[Deps], None]] = {BOOKS: check_books}
