@@ -16,6 +16,7 @@ from time import monotonic, sleep
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
 from engine import demo, migrate
@@ -66,7 +67,7 @@ class Servers:
 
     def database(self, name: str) -> str:
         """The URL of one database."""
-        return driver_url(psycopg.conninfo.make_conninfo(self.database_url, dbname=name))
+        return make_url(self.database_url).set(database=name).render_as_string(hide_password=False)
 
 
 def _embedded(folder: Path) -> Iterator[Servers]:

@@ -57,7 +57,7 @@ def _batch(deps: Deps, lane: str) -> int:
     claimed_at = monotonic()
     if not drafts:
         return due
-    outcomes = [_submit(mailer, draft, claimed_at) for draft in drafts]
+    outcomes = [submit(mailer, draft, claimed_at) for draft in drafts]
     with deps.work() as (session, now):
         everything = deps.react(session, handovers.record(session, outcomes, now), now)
     deps.ring_for(everything)
@@ -65,7 +65,7 @@ def _batch(deps: Deps, lane: str) -> int:
     return due
 
 
-def _submit(mailer: Mailer, draft: Draft, claimed_at: float) -> Outcome:
+def submit(mailer: Mailer, draft: Draft, claimed_at: float) -> Outcome:
     """One request for one letter, unless this process slept through its claim (the zombie guard)."""
     try:
         letter = draft.letter()

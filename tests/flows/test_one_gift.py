@@ -1,0 +1,281 @@
+"""One gift from raw bytes to the letter, and the ways in which it may happen twice or stop in between."""
+
+from datetime import timedelta
+from time import monotonic
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from engine import bell, inbox
+from engine.bootstrap import Deps
+from engine.db import transaction
+from engine.ports import Answer
+from tests.flows.house import one, put, rows, run_everything
+from tests.make import actblue_body, line_item, raw
+from workers import delivery, intake, upkeep
+from workers.pulse import SCHEDULE, beat, plan
+
+
+def test_a_gift_becomes_one_contact_one_contribution_one_letter(deps: Deps):
+    event = put(deps, raw(actblue_body(donor={"email": " Rosa.Delgado+gifts@Example.ORG "})))
+    run_everything(deps)
+    gift = one(deps, "SELECT * FROM contribution")
+    contact = one(deps, "SELECT c.*, h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id")
+    assert (gift.amount_cents, gift.status, gift.inbound_event_id) == (2700, "received", event)
+    assert gift.paid_at.isoformat() == "2026-11-03T00:03:15+00:00"
+    assert gift.paid_at_offset == -300
+    assert (contact.email, contact.first_name, contact.slug) == ("rosa.delgado+gifts@example.org", "Rosa", "worcester")
+    assert (contact.routed_by, contact.routed_on) == ("zip", "01605")
+    assert (contact.gave_count, contact.gave_cents, contact.gave_last_cents) == (1, 2700, 2700)
+    ((_, letter),) = deps.mailer.accepted
+    assert letter.subject == "Thank you for your $27 gift, Rosa"
+    assert letter.from_name == "Common Ground Massachusetts, Worcester"
+    assert "November 2, 2026" in letter.text
+    assert one(deps, "SELECT state FROM handover").state == "accepted"
+
+
+def test_two_line_items_are_two_gifts_of_one_donor(deps: Deps):
+    body = actblue_body(lineitems=[line_item(amount="1000.0"), line_item(amount="10.0", entityId=123456)])
+    put(deps, raw(body))
+    run_everything(deps)
+    found = rows(deps, "SELECT g.amount_cents, f.slug FROM contribution g JOIN fund f ON f.id = g.fund_id ORDER BY 1")
+    assert [tuple(row) for row in found] == [(1000, "pac"), (100_000, "action")]
+    assert one(deps, "SELECT gave_cents, gave_count FROM contact")[:2] == (101_000, 2)
+
+
+def test_a_gift_to_someone_elses_committee_is_booked_but_is_not_a_gift_to_us(deps: Deps):
+    put(deps, raw(actblue_body(lineitems=[line_item(entityId=999, committeeName="A Friend's Committee")])))
+    run_everything(deps)
+    assert one(deps, "SELECT fund_id FROM contribution").fund_id is None
+    assert one(deps, "SELECT gave_cents FROM contact").gave_cents == 0
+    assert "A Friend's Committee" in deps.mailer.accepted[0][1].text
+
+
+def test_the_same_gift_in_another_body_is_ignored(deps: Deps):
+    body = actblue_body()
+    put(deps, raw(body))
+    put(deps, raw(body | {"form": {"name": "common-ground"}}))
+    run_everything(deps)
+    states = [row.state for row in rows(deps, "SELECT state FROM inbound_event ORDER BY id")]
+    assert states == ["applied", "ignored"]
+    assert len(rows(deps, "SELECT id FROM contribution")) == len(deps.mailer.accepted) == 1
+
+
+def test_a_gift_without_an_address_is_booked_and_nobody_is_written_to(deps: Deps):
+    body = actblue_body()
+    del body["donor"]["email"], body["donor"]["phone"]
+    put(deps, raw(body))
+    run_everything(deps)
+    assert one(deps, "SELECT contact_id FROM contribution").contact_id is None
+    assert rows(deps, "SELECT id FROM contact") == []
+    assert deps.mailer.accepted == []
+
+
+def test_answering_every_bell_twice_changes_nothing(deps: Deps):
+    put(deps, raw(actblue_body()))
+    run_everything(deps)
+    before = [tuple(row) for row in rows(deps, "SELECT id, state, attempts, handover_id FROM message")]
+    run_everything(deps)
+    assert [tuple(row) for row in rows(deps, "SELECT id, state, attempts, handover_id FROM message")] == before
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_worker_that_dies_after_claiming_leaves_the_event_to_the_next_one(deps: Deps):
+    put(deps, raw(actblue_body()))
+    assert inbox.claim(deps.sessions, bell.INTAKE) is not None
+    intake.drain(deps, bell.INTAKE)
+    assert rows(deps, "SELECT id FROM contribution") == []
+    expire_leases(deps)
+    run_everything(deps)
+    assert one(deps, "SELECT attempts, state FROM inbound_event")[:2] == (2, "applied")
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(deps: Deps):
+    put(deps, raw(actblue_body()))
+    sleeper = inbox.claim(deps.sessions, bell.INTAKE)
+    expire_leases(deps)
+    run_everything(deps)
+    assert sleeper is not None
+    intake.apply(deps, sleeper)
+    assert len(rows(deps, "SELECT id FROM contribution")) == 1
+    assert one(deps, "SELECT state, attempts FROM inbound_event")[:2] == ("applied", 2)
+
+
+def test_one_poisonous_event_is_found_and_its_neighbours_are_applied(deps: Deps):
+    good = [put(deps, raw(actblue_body())) for _ in range(3)]
+    with transaction(deps.sessions) as session:
+        session.execute(text("ALTER TABLE contribution ADD CONSTRAINT poison CHECK (refcode2 <> 'poison')"))
+    bad = put(deps, raw(actblue_body(contribution={"refcode2": "poison"})))
+    with pytest.raises(DBAPIError):
+        intake.drain(deps, bell.INTAKE)
+    assert [row.attempts for row in rows(deps, "SELECT attempts FROM inbound_event")] == [1, 1, 1, 1]
+    for _ in range(inbox.MOST_ATTEMPTS * 2):
+        try_alone(deps)
+    states = {row.id: row.state for row in rows(deps, "SELECT id, state FROM inbound_event")}
+    assert states == dict.fromkeys(good, "applied") | {bad: "quarantined"}
+    poisonous = one(deps, "SELECT reason, attempts FROM inbound_event WHERE state = 'quarantined'")
+    assert (poisonous.reason, poisonous.attempts) == ("gave up after 5 attempts: IntegrityError", 5)
+    assert one(deps, "SELECT kind FROM notice").kind == "event quarantined"
+
+
+def test_a_quarantined_event_can_be_replayed(deps: Deps):
+    put(deps, b'{"donor": {}}')
+    run_everything(deps)
+    quarantined = one(deps, "SELECT id, state, reason FROM inbound_event")
+    assert quarantined.state == "quarantined"
+    assert "contribution" in quarantined.reason
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE inbound_event SET body = :body"), {"body": raw(actblue_body())})
+        assert inbox.replay(session, [quarantined.id]) == {quarantined.id: bell.INTAKE}
+        assert inbox.replay(session, [quarantined.id]) == {}
+    run_everything(deps)
+    assert one(deps, "SELECT state FROM inbound_event").state == "applied"
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_what_needs_a_human_is_told_by_letter_once_a_day(deps: Deps):
+    told = Deps(**{name: getattr(deps, name) for name in deps.__slots__} | {"settings": with_operator(deps)})
+    put(told, b"not json")
+    put(told, b"also not json")
+    run_everything(told)
+    assert [letter.to_email for _, letter in told.mailer.accepted] == ["ops@example.org"]
+    assert told.mailer.accepted[0][1].subject == "Groundswell needs you: event quarantined"
+    told.clock.skip(timedelta(days=1))
+    put(told, b"still not json")
+    run_everything(told)
+    assert len(told.mailer.accepted) == 2
+    assert len(rows(told, "SELECT id FROM notice WHERE resolved_at IS NULL")) == 3
+
+
+def test_a_crash_between_the_claim_and_the_provider_sends_the_letter_once(deps: Deps):
+    composed(deps)
+    with deps.work() as (session, now):
+        delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)  # and dies here
+    end_of_lease(deps)
+    assert len(deps.mailer.accepted) == 1
+    assert [row.state for row in rows(deps, "SELECT state FROM handover ORDER BY id")] == ["resent", "accepted"]
+
+
+def test_a_crash_between_the_provider_and_the_record_sends_the_letter_once(deps: Deps):
+    composed(deps)
+    with deps.work() as (session, now):
+        drafts, _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
+    deps.mailer.hand_over(drafts[0].handover_id, [drafts[0].letter()])  # and dies here
+    end_of_lease(deps)
+    assert len(deps.mailer.accepted) == 1
+    assert [row.state for row in rows(deps, "SELECT state FROM handover")] == ["accepted"]
+    assert one(deps, "SELECT state FROM message").state == "handed"
+
+
+def test_an_uncertain_handover_stays_so_while_the_provider_cannot_be_asked(deps: Deps):
+    composed(deps)
+    deps.mailer.can_look_up = False
+    deps.mailer.answer = lambda _: Answer("uncertain", detail="timed out")
+    delivery.hand_over(deps, bell.RECEIPTS)
+    end_of_lease(deps)
+    assert [row.state for row in rows(deps, "SELECT state FROM handover")] == ["uncertain"]
+    assert one(deps, "SELECT state FROM message").state == "handed"
+
+
+def test_a_refused_letter_is_tried_three_times_and_then_a_person_is_told(deps: Deps):
+    composed(deps)
+    deps.mailer.answer = lambda _: Answer("refused", retryable=True, detail="busy")
+    for _ in range(5):
+        delivery.hand_over(deps, bell.RECEIPTS)
+        deps.clock.skip(timedelta(minutes=1))
+    assert one(deps, "SELECT state, attempts, reason FROM message")[:3] == ("failed", 3, "busy")
+    assert one(deps, "SELECT kind FROM notice").kind == "letter failed"
+    assert deps.mailer.accepted == []
+
+
+def test_a_letter_that_cannot_be_rendered_fails_alone_and_is_told(deps: Deps):
+    composed(deps, times=2)
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE message SET facts = '{}' WHERE id = (SELECT min(id) FROM message)"))
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert [row.state for row in rows(deps, "SELECT state FROM message ORDER BY id")] == ["failed", "handed"]
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_process_that_slept_through_its_claim_sends_nothing_and_gives_the_letter_back(deps: Deps):
+    composed(deps)
+    with deps.work() as (session, now):
+        (draft,), _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
+    woke = delivery.submit(deps.mailer, draft, claimed_at=monotonic() - delivery.deliver.ZOMBIE_SECONDS - 1)
+    with deps.work() as (session, now):
+        delivery.handovers.record(session, [woke], now)
+    assert deps.mailer.accepted == []
+    assert one(deps, "SELECT state FROM handover").state == "abandoned"
+    assert one(deps, "SELECT state FROM message").state == "ready"
+
+
+def test_a_letter_whose_time_has_passed_is_dropped_with_its_reason(deps: Deps):
+    composed(deps)
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE message SET expires_at = :then"), {"then": deps.clock.now})
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert one(deps, "SELECT state, reason FROM message")[:2] == ("expired", "its time has passed")
+    assert deps.mailer.accepted == []
+
+
+def test_the_pulse_rings_for_every_kind_of_due_row_and_for_nothing_else(deps: Deps):
+    with transaction(deps.sessions) as session:
+        plan(session)
+    assert beat(deps) == {"upkeep"}
+    upkeep.run(deps, SCHEDULE)
+    assert beat(deps) == set()
+    put(deps, raw(actblue_body()))
+    assert beat(deps) == {"intake"}
+    intake.drain(deps, bell.INTAKE)
+    assert beat(deps) == {"receipts"}
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert beat(deps) == set()
+
+
+def test_books_that_do_not_balance_are_told_by_the_daily_chore_and_resolved_when_they_do(deps: Deps):
+    put(deps, raw(actblue_body()))
+    run_everything(deps)
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE contact SET gave_cents = gave_cents + 1"))
+    upkeep.check_books(deps)
+    assert one(deps, "SELECT kind FROM notice WHERE resolved_at IS NULL").kind == "books do not agree"
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE contact SET gave_cents = gave_cents - 1"))
+    upkeep.check_books(deps)
+    assert rows(deps, "SELECT kind FROM notice WHERE resolved_at IS NULL") == []
+
+
+def composed(deps: Deps, times: int = 1) -> None:
+    """Bring gifts as far as their letters being ready."""
+    for _ in range(times):
+        put(deps, raw(actblue_body()))
+    intake.drain(deps, bell.INTAKE)
+
+
+def expire_leases(deps: Deps) -> None:
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE inbound_event SET due_at = now() WHERE state = 'pending'"))
+
+
+def try_alone(deps: Deps) -> None:
+    """One more turn for what is due, whatever comes of it."""
+    expire_leases(deps)
+    try:
+        intake.drain(deps, bell.INTAKE)
+    except DBAPIError:
+        pass
+
+
+def end_of_lease(deps: Deps) -> None:
+    """The handover's lease runs out; the pulse sweeps, upkeep settles, the letter's turn comes again."""
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE handover SET due_at = now() - interval '1 second'"))
+    beat(deps)
+    upkeep.run(deps, {})
+    delivery.hand_over(deps, bell.RECEIPTS)
+
+
+def with_operator(deps: Deps):
+    return deps.settings.model_copy(update={"operator_email": "Ops@example.org"})

@@ -1,0 +1,177 @@
+"""`groundswell up` as its user meets it: it starts, says where to look, ends, and starts again whatever happened."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from engine.adapters.supervisor import remove_stale_pidfile
+from tests.make import actblue_body, raw
+from tests.system import System, free_port
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="groundswell up "))
+
+
+def test_it_starts_shows_a_gift_end_to_end_and_ends_within_five_seconds_leaving_nothing(folder: Path):
+    system = System.start(folder, free_port(), "--demo")
+    system.wait_ready()
+    shown = system.run("demo")
+    assert shown.returncode == 0, shown.stderr
+    assert [word in shown.stdout for word in ("answered 200", "applied: $", "/dev/mailbox/1")] == [True] * 3
+    assert system.run("books", "check").stdout.endswith("The books balance.\n")
+    below = system.processes()
+    assert len(below) > 10
+    assert system.end() < 5
+    assert [process for process in below if process.is_running()] == []
+    assert system.process.returncode == 0
+
+
+def test_a_second_start_finds_its_data_again_and_a_third_beside_it_is_refused(folder: Path):
+    system = System.start(folder, free_port(), "--demo")
+    system.wait_ready()
+    assert system.post(raw(actblue_body())) == 200
+    system.wait_for(lambda: len(system.mailbox()) == 1, 10, "the letter")
+    system.end()
+    again = System.start(folder, free_port(), "--demo")
+    again.wait_ready(2)
+    assert again.query("SELECT count(*) FROM contribution") == [(1,)]
+    assert again.query("SELECT count(*) FROM donation_form") == [(1,)]
+    beside = again.run("up", "--port", str(free_port()))
+    assert beside.returncode == 1
+    assert beside.stderr.startswith("groundswell: Groundswell is already running on ")
+    again.end()
+
+
+def test_it_recovers_by_itself_straight_after_everything_was_killed(folder: Path):
+    system = System.start(folder, free_port(), "--demo")
+    system.wait_ready()
+    for round_ in (2, 3):
+        assert system.post(raw(actblue_body())) == 200
+        for process in [*system.processes(), psutil.Process(system.process.pid)]:
+            process.kill()
+        system.process.wait(5)
+        system = System.start(folder, free_port(), "--demo")
+        system.wait_ready(round_)
+    system.wait_for(lambda: len(system.mailbox()) == 2, 40, "both letters")
+    assert system.query("SELECT count(*) FROM contribution") == [(2,)]
+    system.end()
+
+
+def test_it_recovers_when_only_the_supervisor_was_killed(folder: Path):
+    system = System.start(folder, free_port(), "--demo")
+    system.wait_ready()
+    below = system.processes()
+    psutil.Process(system.process.pid).kill()
+    system.process.wait(5)
+    again = System.start(folder, system.port, "--demo")
+    again.wait_ready(2)
+    assert [process for process in below if process.is_running()] == []
+    again.end()
+
+
+def test_a_postmaster_pid_left_by_a_reboot_is_removed_even_when_its_number_is_anothers_now(folder: Path):
+    system = System.start(folder, free_port(), "--demo")
+    system.wait_ready()
+    pidfile = system.data / "postgres" / "postmaster.pid"
+    lines = pidfile.read_text().splitlines()
+    system.end()
+    stranger = subprocess.Popen(["sleep", "60"])
+    pidfile.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+    again = System.start(folder, free_port(), "--demo")
+    again.wait_ready(2)
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+    again.end()
+
+
+def test_the_pidfile_of_a_running_postgres_is_left_alone(system: System):
+    data = system.data / "postgres"
+    before = (data / "postmaster.pid").read_text()
+    remove_stale_pidfile(data)
+    assert (data / "postmaster.pid").read_text() == before
+
+
+def test_a_child_that_dies_is_started_again_and_said_so(system: System):
+    for name, word in (("web", "uvicorn"), ("worker receipts", "receipts"), ("pulse", "workers.pulse")):
+        said = system.log.count(f"{name} ended (SIGKILL); starting it again")
+        dead = system.find(word)
+        orphans = dead.children()
+        dead.kill()
+        system.wait_for(lambda said=said, name=name: system.log.count(f"{name} ended (SIGKILL)") > said, 5, name)
+        system.wait_for(lambda orphans=orphans: not any(o.is_running() for o in orphans), 5, "no orphan is left")
+    system.wait_for(lambda: answers(system), 20, "the web is back")
+
+
+def answers(system: System) -> bool:
+    try:
+        return system.get("/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_readiness_tells_of_every_part(system: System):
+    system.wait_for(lambda: answers(system), 20, "the web")
+    status, body = system.get("/readyz")
+    assert status == 200
+    said = json.loads(body)
+    assert (said["database"], said["redis"], said["migrations"]) == ("ok", "ok", "current")
+    assert "oldest_due_seconds" in said
+
+
+def test_the_numbers_cover_all_processes(system: System):
+    system.wait_for(lambda: answers(system), 20, "the web")
+    assert system.post(raw(actblue_body())) == 200
+    wanted = (
+        'groundswell_requests_total{method="POST",route="/webhooks/actblue",status="200"}',
+        'groundswell_jobs_total{outcome="done",queue="intake"}',
+        'groundswell_letters_total{lane="receipts",outcome="accepted"}',
+        'groundswell_rows{lane="",what="quarantine"}',
+    )
+    system.wait_for(lambda: all(line in numbers(system) for line in wanted), 10, "all numbers")
+
+
+def numbers(system: System) -> str:
+    known = json.loads((system.data / "up.json").read_text())
+    with urlopen(f"http://127.0.0.1:{known['metrics_port']}/metrics", timeout=5) as page:
+        return page.read().decode()
+
+
+def test_env_prints_what_scripts_need_and_masks_secrets(system: System):
+    printed = dict(line.split("=", 1) for line in system.run("env").stdout.splitlines())
+    assert printed["DATABASE_URL"] == system.places.database_url
+    assert printed["REDIS_URL"] == system.places.redis_url
+    assert printed["BASE_URL"] == system.url
+    assert printed["SECRET_KEY"] == printed["ACTBLUE_WEBHOOK_CREDENTIALS"] == "********"
+
+
+def test_only_we_can_enter_the_folder_of_the_sockets(system: System):
+    assert oct(system.places.sockets.stat().st_mode & 0o777) == "0o700"
+    assert oct(system.places.passfile.stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_deep_folder_gets_short_sockets():
+    deep = Path(tempfile.mkdtemp(prefix="groundswell ")) / ("a very long name " * 6) / "and one more"
+    deep.mkdir(parents=True)
+    system = System.start(deep, free_port(), "--demo")
+    system.wait_ready()
+    assert len(os.fsencode(system.places.sockets)) <= 80
+    assert system.run("demo").returncode == 0
+    system.end(signal.SIGTERM)
+
+
+def test_a_port_that_is_taken_is_said_in_words(folder: Path, system: System):
+    taken = System.start(folder, system.port)
+    assert taken.process.wait(15) == 1
+    assert f"port {system.port} cannot be used" in taken.log
