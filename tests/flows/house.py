@@ -17,7 +17,9 @@ def put(deps: Deps, body: bytes, *, lane: str = bell.INTAKE, source: str = "actb
     """Store a raw event as the receiver does; returns its id."""
     with transaction(deps.sessions) as session:
         return session.execute(
-            text("INSERT INTO inbound_event (source, key, lane, body) VALUES (:source, :key, :lane, :body) RETURNING id"),
+            text(
+                "INSERT INTO inbound_event (source, key, lane, body) VALUES (:source, :key, :lane, :body) RETURNING id"
+            ),
             {"source": source, "key": hashlib.sha256(body).hexdigest(), "lane": lane, "body": body},
         ).scalar_one()
 

@@ -1,0 +1,96 @@
+"""The pages in a real browser, at phone and desktop width, light and dark."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.chromium import CHROMIUM
+from tests.make import actblue_body, raw
+from tests.system import System
+
+pytestmark = pytest.mark.browser
+WIDTHS = {"phone": (390, 844), "desktop": (1280, 800)}
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield running
+        running.close()
+
+
+@pytest.fixture(params=WIDTHS)
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    width, height = WIDTHS[request.param]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def thanked(system: System) -> System:
+    """A system with one letter in its mailbox, from a donor with a hostile name."""
+    body = actblue_body(donor={"firstname": "<b>Rosa</b>", "lastname": "O'Brien & Daughters"})
+    assert system.post(raw(body)) == 200
+    system.wait_for(lambda: len(system.mailbox()) >= 1, 15, "the letter")
+    return system
+
+
+def fits(page: Page) -> bool:
+    """Nothing makes the page scroll sideways."""
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_home_shows_the_doors_the_banner_and_the_form(page: Page, thanked: System):
+    page.goto(thanked.url)
+    assert page.get_by_role("heading", level=1).inner_text() == "Common Ground Massachusetts"
+    assert "No mail can leave this machine" in page.get_by_role("note").inner_text()
+    amounts = page.get_by_label("Preset amounts").get_by_role("listitem").all_inner_texts()
+    assert amounts == ["$27", "$50", "$100", "$250", "$1,000", "Other"]
+    assert fits(page)
+    page.get_by_role("link", name="The mailbox Every letter").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "The mailbox"
+
+
+def test_a_letter_is_shown_with_its_html_in_a_sandbox_its_text_and_its_headers(page: Page, thanked: System):
+    page.goto(thanked.url + "/dev/mailbox")
+    page.locator(".letters a").last.click()
+    assert "Thank you for your $27 gift" in page.get_by_role("heading", level=1).inner_text()
+    frame = page.frame_locator("iframe")
+    assert "Dear <b>Rosa</b>," in frame.locator("body").inner_text()
+    assert frame.locator("b", has_text="Rosa").count() == 0
+    assert page.locator("iframe").get_attribute("sandbox") == ""
+    assert "ActBlue sends you the official receipt" in page.locator("pre").inner_text()
+    assert "rosa." in page.locator("dl.headers").inner_text()
+    assert fits(page)
+
+
+def test_the_clock_skips_ahead_for_all_processes(page: Page, thanked: System):
+    page.goto(thanked.url + "/dev/clock")
+    before = page.get_by_role("heading", level=1).inner_text()
+    page.get_by_role("button", name="Three days").click()
+    page.wait_for_load_state()
+    assert page.get_by_role("heading", level=1).inner_text() != before
+    skipped = thanked.query("SELECT skipped >= interval '3 days' FROM dev_clock")
+    assert skipped == [(True,)]
+    assert thanked.post(raw(actblue_body())) == 200
+    thanked.wait_for(
+        lambda: thanked.query("SELECT count(*) FROM message WHERE due_at > now() + interval '2 days'")[0][0] > 0,
+        10,
+        "a letter whose time follows the skipped clock",
+    )
+    assert fits(page)
+
+
+def test_a_letter_that_is_not_there_is_said_so(thanked: System):
+    assert thanked.get("/dev/mailbox/99999")[0] == 404
+    assert thanked.get("/nowhere")[0] == 404
