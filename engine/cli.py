@@ -72,7 +72,8 @@ def worker(
     """Answer the bells of one group."""
     if group not in GROUPS:
         raise NotFound(f"no group {group}; there are {', '.join(GROUPS)}")
-    _become(*commands.worker(group, GROUPS[group], processes))
+    metered = bool(Settings().metrics_port)
+    _become(*commands.worker(group, GROUPS[group], processes=processes, metered=metered))
 
 
 @app.command()
@@ -164,7 +165,8 @@ def check(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 def _become(argv: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Turn this process into that one."""
+    """Turn this process into that one, unless its settings are refused: better said here, in one line."""
+    Settings()
     os.execve(argv[0], list(argv), os.environ | dict(variables))
 
 

@@ -1,6 +1,7 @@
 """How each long-running process is started, one command line each: the same under `up`, by hand and in containers."""
 
 import sys
+import tempfile
 
 from engine.settings import ROOT
 from workers.main import Group
@@ -16,16 +17,24 @@ def web(host: str, port: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "uvicorn", "webhooks.app:main", "--factory", *place, *server, *ending)
 
 
-def worker(name: str, group: Group, processes: int = 1) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Dramatiq for one group, with the variables by which it takes its tuning."""
+def worker(
+    name: str, group: Group, *, processes: int = 1, metered: bool = False
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Dramatiq for one group, with the variables by which it takes its tuning; `metered`: serving METRICS_PORT."""
     size = ("--processes", str(processes), "--threads", str(group.threads))
     ending = ("--worker-shutdown-timeout", str(SHUTDOWN_MS), "--skip-logging", "--path", str(ROOT))
-    command = (sys.executable, "-m", "dramatiq", "workers.main:setup", *size, *ending, "--queues", *group.queues)
-    return command, {
+    numbers: tuple[str, ...] = ()
+    shared: dict[str, str] = {}
+    if metered:
+        numbers = ("--fork-function", "workers.main:serve_numbers")
+        shared["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="groundswell-numbers-")
+    command = (sys.executable, "-m", "dramatiq", "workers.main:setup", *size, *ending, *numbers)
+    return (*command, "--queues", *group.queues), {
         "GROUNDSWELL_WORKER_GROUP": name,
         "dramatiq_queue_prefetch": str(group.threads),
         "dramatiq_worker_timeout": str(group.notice_ms),
         "dramatiq_restart_delay": "500",
+        **shared,
     }
 
 

@@ -33,7 +33,7 @@ def settle(deps: Deps) -> None:
     """Settle uncertain handovers by the provider's own record; without one they stay uncertain."""
     with deps.work() as (session, now):
         ids = handovers.uncertain(session)
-        taken = mailer_of(deps).find(ids) if ids else None
+        taken = deps.mailer.find(ids) if ids and deps.mailer else None
         if taken is None:
             return
         outcomes = handovers.settled(ids, taken)

@@ -3,13 +3,14 @@
 ACTORS says what answers each bell; GROUPS which bells one process group listens to. Importing this touches nothing.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import dramatiq
 from dramatiq.middleware import ShutdownNotifications, TimeLimit
 
-from engine import bell
+from engine import bell, metrics
 from engine.bootstrap import Deps, build_broker, start
 from engine.settings import Settings
 from workers import delivery, intake, upkeep
@@ -55,6 +56,13 @@ def setup() -> None:
     broker = build_broker(deps.settings, [TimeLimit(time_limit=LONGEST_JOB_MS), ShutdownNotifications(), Jobs()])
     declare(broker, deps)
     dramatiq.set_broker(broker)
+
+
+def serve_numbers() -> None:
+    """The numbers of all processes of this group, from a process of its own: Dramatiq forks it beside the workers."""
+    deps = start("numbers")
+    metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port, deps.sessions)
+    threading.Event().wait()
 
 
 def declare(broker: dramatiq.Broker, deps: Deps) -> None:
