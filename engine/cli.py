@@ -23,6 +23,7 @@ from engine.errors import GroundswellError, NotFound
 from engine.giving import books as the_books
 from engine.money import dollars
 from engine.settings import ROOT, Settings
+from engine.staff import notices
 from workers.main import GROUPS
 
 app = typer.Typer(
@@ -138,6 +139,7 @@ def replay(
     deps = build(everything.resolved(data_dir.resolve()))
     with deps.work() as (session, _):
         lanes = inbox.replay(session, event or None)
+        notices.resolve(session, inbox.QUARANTINED, [inbox.name(number) for number in lanes])
     deps.bells.ring(*set(lanes.values()))
     deps.bells.close()
     out.print(f"{len(lanes)} back to pending" if lanes else "none of these is in quarantine")

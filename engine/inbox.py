@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import Sessions, rows, transaction
 from engine.errors import NotFound
+from engine.events import HumanNeeded
 from engine.tables import InboundEvent
 
 BATCH_ROWS = 500
@@ -88,6 +89,9 @@ RETURNING id, lane
 """)
 
 
+QUARANTINED = "event quarantined"  # the kind of notice
+
+
 @dataclass(frozen=True, slots=True)
 class RawEvent:
     """An event as it came, with how often it was tried (this time included)."""
@@ -150,10 +154,20 @@ def finish(session: Session, verdicts: Sequence[Verdict]) -> None:
     session.execute(_FINISH, {"rows": rows(records)})
 
 
-def give_up(session: Session, lane: str) -> list[tuple[int, str, str]]:
-    """Quarantine what was tried too often: rows of (id, source, reason)."""
+def give_up(session: Session, lane: str) -> list[HumanNeeded]:
+    """Quarantine what was tried too often. Returns what a person must be told."""
     found = session.execute(_EXHAUSTED, {"lane": lane, "most": MOST_ATTEMPTS})
-    return [(row.id, row.source, row.reason) for row in found]
+    return [needs_a_person(row.id, row.source, row.reason) for row in found]
+
+
+def needs_a_person(id: int, source: str, reason: str) -> HumanNeeded:
+    """What a person is told of an event in quarantine."""
+    return HumanNeeded(id, QUARANTINED, name(id), f"from {source}: {reason}")
+
+
+def name(id: int) -> str:
+    """How an event is called in notices."""
+    return f"inbound event {id}"
 
 
 def get(session: Session, id: int) -> InboundEvent:

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production"] = Field("development", validation_alias="GROUNDSWELL_ENV")
     data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")
     base_url: _Url = "http://127.0.0.1:8000"
+    allowed_hosts: str = ""
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
@@ -47,9 +48,10 @@ class Settings(BaseSettings):
         return self.env == "development"
 
     @property
-    def host(self) -> str:
-        """The host name of BASE_URL."""
-        return urlsplit(self.base_url).hostname or "localhost"
+    def hosts(self) -> list[str]:
+        """The Host headers that are answered: BASE_URL's, ALLOWED_HOSTS, and this machine's own."""
+        named = [host.strip() for host in self.allowed_hosts.split(",") if host.strip()]
+        return [urlsplit(self.base_url).hostname or "localhost", *named, "localhost", "127.0.0.1"]
 
     @property
     def metrics_url(self) -> str:

@@ -42,6 +42,11 @@ class Options:
     port: int
     demo: bool
 
+    @property
+    def near(self) -> str:
+        """The address at which this machine itself reaches the web."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 compared, not bound
+
 
 def resolved(data_dir: Path) -> Settings:
     """The settings that hold for this data folder: the environment's, with embedded addresses where it names no server."""
@@ -126,8 +131,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
     numbers = options.data_dir / "metrics"
     shutil.rmtree(numbers, ignore_errors=True)
     numbers.mkdir()
-    shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 compared, not bound
-    base_url = os.environ.get("BASE_URL") or f"http://{shown}:{options.port}"
+    base_url = os.environ.get("BASE_URL") or f"http://{options.near}:{options.port}"
     known = {"base_url": base_url, "metrics_port": metrics_port}
     (options.data_dir / "up.json").write_text(json.dumps(known), "utf-8")
     return dict(os.environ) | {
@@ -136,6 +140,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
         "GROUNDSWELL_DATA_DIR": str(options.data_dir),
         "GROUNDSWELL_SUPERVISED": "1",
         "BASE_URL": base_url,
+        "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or ("" if options.near == options.host else "*"),
         "METRICS_PORT": str(metrics_port),
         "PROMETHEUS_MULTIPROC_DIR": str(numbers),
     }
@@ -154,13 +159,12 @@ def _migrate(settings: Settings, options: Options, say: Say) -> None:
 
 def _await_ready(settings: Settings, options: Options, supervisor: Supervisor, stopping: Callable[[], bool]) -> bool:
     """Wait until the web answers and every worker group has knocked at Redis."""
-    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 compared, not bound
     assert settings.redis_url is not None
     redis_url = settings.redis_url.get_secret_value()
     since = time()
 
     def ready() -> bool:
-        with suppress(OSError), urlopen(f"http://{host}:{options.port}/readyz", timeout=2) as answer:
+        with suppress(OSError), urlopen(f"http://{options.near}:{options.port}/readyz", timeout=2) as answer:
             return answer.status == 200 and bells.listeners(redis_url, since) >= len(GROUPS)
         return False
 

@@ -1,9 +1,16 @@
 """Bodies and rows of invented people, for tests."""
 
+import base64
 import json
+from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+from engine.events import ContributionReported, Donor
+from engine.settings import DEVELOPMENT_CREDENTIALS
+
+PAYLOADS = Path(__file__).resolve().parent / "payloads"
 _numbers = count(700_000_001)
 
 
@@ -42,3 +49,26 @@ def line_item(number: int | None = None, **changed: Any) -> dict[str, Any]:
 def raw(body: Any) -> bytes:
     """The bytes of a body."""
     return json.dumps(body).encode()
+
+
+def payload(name: str) -> bytes:
+    """A body kept under tests/payloads."""
+    return (PAYLOADS / name).read_bytes()
+
+
+def basic(pair: str | bytes = DEVELOPMENT_CREDENTIALS) -> tuple[str, str]:
+    """The Authorization header of `user:password`."""
+    return ("authorization", "Basic " + base64.b64encode(pair.encode() if isinstance(pair, str) else pair).decode())
+
+
+def gift(number: int | None = None, **changed: Any) -> ContributionReported:
+    """A gift as a parser reports it: $27 to the invented organisation's first fund, of a donor of its own."""
+    number = number or next(_numbers)
+    donor = Donor(
+        email=f"rosa.{number}@example.org", first_name="Rosa", last_name="Delgado", zip="01605", country="United States"
+    )
+    told = {
+        "cause": None, "source": "actblue", "source_key": str(number), "amount_cents": 2700, "donor": donor,
+        "paid_at": datetime(2026, 11, 3, 0, 3, 15, tzinfo=UTC), "entity_id": 12345, "form_slug": "common-ground",
+    }  # fmt: skip
+    return ContributionReported(**told | changed)

@@ -82,7 +82,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS) -> Starlette:
         middleware=[
             Middleware(RequestLog),
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=[deps.settings.host, "localhost", "127.0.0.1"]),
+            Middleware(TrustedHostMiddleware, allowed_hosts=deps.settings.hosts),
         ],
         exception_handlers={HTTPException: _problem, errors.GroundswellError: _ours, Exception: _unforeseen},
         lifespan=lifespan,

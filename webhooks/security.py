@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -37,6 +38,18 @@ def require_basic(request: Request, credentials: Sequence[str]) -> None:
     matches = [hmac.compare_digest(given, _digest(valid.encode())) for valid in credentials]
     if not any(matches):
         raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": 'Basic realm="webhooks", charset="UTF-8"'})
+
+
+def require_same_origin(request: Request) -> None:
+    """Pass when the browser says that our own page sent this form, or when it is no browser; else 403.
+
+    Pages are served with `no-referrer`, which makes a browser's Origin "null": Sec-Fetch-Site is asked first.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    ours = site == "same-origin" if site else origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if not ours:
+        raise HTTPException(403, "Forbidden")
 
 
 def _basic(header: str) -> bytes:

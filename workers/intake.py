@@ -7,7 +7,7 @@ import structlog
 from engine import inbox, sources
 from engine.bootstrap import Deps
 from engine.errors import Invalid
-from engine.events import ContributionRecorded, Event, HumanNeeded
+from engine.events import ContributionRecorded, Event
 from engine.inbox import RawEvent, Verdict
 from engine.sources.words import Ignored
 
@@ -45,11 +45,7 @@ def apply(deps: Deps, claimed: inbox.Claim) -> None:
 def give_up(deps: Deps, lane: str) -> None:
     """Quarantine what was tried too often and tell a person."""
     with deps.work() as (session, now):
-        lost = inbox.give_up(session, lane)
-        needs: list[Event] = [
-            HumanNeeded(event, "event quarantined", f"inbound event {event} from {source}", reason)
-            for event, source, reason in lost
-        ]
+        needs: list[Event] = [*inbox.give_up(session, lane)]
         everything = deps.react(session, needs, now)
     deps.ring_for(everything)
 
@@ -64,8 +60,7 @@ def _parse(raw: list[RawEvent]) -> tuple[list[Event], list[Verdict]]:
         except Invalid as error:
             reason = str(error)
             verdicts.append(Verdict(event.id, "quarantined", reason))
-            subject = f"inbound event {event.id} from {event.source}"
-            reported.append(HumanNeeded(event.id, "event quarantined", subject, reason))
+            reported.append(inbox.needs_a_person(event.id, event.source, reason))
             continue
         if isinstance(parsed, Ignored):
             verdicts.append(Verdict(event.id, "ignored", parsed.reason))

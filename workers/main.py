@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import dramatiq
-from dramatiq.middleware import ShutdownNotifications, TimeLimit
+from dramatiq.middleware import TimeLimit
 
 from engine import bell, metrics
 from engine.bootstrap import Deps, build_broker, start
@@ -53,7 +53,7 @@ def setup() -> None:
     deps = start(f"worker-{group}")
     if GROUPS[group].mails:
         delivery.mailer_of(deps)
-    broker = build_broker(deps.settings, [TimeLimit(time_limit=LONGEST_JOB_MS), ShutdownNotifications(), Jobs()])
+    broker = build_broker(deps.settings, [TimeLimit(time_limit=LONGEST_JOB_MS), Jobs()])
     declare(broker, deps)
     dramatiq.set_broker(broker)
 

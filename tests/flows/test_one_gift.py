@@ -1,5 +1,6 @@
 """One gift from raw bytes to the letter, and the ways in which it may happen twice or stop in between."""
 
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
 
@@ -262,10 +263,8 @@ def expire_leases(deps: Deps) -> None:
 def try_alone(deps: Deps) -> None:
     """One more turn for what is due, whatever comes of it."""
     expire_leases(deps)
-    try:
+    with suppress(DBAPIError):
         intake.drain(deps, bell.INTAKE)
-    except DBAPIError:
-        pass
 
 
 def end_of_lease(deps: Deps) -> None:

@@ -1,7 +1,7 @@
 """`/dev/clock`: skips the development clock ahead, for all running processes at once."""
 
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from engine.bootstrap import Deps
 from engine.clock import SkippableClock
 from webhooks.pages import page
+from webhooks.security import require_same_origin
 
 SPANS = {
     "hour": timedelta(hours=1),
@@ -31,9 +32,7 @@ def show(request: Request) -> Response:
 
 async def skip(request: Request) -> Response:
     """Move it ahead by one of the offered spans."""
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "Forbidden")
+    require_same_origin(request)
     asked = parse_qs((await request.body())[:FORM_LIMIT].decode("ascii", "replace")).get("span", [""])
     if asked[0] not in SPANS:
         raise HTTPException(422, "No such span")
