@@ -76,7 +76,9 @@ class Client:
 
     @staticmethod
     def _part(chunk: bytes | None) -> Any:
-        return {"type": "http.disconnect"} if chunk is None else {"type": "http.request", "body": chunk, "more_body": True}
+        return (
+            {"type": "http.disconnect"} if chunk is None else {"type": "http.request", "body": chunk, "more_body": True}
+        )
 
     async def _start(self) -> None:
         self._tell: asyncio.Queue[Any] = asyncio.Queue()

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import ContributionRecorded, ContributionReported, Event
+from engine.events import ContributionRecorded, ContributionReported, Event, HumanNeeded
 from engine.giving import totals
 from engine.people import contacts
 from engine.settings import Settings
@@ -29,7 +29,7 @@ LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
 LEFT JOIN contact c ON c.id = v.contact_id
 ORDER BY v.source, v.source_key
-ON CONFLICT (source, source_key) DO NOTHING
+ON CONFLICT (source, source_key, order_number) DO NOTHING
 RETURNING id, contact_id, inbound_event_id
 """)
 
@@ -40,17 +40,31 @@ ORDER BY id
 """)
 
 
+_DIFFERENT = text("""
+SELECT v.cause, v.source_key, v.amount_cents AS said, g.amount_cents AS booked
+FROM json_to_recordset(CAST(:rows AS json)) AS v(
+    source text, source_key text, order_number text, cause bigint, amount_cents bigint)
+JOIN contribution g ON (g.source, g.source_key, g.order_number) = (v.source, v.source_key, v.order_number)
+WHERE g.amount_cents <> v.amount_cents
+""")
+
+
 def record(session: Session, reported: Sequence[ContributionReported], _: datetime, __: Settings) -> list[Event]:
-    """Book these gifts. One that is on the books already changes nothing and yields nothing."""
+    """Book these gifts. One that is on the books already changes nothing; if it says another amount, a person is told."""
     known = contacts.admit(session, ((gift.donor, gift.paid_at) for gift in reported))
     records = [_record(gift, known) for gift in reported]
     booked = session.execute(_BOOK, {"rows": rows(records)}).all()
+    different = session.execute(_DIFFERENT, {"rows": rows(records)}).all() if len(booked) < len(records) else []
     session.execute(_ENTER, {"ids": [row.id for row in booked]})
     totals.refresh(session, {row.contact_id for row in booked if row.contact_id is not None})
     return [
-        ContributionRecorded(cause=row.inbound_event_id, contribution_id=row.id, contact_id=row.contact_id)
-        for row in booked
+        *(ContributionRecorded(row.inbound_event_id, row.id, row.contact_id) for row in booked),
+        *(HumanNeeded(row.cause, "amounts differ", f"line item {row.source_key}", _differs(row)) for row in different),
     ]
+
+
+def _differs(row: Row[tuple[object, ...]]) -> str:
+    return f"booked with {row.booked} cents, inbound event {row.cause} says {row.said}"
 
 
 def _record(gift: ContributionReported, known: Mapping[str, int]) -> dict[str, object]:

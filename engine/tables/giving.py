@@ -47,7 +47,10 @@ class DonationForm(SQLModel, table=True):
 
 
 class Contribution(SQLModel, table=True):
-    """One gift: ActBlue's line item. `source_key` is the source's own id of the money.
+    """One gift: ActBlue's line item. `source_key` is the source's own id of the money, unique within an order.
+
+    Line item ids should be unique by themselves; but published test bodies share some, and a placeholder posted to a new
+    webhook must never swallow somebody's real gift.
 
     `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
     of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
@@ -57,7 +60,7 @@ class Contribution(SQLModel, table=True):
     __tablename__ = "contribution"
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount_cents"),
-        Index("contribution_source_source_key_key", "source", "source_key", unique=True),
+        Index("contribution_source_key_key", "source", "source_key", "order_number", unique=True),
         Index("contribution_contact_id_paid_at_idx", "contact_id", "paid_at"),
     )
 
@@ -94,7 +97,7 @@ class LedgerEntry(SQLModel, table=True):
     __tablename__ = "ledger_entry"
     __table_args__ = (
         CheckConstraint("kind IN ('gift')", name="kind"),
-        Index("ledger_entry_source_source_key_kind_key", "source", "source_key", "kind", unique=True),
+        Index("ledger_entry_source_key_key", "source", "source_key", "kind", "contribution_id", unique=True),
     )
 
     id: int | None = Field(default=None, sa_column=identity())

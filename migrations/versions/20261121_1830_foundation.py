@@ -211,7 +211,7 @@ def upgrade() -> None:
     )
     op.create_index('contribution_contact_id_paid_at_idx', 'contribution', ['contact_id', 'paid_at'], unique=False)
     op.create_index(op.f('contribution_inbound_event_id_idx'), 'contribution', ['inbound_event_id'], unique=False)
-    op.create_index('contribution_source_source_key_key', 'contribution', ['source', 'source_key'], unique=True)
+    op.create_index('contribution_source_key_key', 'contribution', ['source', 'source_key', 'order_number'], unique=True)
     op.create_table('message',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('contact_id', sa.BigInteger(), nullable=False),
@@ -258,21 +258,21 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('ledger_entry_pkey'))
     )
     op.create_index(op.f('ledger_entry_contribution_id_idx'), 'ledger_entry', ['contribution_id'], unique=False)
-    op.create_index('ledger_entry_source_source_key_kind_key', 'ledger_entry', ['source', 'source_key', 'kind'], unique=True)
+    op.create_index('ledger_entry_source_key_key', 'ledger_entry', ['source', 'source_key', 'kind', 'contribution_id'], unique=True)
 
 
 
 def downgrade() -> None:
     """Back."""
 
-    op.drop_index('ledger_entry_source_source_key_kind_key', table_name='ledger_entry')
+    op.drop_index('ledger_entry_source_key_key', table_name='ledger_entry')
     op.drop_index(op.f('ledger_entry_contribution_id_idx'), table_name='ledger_entry')
     op.drop_table('ledger_entry')
     op.drop_index(op.f('message_handover_id_idx'), table_name='message')
     op.drop_index('message_due_idx', table_name='message', postgresql_where=sa.text("state = 'ready'"))
     op.drop_index('message_contact_id_occasion_key', table_name='message')
     op.drop_table('message')
-    op.drop_index('contribution_source_source_key_key', table_name='contribution')
+    op.drop_index('contribution_source_key_key', table_name='contribution')
     op.drop_index(op.f('contribution_inbound_event_id_idx'), table_name='contribution')
     op.drop_index('contribution_contact_id_paid_at_idx', table_name='contribution')
     op.drop_table('contribution')

@@ -63,6 +63,26 @@ def test_the_same_gift_in_another_body_is_ignored(deps: Deps):
     assert len(rows(deps, "SELECT id FROM contribution")) == len(deps.mailer.accepted) == 1
 
 
+def test_a_line_item_said_again_with_another_amount_is_not_booked_twice_and_a_person_is_told(deps: Deps):
+    body = actblue_body()
+    put(deps, raw(body))
+    put(deps, raw(body | {"lineitems": [body["lineitems"][0] | {"amount": "72.0"}]}))
+    run_everything(deps)
+    assert one(deps, "SELECT amount_cents FROM contribution").amount_cents == 2700
+    told = one(deps, "SELECT kind, detail FROM notice")
+    assert told.kind == "amounts differ"
+    assert "booked with 2700 cents" in told.detail
+    assert "says 7200" in told.detail
+
+
+def test_a_placeholder_line_item_id_in_two_orders_swallows_no_gift(deps: Deps):
+    put(deps, raw(actblue_body(lineitems=[line_item(123456789)])))
+    put(deps, raw(actblue_body(lineitems=[line_item(123456789, amount="1000.0"), line_item(amount="10.0")])))
+    run_everything(deps)
+    amounts = [row.amount_cents for row in rows(deps, "SELECT amount_cents FROM contribution ORDER BY 1")]
+    assert amounts == [1000, 2700, 100_000]
+
+
 def test_a_gift_without_an_address_is_booked_and_nobody_is_written_to(deps: Deps):
     body = actblue_body()
     del body["donor"]["email"], body["donor"]["phone"]
