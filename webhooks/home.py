@@ -10,7 +10,7 @@ from webhooks.pages import page
 
 
 def show(request: Request) -> Response:
-    """The home page. What needs a person is shown in development only, until staff can sign in."""
+    """The home page. Numbers and what needs a person are shown in development only, until staff can sign in."""
     deps: Deps = request.app.state.deps
     with deps.work() as (session, _):
         house = summary.house(session)

@@ -148,6 +148,23 @@ def numbers(system: System) -> str:
         return page.read().decode()
 
 
+def test_the_id_of_an_event_runs_through_the_log_from_the_request_to_the_letter(system: System):
+    system.wait_for(lambda: answers(system), 20, "the web")
+    sent = len(system.mailbox())
+    assert system.post(raw(actblue_body())) == 200
+    system.wait_for(lambda: len(system.mailbox()) > sent, 10, "the letter")
+    ((event,),) = system.query("SELECT max(id) FROM inbound_event")
+    said = ("[info] request", "[info] event finished", "[info] letter handed over")
+
+    def told() -> bool:
+        lines = [line for line in system.log.splitlines() if f"inbound_event={event} " in line]
+        return [any(words in line for line in lines) for words in said] == [True] * 3
+
+    system.wait_for(told, 5, f"three lines about event {event}")
+    assert "rosa" not in system.log.lower()
+    assert "secret-token" not in system.log
+
+
 def test_env_prints_what_scripts_need_and_masks_secrets(system: System):
     printed = dict(line.split("=", 1) for line in system.run("env").stdout.splitlines())
     assert printed["DATABASE_URL"] == system.places.database_url
