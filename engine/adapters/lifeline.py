@@ -2,10 +2,16 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+
+
+def tied(how: signal.Signals) -> tuple[str, ...]:
+    """What to put before a command that cannot ask for itself, so that it gets `how` when its parent is gone."""
+    return ("setpriv", "--pdeathsig", how.name[3:], "--") if shutil.which("setpriv") else ()
 
 
 def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:

@@ -68,15 +68,15 @@ def test_it_recovers_by_itself_straight_after_everything_was_killed(folder: Path
     system.end()
 
 
-def test_it_recovers_when_only_the_supervisor_was_killed(folder: Path):
+def test_nothing_outlives_a_supervisor_that_was_killed_and_the_next_one_recovers(folder: Path):
     system = System.start(folder, free_port(), "--demo")
     system.wait_ready()
     below = system.processes()
     psutil.Process(system.process.pid).kill()
     system.process.wait(5)
+    system.wait_for(lambda: not any(process.is_running() for process in below), 15, "everything dies with it")
     again = System.start(folder, system.port, "--demo")
     again.wait_ready(2)
-    assert [process for process in below if process.is_running()] == []
     again.end()
 
 
