@@ -1,0 +1,38 @@
+"""`python -m bench [name] [options]`: lists the benchmarks, or runs one."""
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from bench import latency
+from bench.report import Failed
+
+BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
+    "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the named benchmark with the arguments that follow; without a name, say which there are."""
+    if not arguments or arguments[0].startswith("-"):
+        for name, (sentence, _) in BENCHES.items():
+            Console(highlight=False, soft_wrap=True).print(f"{name:12} {sentence}")
+        return 0
+    if arguments[0] not in BENCHES:
+        print(f"no benchmark {arguments[0]}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    _, bench = BENCHES[arguments[0]]
+    bench(arguments[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failed as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
