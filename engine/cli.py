@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ out = Console(highlight=False, soft_wrap=True)
 DataDir = Annotated[
     Path, typer.Option(help="Where everything is kept.", envvar="GROUNDSWELL_DATA_DIR", show_default=".groundswell")
 ]
+_PASSWORD = re.compile(r"([?&][a-z]*password=)[^&]*")
 DEFAULT_DATA_DIR = ROOT / ".groundswell"
 
 
@@ -175,9 +177,10 @@ def _become(argv: Sequence[str], variables: Mapping[str, str]) -> None:
 def masked(name: str, secret: SecretStr) -> str:
     """A secret as it may be shown: a server's address without its password, anything else as stars."""
     raw = secret.get_secret_value()
-    if not name.endswith("_url"):
+    scheme, mark, rest = raw.partition("://")
+    if not name.endswith("_url") or not mark:
         return "********" if raw else ""
-    scheme, _, rest = raw.partition("://")
+    rest = _PASSWORD.sub(r"\1********", rest)
     credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
     return f"{scheme}://{user}{colon}{'********' if colon else ''}{at}{place}"
@@ -194,7 +197,8 @@ def main() -> None:
     except URLError as error:
         sys.exit(f"groundswell: the web does not answer: {error.reason}")
     except ValidationError as error:
-        sys.exit("groundswell: " + "; ".join(str(problem["msg"]) for problem in error.errors()))
+        said = (": ".join([*map(str, problem["loc"]), str(problem["msg"])]) for problem in error.errors())
+        sys.exit("groundswell: " + "; ".join(said))
 
 
 if __name__ == "__main__":

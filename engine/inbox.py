@@ -30,7 +30,7 @@ RECEIVE = """
 INSERT INTO inbound_event (source, key, kind, lane, body)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])
 ON CONFLICT (source, key) DO NOTHING
-RETURNING key, id
+RETURNING source, key, id
 """
 
 _CLAIM_FRESH = text("""

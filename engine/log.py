@@ -5,12 +5,34 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
 
+from engine.errors import GroundswellError
 from engine.settings import Settings
 
 _QUIET = {"dramatiq": logging.ERROR, "uvicorn": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.WARNING}
+
+
+def without_values(exc_info: structlog.typing.ExcInfo) -> str:
+    """A traceback without the errors' messages: those of a database repeat the row that it refused."""
+    error: BaseException | None = exc_info[1]
+    said: list[str] = []
+    while error is not None:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        said.insert(0, f"Traceback (most recent call last):\n{frames}{_named(error)}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nthen\n\n".join(said)
+
+
+def _named(error: BaseException) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, GroundswellError):
+        return f"{name}: {error}"
+    diagnosis = getattr(getattr(error, "orig", error), "diag", None)
+    parts = [getattr(diagnosis, part, None) for part in ("sqlstate", "table_name", "column_name", "constraint_name")]
+    return " ".join([name, *(part for part in parts if part)])
 
 
 def configure(settings: Settings, process: str) -> None:
@@ -21,7 +43,7 @@ def configure(settings: Settings, process: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         lambda _, __, line: {**line, "process": process},
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(without_values),
     ]
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()

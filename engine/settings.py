@@ -18,7 +18,9 @@ _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 class Settings(BaseSettings):
     """Everything that may differ between two installations. Field names are the variables' names in lower case."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True, env_ignore_empty=True
+    )
 
     env: Literal["development", "production"] = Field("development", validation_alias="GROUNDSWELL_ENV")
     data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")

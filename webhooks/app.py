@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,8 +26,8 @@ from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, health, home
 from webhooks.dev import clock, mailbox
-from webhooks.receive import Writer
-from webhooks.security import RequestLog, SecurityHeaders
+from webhooks.receive import RETRY_AFTER, Writer
+from webhooks.security import HEADERS, RequestLog, SecurityHeaders
 
 HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
 PARTS = (HOOKS, PAGES, STAFF)
@@ -82,9 +84,15 @@ def build(deps: Deps, only: Sequence[str] = PARTS) -> Starlette:
         middleware=[
             Middleware(RequestLog),
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=deps.settings.hosts),
+            Middleware(TrustedHostMiddleware, allowed_hosts=deps.settings.hosts, www_redirect=False),
         ],
-        exception_handlers={HTTPException: _problem, errors.GroundswellError: _ours, Exception: _unforeseen},
+        exception_handlers={
+            HTTPException: _problem,
+            errors.GroundswellError: _ours,
+            OperationalError: _away,
+            PoolTimeout: _away,
+            Exception: _unforeseen,
+        },
         lifespan=lifespan,
     )
     app.state.deps = deps
@@ -117,6 +125,12 @@ async def _ours(_: Request, error: Exception) -> Response:
     return problem(status, str(error))
 
 
+async def _away(_: Request, error: Exception) -> Response:
+    structlog.get_logger(__name__).error("Postgres does not answer", error=type(error).__name__)
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; please try again", RETRY_AFTER)
+
+
 async def _unforeseen(_: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("request failed", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
+    # Starlette answers these outside of all middleware.
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", HEADERS | {"Cache-Control": "no-store"})

@@ -22,7 +22,9 @@ from engine.db import driver_url, server_options
 MOST_WAITING = 2_000
 MOST_AT_ONCE = 500
 STORE_SECONDS = 5.0
+TRIES = 2
 BODY_SECONDS = 10.0
+LONGEST_LENGTH = 18  # digits of a Content-Length worth reading
 RETRY_AFTER = {"Retry-After": "5"}
 
 log = structlog.get_logger(__name__)
@@ -78,35 +80,52 @@ class Writer:
             batch = [await self._waiting.get()]
             while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            await self._write([arrival for arrival in batch if not arrival.stored.done()])
+            await self._write(batch)
 
     async def _write(self, batch: Sequence[Arrival]) -> None:
-        if not batch:
+        """Store a batch: once more on a new connection when the old one was cut, one by one when one is at fault."""
+        failure: psycopg.Error | None = None
+        for _ in range(TRIES):
+            failure = await self._tried(batch)
+            if not isinstance(failure, psycopg.OperationalError):
+                break
+        if failure is None:
             return
+        log.error("the inbox cannot be written", error=type(failure).__name__, events=len(batch))
+        if len(batch) > 1 and isinstance(failure, psycopg.DataError | psycopg.IntegrityError):
+            for arrival in batch:
+                await self._write([arrival])
+            return
+        for arrival in batch:
+            if not arrival.stored.done():
+                arrival.stored.set_exception(failure)
+
+    async def _tried(self, batch: Sequence[Arrival]) -> psycopg.Error | None:
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._insert(batch)
-        except (psycopg.Error, TimeoutError) as error:
-            log.error("the inbox cannot be written", error=type(error).__name__, events=len(batch))
+        except TimeoutError:
             await self._hang_up()
-            if len(batch) > 1 and isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-                for arrival in batch:  # one of them is at fault: its neighbours must not pay for it
-                    await self._write([arrival])
-                return
-            failure = error if isinstance(error, psycopg.Error) else psycopg.OperationalError("timed out")
-            for arrival in batch:
-                if not arrival.stored.done():
-                    arrival.stored.set_exception(failure)
+            return psycopg.OperationalError("timed out")
+        except psycopg.Error as error:
+            await self._hang_up()
+            return error
+        return None
 
     async def _insert(self, batch: Sequence[Arrival]) -> None:
+        waiting = [arrival for arrival in batch if not arrival.stored.done()]
+        if not waiting:
+            return
         connection = await self._connected()
-        columns = ([getattr(arrival, name) for arrival in batch] for name in ("source", "key", "kind", "lane", "body"))
+        columns = (
+            [getattr(arrival, name) for arrival in waiting] for name in ("source", "key", "kind", "lane", "body")
+        )
         cursor = await connection.execute(inbox.RECEIVE, list(columns))
-        fresh: dict[str, int] = dict(await cursor.fetchall())
-        self._deps.bells.ring(*{arrival.lane for arrival in batch if arrival.key in fresh})
-        for arrival in batch:
+        fresh = {(source, key): number for source, key, number in await cursor.fetchall()}
+        self._deps.bells.ring(*{arrival.lane for arrival in waiting if (arrival.source, arrival.key) in fresh})
+        for arrival in waiting:
             if not arrival.stored.done():
-                arrival.stored.set_result(fresh.pop(arrival.key, None))
+                arrival.stored.set_result(fresh.pop((arrival.source, arrival.key), None))
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
@@ -133,7 +152,7 @@ async def json_body(request: Request, limit: int) -> bytes:
     if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Unsupported Media Type")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdecimal() and (len(length.lstrip("0")) > LONGEST_LENGTH or int(length) > limit):
         raise HTTPException(413, "Content Too Large")
     body = bytearray()
     try:

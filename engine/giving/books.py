@@ -1,13 +1,20 @@
 """The proof that ledger, contributions, totals and statuses agree, to the cent. Reads everything, changes nothing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine import sources
+from engine.db import rows
+from engine.events import ContributionReported
 from engine.giving.totals import TRUE_TOTALS
+from engine.sources.words import Ignored
 
 LISTED = 20
+BATCH = 500
 
 _CHECKS = {
     "a contribution's amount is not what the ledger holds": """
@@ -25,15 +32,27 @@ _CHECKS = {
         FROM inbound_event i WHERE i.source = 'actblue' AND i.state = 'applied'
             AND NOT EXISTS (SELECT FROM contribution g WHERE g.inbound_event_id = i.id)""",
     "a contact's totals are not the sum of her gifts": f"""
-        SELECT 'contact ' || c.id AS subject, format('%s gifts, %s cents, highest %s, last %s; must be %s, %s, %s, %s',
-               c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents,
+        SELECT 'contact ' || c.id AS subject, format(
+               '%s gifts, %s cents, highest %s, last %s, from %s to %s; must be %s, %s, %s, %s, from %s to %s',
+               c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at,
                coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
-               coalesce(t.gave_last_cents, 0)) AS detail
+               coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at) AS detail
         FROM contact c LEFT JOIN ({TRUE_TOTALS.format(only="")}) t ON t.contact_id = c.id
         WHERE (c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at)
             IS DISTINCT FROM (coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
                 coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",  # noqa: S608 our own text
 }
+_APPLIED = text("""
+SELECT id, source, kind, body FROM inbound_event
+WHERE state = 'applied' AND lane = 'intake' AND octet_length(body) > 0 ORDER BY id
+""")
+_UNLIKE = text("""
+SELECT v.cause, v.source_key, v.amount_cents AS told, g.amount_cents AS booked
+FROM json_to_recordset(CAST(:rows AS json)) AS v(
+    source text, source_key text, order_number text, cause bigint, amount_cents bigint)
+LEFT JOIN contribution g ON (g.source, g.source_key, g.order_number) = (v.source, v.source_key, v.order_number)
+WHERE g.id IS NULL OR g.inbound_event_id = v.cause AND g.amount_cents <> v.amount_cents
+""")
 _SUMS = text("""
 SELECT (SELECT count(*) FROM contribution) AS contributions,
        (SELECT count(*) FROM ledger_entry) AS entries,
@@ -68,4 +87,28 @@ def check(session: Session) -> Books:
         for rule, query in _CHECKS.items()
         for row in session.execute(text(f"{query} LIMIT {LISTED}"))
     ]
-    return Books(sums.contributions, sums.entries, sums.cents, tuple(found))
+    return Books(sums.contributions, sums.entries, sums.cents, (*found, *islice(_unlike_the_inbox(session), LISTED)))
+
+
+def _unlike_the_inbox(session: Session) -> Iterator[Discrepancy]:
+    """Hold the books against the raw bodies that are still kept, read anew: batch by batch, in flat memory."""
+    events = session.execute(_APPLIED, execution_options={"yield_per": BATCH})
+    for batch in events.partitions():
+        told = [gift for event in batch for gift in _told(event)]
+        for row in session.execute(_UNLIKE, {"rows": rows(told)}):
+            booked = "is not there" if row.booked is None else f"is {row.booked} cents"
+            detail = f"line item {row.source_key} {booked}; told were {row.told} cents"
+            yield Discrepancy("a gift is not on the books as it was told", f"inbound event {row.cause}", detail)
+
+
+def _told(event: Row[tuple[object, ...]]) -> Iterator[dict[str, object]]:
+    parsed = sources.parse(event.id, event.source, event.kind, event.body)
+    for gift in () if isinstance(parsed, Ignored) else parsed:
+        if isinstance(gift, ContributionReported):
+            yield {
+                "source": gift.source,
+                "source_key": gift.source_key,
+                "order_number": gift.order_number,
+                "cause": gift.cause,
+                "amount_cents": gift.amount_cents,
+            }

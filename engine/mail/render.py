@@ -41,6 +41,8 @@ def render(subject: str, body_html: str, body_text: str, facts: Mapping[str, Any
         )
     except TemplateError as error:
         raise Invalid(f"the letter does not render: {error.message}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # what expressions can raise
+        raise Invalid(f"the letter does not render: {type(error).__name__}") from None
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,8 @@ from engine.events import Donor
 from engine.people import chapters
 
 # Sorted by address: the lock order of the whole house. The best word about a person is kept whole: one that tells where
-# she lives before one that does not, then the newest. So the order in which words arrive does not matter.
+# she lives before one that does not, then the newest, then (same second) the greater by its letters. So the order in
+# which words arrive does not matter. `_worth` says the same in Python.
 _ADMIT = text("""
 INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone,
                           details_at, chapter_id, routed_by, routed_on)
@@ -26,7 +27,12 @@ ON CONFLICT (email) DO UPDATE SET
     state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
     chapter_id = excluded.chapter_id, routed_by = excluded.routed_by, routed_on = excluded.routed_on,
     details_at = excluded.details_at
-    WHERE (excluded.zip IS NOT NULL, excluded.details_at) >= (c.zip IS NOT NULL, c.details_at)
+    WHERE (excluded.zip IS NOT NULL, excluded.details_at, coalesce(excluded.zip, '') COLLATE "C",
+           excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
+           excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
+           excluded.phone COLLATE "C")
+        > (c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name, c.last_name, c.street, c.city, c.state,
+           c.country, c.phone)
 """)
 
 # Every address is locked, in order, for the rest of the transaction: totals may follow.
@@ -39,7 +45,7 @@ def admit(session: Session, said: Iterable[tuple[Donor, datetime]]) -> dict[str,
     People without an address are passed by. One statement for facts, one to write, one to lock; however many.
     """
     best: dict[str, tuple[Donor, datetime]] = {}
-    for donor, moment in sorted(said, key=lambda word: (word[0].zip is not None, word[1])):
+    for donor, moment in sorted(said, key=_worth):
         if donor.email:
             best[donor.email] = (donor, moment)
     if not best:
@@ -53,6 +59,15 @@ def admit(session: Session, said: Iterable[tuple[Donor, datetime]]) -> dict[str,
 def spoken(name: str) -> str:
     """A name as one would write it: forms often send "MARY" or "mary"; anything mixed is left as its owner wrote it."""
     return name.title() if name.isupper() or name.islower() else name
+
+
+def _worth(word: tuple[Donor, datetime]) -> tuple[object, ...]:
+    donor, moment = word
+    names = (spoken(donor.first_name), spoken(donor.last_name))
+    return (
+        donor.zip is not None, moment, donor.zip or "", *names, donor.street, donor.city, donor.state, donor.country,
+        donor.phone,
+    )  # fmt: skip
 
 
 def _record(donor: Donor, moment: datetime, home: chapters.Route) -> dict[str, object]:

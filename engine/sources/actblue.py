@@ -5,7 +5,7 @@ body does not name its kind: `cancelledAt` means a cancellation, `refundedAt` a 
 recipients and instalments; `paidAt` (with offset) dates the money; `email` is absent when another entity manages the form.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -13,9 +13,21 @@ from pydantic import BeforeValidator, Field
 from engine.errors import Invalid
 from engine.events import ContributionReported, Donor, Event
 from engine.money import cents
-from engine.sources.words import Ignored, Lenient, Number, Text, clean, email_address, model, read_json, zip_code
+from engine.sources.words import (
+    Ignored,
+    Lenient,
+    Number,
+    Text,
+    clean,
+    email_address,
+    model,
+    number,
+    read_json,
+    zip_code,
+)
 
 EARLIEST, LATEST = 2004, 2099  # ActBlue's first year; beyond the other lies a typing error
+FARTHEST = timedelta(hours=16)  # Postgres knows no offset as large
 
 
 def _moment(raw: object) -> datetime:
@@ -23,8 +35,11 @@ def _moment(raw: object) -> datetime:
         moment = datetime.fromisoformat(clean(raw))
     except ValueError:
         raise ValueError("not a date") from None
-    if moment.tzinfo is None:
+    offset = moment.utcoffset()
+    if offset is None:
         raise ValueError("no offset")
+    if abs(offset) >= FARTHEST or offset % timedelta(minutes=1):
+        raise ValueError("no offset on earth")
     if not EARLIEST <= moment.year <= LATEST:
         raise ValueError("no year of ours")
     return moment
@@ -32,7 +47,7 @@ def _moment(raw: object) -> datetime:
 
 def _cents(raw: object) -> int:
     try:
-        amount = cents(clean(raw))
+        amount = cents(str(raw).strip() if isinstance(raw, str | int) else "")
     except Invalid as error:
         raise ValueError(str(error)) from None
     if amount == 0:
@@ -41,8 +56,17 @@ def _cents(raw: object) -> int:
 
 
 def _object(raw: object) -> object:
-    return {} if raw is None or raw == "" or raw == [] else raw
+    """An optional part: whatever is no object says nothing."""
+    return raw if isinstance(raw, dict) else {}
 
+
+def _sequence(raw: object) -> int:
+    """Which instalment; 0 for a number that no column of ours holds."""
+    count = number(raw)
+    return count if count < 2**31 else 0
+
+
+LONGEST_ID = 64  # theirs have nine digits; far more would not fit the index on it
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Cents = Annotated[int, BeforeValidator(_cents)]
@@ -81,12 +105,12 @@ class _Contribution(Lenient):
 
 
 class _LineItem(Lenient):
-    lineitem_id: Annotated[Text, Field(alias="lineitemId", min_length=1)]
+    lineitem_id: Annotated[Text, Field(alias="lineitemId", min_length=1, max_length=LONGEST_ID)]
     amount: Cents
     paid_at: Moment = Field(alias="paidAt")
     entity_id: Number = Field(0, alias="entityId")
     committee: Text = Field("", alias="committeeName")
-    sequence: Annotated[Number, Field(lt=2**31)] = 0
+    sequence: Annotated[int, BeforeValidator(_sequence)] = 0
 
 
 class _Body(Lenient):

@@ -79,10 +79,10 @@ def number(value: object) -> int:
 def email_address(raw: str) -> str | None:
     """The one spelling under which we know an address: case and spaces folded, plus-tags kept. None if unusable.
 
-    Special domains (.test, .example) are let through: they are nobody's, and samples are full of them.
+    The domains set aside for tests (.test, .example) are let through: they are nobody's, and samples are full of them.
     """
     try:
-        valid = validate_email(raw, check_deliverability=False, globally_deliverable=False)
+        valid = validate_email(raw, check_deliverability=False, globally_deliverable=False, test_environment=True)
     except EmailNotValidError:
         return None
     return valid.normalized.lower() if "." in valid.domain else None

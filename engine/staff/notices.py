@@ -15,8 +15,8 @@ SHIPPED = "operator_notice"
 SHOWN = 50
 
 _KEEP = text("""
-INSERT INTO notice (kind, subject, detail)
-SELECT kind, subject, detail FROM json_to_recordset(CAST(:rows AS json)) AS v(kind text, subject text, detail text)
+INSERT INTO notice (kind, subject, detail, seen)
+SELECT kind, subject, detail, 1 FROM json_to_recordset(CAST(:rows AS json)) AS v(kind text, subject text, detail text)
 ORDER BY kind, subject
 ON CONFLICT (kind, subject) WHERE resolved_at IS NULL
 DO UPDATE SET seen = notice.seen + 1, last_at = now(), detail = excluded.detail
@@ -24,7 +24,7 @@ DO UPDATE SET seen = notice.seen + 1, last_at = now(), detail = excluded.detail
 
 _OPERATOR = text("""
 INSERT INTO contact (email, details_at, chapter_id, routed_by, routed_on)
-SELECT :email, now(), (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), 'operator', 'OPERATOR_EMAIL'
+SELECT :email, 'epoch', (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), 'operator', 'OPERATOR_EMAIL'
 ON CONFLICT (email) DO NOTHING
 """)
 

@@ -1,0 +1,242 @@
+"""People: one contact per address, the best word about her wins however it arrives, and why her chapter is her chapter."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from engine.events import ContributionReported, Donor, HumanNeeded
+from engine.people import chapters, contacts
+from engine.people.chapters import Places, Route, route
+from engine.reactions import react
+from engine.settings import Settings
+from engine.sources import parse
+from tests.books import assert_books_balance
+from tests.make import actblue_body, gift, raw
+
+NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+ROSA = "rosa@example.org"
+IN_ONE_SESSION = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def contact(session: Session, email: str = ROSA) -> Any:
+    found = session.execute(
+        text("SELECT c.*, h.slug FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE email = :email"),
+        {"email": email},
+    )
+    return found.one()
+
+
+def told(session: Session) -> tuple[Any, ...]:
+    """Everything on the contact that comes from words."""
+    found = contact(session)
+    return (found.first_name, found.last_name, found.street, found.city, found.state, found.zip, found.country, found.phone,
+            found.details_at, found.slug, found.routed_by, found.routed_on)  # fmt: skip
+
+
+def count(session: Session, table: str) -> int:
+    return session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+
+
+def word(minutes: int = 0, **said: Any) -> tuple[Donor, datetime]:
+    return Donor(**{"email": ROSA, "first_name": "Rosa"} | said), NOON + timedelta(minutes=minutes)
+
+
+def test_three_spellings_of_an_address_are_one_contact_with_three_gifts(session: Session):
+    spellings = ("Rosa.Delgado+News@Example.ORG", " rosa.delgado+news@example.org ", "ROSA.DELGADO+NEWS@EXAMPLE.ORG")
+    reported = [e for one in spellings for e in parse(1, "actblue", "", raw(actblue_body(donor={"email": one})))]
+    react(session, [replace(one, cause=None) for one in reported], NOON, Settings())
+    assert contact(session, "rosa.delgado+news@example.org").gave_count == 3
+    assert count(session, "contact") == 1
+    assert_books_balance(session)
+
+
+def test_a_plus_tag_and_a_dot_are_part_of_an_address(session: Session):
+    admitted = contacts.admit(session, [word(email=one) for one in (ROSA, "rosa+x@example.org", "r.osa@example.org")])
+    assert len(set(admitted.values())) == 3
+
+
+def test_nobody_is_admitted_without_an_address(session: Session):
+    assert contacts.admit(session, []) == {}
+    assert contacts.admit(session, [word(email=None), word(email="")]) == {}
+    assert count(session, "contact") == 0
+
+
+def test_admitting_again_gives_the_same_contacts(session: Session):
+    words = [word(email=ROSA), word(email=None), word(email="sam@example.org")]
+    first = contacts.admit(session, words)
+    assert set(first) == {ROSA, "sam@example.org"}
+    assert contacts.admit(session, reversed(words)) == first
+    assert first[ROSA] == contact(session).id
+
+
+def test_a_newer_word_that_tells_where_she_lives_replaces_the_older_whole(session: Session):
+    contacts.admit(session, [word(0, zip="01605", phone="5085550123", city="Worcester")])
+    contacts.admit(session, [word(1, zip="01108", first_name="Rose", city="")])
+    found = contact(session)
+    assert (found.first_name, found.zip, found.city, found.phone, found.slug) == (
+        "Rose",
+        "01108",
+        "",
+        "",
+        "springfield",
+    )
+
+
+@pytest.mark.parametrize(
+    "later", [word(9, first_name="R"), word(-9, zip="01108"), word(-9)], ids=["newer", "older", "poorer"]
+)
+def test_a_poorer_or_older_word_changes_nothing(session: Session, later: tuple[Donor, datetime]):
+    contacts.admit(session, [word(0, zip="01605", last_name="Delgado")])
+    before = told(session)
+    contacts.admit(session, [later])
+    assert told(session) == before
+
+
+def test_an_older_word_with_a_zip_is_better_than_a_newer_one_without(session: Session):
+    contacts.admit(session, [word(9)])
+    assert contact(session).routed_on == "no ZIP"
+    contacts.admit(session, [word(0, zip="01605")])
+    assert (contact(session).slug, contact(session).details_at) == ("worcester", NOON)
+
+
+WORDS = st.lists(
+    st.builds(
+        word, st.integers(0, 3), first_name=st.sampled_from(["Rosa", "Rose", "R"]),
+        zip=st.sampled_from([None, "01605", "01108"]), street=st.sampled_from(["", "14 Lincoln Street"]),
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+def admitted(session: Session, words: Sequence[Any], at_once: int) -> tuple[Any, ...]:
+    """What is known of her once these words have come in this order, so many at a time; then all is forgotten."""
+    with session.begin_nested() as savepoint:
+        for at in range(0, len(words), at_once):
+            contacts.admit(session, words[at : at + at_once])
+        known = told(session)
+        savepoint.rollback()
+    return known
+
+
+def best(words: Sequence[tuple[Donor, datetime]]) -> set[tuple[Any, ...]]:
+    """What may be known in the end: one of the newest words among those that tell a ZIP, else among all."""
+    told_zip = [one for one in words if one[0].zip] or words
+    newest = max(moment for _, moment in told_zip)
+    return {(donor.first_name, donor.zip, moment) for donor, moment in told_zip if moment == newest}
+
+
+@given(words=WORDS, at_once=st.integers(1, 6))
+@IN_ONE_SESSION
+def test_the_best_word_wins(session: Session, words: list[Any], at_once: int):
+    known = admitted(session, words, at_once)
+    assert (known[0], known[5], known[8]) in best(words)
+
+
+@given(words=WORDS, order=st.randoms(use_true_random=False), at_once=st.integers(1, 6))
+@IN_ONE_SESSION
+def test_the_order_in_which_words_arrive_does_not_matter(session: Session, words: list[Any], order, at_once: int):
+    shuffled = order.sample(words, len(words))
+    assert admitted(session, shuffled, at_once) == admitted(session, words, 1)
+
+
+def test_an_operator_who_gives_is_known_by_the_name_on_her_gift(session: Session):
+    house = Settings(operator_email="Ops@example.org")
+    react(session, [HumanNeeded(None, "event quarantined", "inbound event 1", "not valid JSON")], NOON, house)
+    assert (contact(session, "ops@example.org").routed_by, contact(session, "ops@example.org").slug) == (
+        "operator", "massachusetts"
+    )  # fmt: skip
+    react(session, [gift(donor=Donor(email="ops@example.org", first_name="Ida"))], NOON, house)
+    assert contact(session, "ops@example.org").first_name == "Ida"
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [("MARY", "Mary"), ("mary", "Mary"), ("Mary", "Mary"), ("McDonald", "McDonald"), ("O'NEILL", "O'Neill"),
+     ("ANNE-MARIE", "Anne-Marie"), ("DE LA CRUZ", "De La Cruz"), ("van der Berg", "van der Berg"), ("JOS\u00c9", "Jos\u00e9"),
+     ("", ""), ("17", "17"), ("\u82b1", "\u82b1")],
+)  # fmt: skip
+def test_a_shouted_or_whispered_name_is_written_as_one_would(session: Session, said: str, written: str):
+    contacts.admit(session, [word(first_name=said, last_name=said)])
+    assert (contact(session).first_name, contact(session).last_name) == (written, written)
+
+
+ROUTES = [
+    ("01605", "worcester", "zip", "01605"), ("01108", "springfield", "zip", "01108"),
+    ("02110", "massachusetts", "root", "no chapter for 02110"), ("94801", "massachusetts", "root", "no chapter for 94801"),
+    (None, "massachusetts", "root", "no ZIP"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zip_code", "slug", "by", "on"), ROUTES)
+def test_home_is_the_chapter_whose_territory_the_zip_is_else_the_root_and_the_reason_is_kept(
+    session: Session, zip_code: str | None, slug: str, by: str, on: str
+):
+    contacts.admit(session, [word(zip=zip_code)])
+    found = contact(session)
+    assert (found.slug, found.routed_by, found.routed_on) == (slug, by, on)
+
+
+def test_a_whole_batch_is_routed_each_by_her_own_zip(session: Session):
+    words = [word(email=f"rosa.{n}@example.org", zip=route[0]) for n, route in enumerate(ROUTES)]
+    contacts.admit(session, words)
+    assert [contact(session, f"rosa.{n}@example.org").slug for n in range(len(ROUTES))] == [
+        slug for _, slug, _, _ in ROUTES
+    ]
+
+
+def test_routing_knows_the_territories_asked_for_and_the_root(session: Session):
+    known = chapters.places(session, {"01605", "94801"})
+    assert list(known.territories) == ["01605"]
+    assert known.root_id == session.execute(text("SELECT id FROM chapter WHERE slug = 'massachusetts'")).scalar_one()
+    assert chapters.places(session, set()) == Places({}, known.root_id)
+
+
+@pytest.mark.parametrize(
+    ("zip_code", "found"),
+    [("01605", Route(7, "zip", "01605")), ("01606", Route(None, "root", "no chapter for 01606")),
+     (None, Route(None, "root", "no ZIP"))],
+)  # fmt: skip
+def test_before_there_is_an_organisation_nobody_has_a_home_but_everybody_a_reason(zip_code: str | None, found: Route):
+    assert route(zip_code, Places({"01605": 7}, None)) == found
+
+
+def statements(session: Session, gifts: Sequence[ContributionReported]) -> list[str]:
+    """The statements that following these gifts takes."""
+    said: list[str] = []
+
+    def note(*told: Any) -> None:
+        said.append(told[2])
+
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", note)
+    react(session, list(gifts), NOON, Settings())
+    event.remove(connection, "before_cursor_execute", note)
+    return said
+
+
+def batch(size: int) -> list[ContributionReported]:
+    """Gifts of many donors in many places, to either fund and to strangers, some with a hidden address."""
+    made = []
+    for n in range(size):
+        zip_code, entity = ROUTES[n % len(ROUTES)][0], (12345, 123456, 999)[n % 3]
+        email = None if n % 5 == 4 else f"rosa.{n // 2}@example.org"
+        made.append(
+            gift(entity_id=entity, amount_cents=100 + n, donor=Donor(email=email, first_name="Rosa", zip=zip_code))
+        )
+    return made
+
+
+def test_the_number_of_statements_does_not_grow_with_the_batch(session: Session):
+    one, ten, many = (statements(session, batch(size)) for size in (1, 10, 200))
+    assert one == ten == many
+    assert 5 < len(one) < 15
+    assert (count(session, "contribution"), count(session, "ledger_entry")) == (211, 211)
+    assert count(session, "contact") == count(session, "(SELECT DISTINCT contact_id FROM contribution) c") - 1
+    assert_books_balance(session)

@@ -1,0 +1,48 @@
+"""Which doors exist where: parts of the house, and development's own pages."""
+
+import secrets
+from dataclasses import replace
+
+from starlette.routing import Route
+
+from engine.bootstrap import Deps
+from engine.settings import Settings
+from tests.asgi import Client
+from webhooks import app
+
+
+def paths(deps: Deps, *only: str) -> set[str]:
+    built = app.build(deps, only or app.PARTS)
+    return {route.path for route in built.routes if isinstance(route, Route)}
+
+
+def in_production(deps: Deps) -> Deps:
+    settings = Settings(
+        env="production", base_url="https://give.example.org", secret_key=secrets.token_urlsafe(32),
+        actblue_webhook_credentials=f"actblue:{secrets.token_urlsafe(32)}", operator_email="ops@example.org",
+        sendgrid_api_key=secrets.token_urlsafe(48), database_url=deps.settings.database_url,
+        redis_url=deps.settings.redis_url,
+    )  # fmt: skip
+    return replace(deps, settings=settings, mailer=None)
+
+
+def test_a_process_of_hooks_serves_hooks_and_health_alone(deps: Deps):
+    served = paths(in_production(deps), "hooks")
+    assert served == {"/webhooks/actblue", "/healthz", "/readyz"}
+
+
+def test_a_process_of_staff_takes_no_events(deps: Deps):
+    assert "/webhooks/actblue" not in paths(in_production(deps), "staff")
+
+
+def test_the_pages_of_development_do_not_exist_in_production(deps: Deps):
+    assert [path for path in paths(in_production(deps)) if path.startswith("/dev")] == []
+    assert len([path for path in paths(deps) if path.startswith("/dev")]) == 4
+
+
+def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):
+    with Client(app.build(in_production(deps))) as client:
+        shown = client.send("GET", "/", [("host", "give.example.org")]).body.decode()
+    assert "Common Ground Massachusetts" in shown
+    for word in ("No mail can leave", "Given", "What needs a person", "groundswell demo"):
+        assert word not in shown
