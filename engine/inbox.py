@@ -133,11 +133,12 @@ class Claim:
 
 def claim(sessions: Sessions, lane: str) -> Claim | None:
     """Take what is due in this lane: a batch of fresh events, else one that was tried before, else None."""
-    values = {"lane": lane, "lease": uuid4(), "seconds": LEASE_SECONDS, "most": BATCH_ROWS, "bytes": BATCH_BYTES}
+    lease = uuid4()
+    terms = {"lane": lane, "lease": lease, "seconds": LEASE_SECONDS}
     with transaction(sessions) as session:
-        fresh = session.scalars(_CLAIM_FRESH, values).all()
-        ids = fresh or session.scalars(_CLAIM_TRIED, {k: values[k] for k in ("lane", "lease", "seconds")}).all()
-    return Claim(sessions, values["lease"], ids, alone=not fresh) if ids else None  # type: ignore[arg-type]
+        fresh = session.scalars(_CLAIM_FRESH, terms | {"most": BATCH_ROWS, "bytes": BATCH_BYTES}).all()
+        ids = fresh or session.scalars(_CLAIM_TRIED, terms).all()
+    return Claim(sessions, lease, ids, alone=not fresh) if ids else None
 
 
 @contextmanager

@@ -35,7 +35,8 @@ def apply(deps: Deps, claimed: inbox.Claim) -> None:
         reported, verdicts = _parse(raw)
         everything = deps.react(session, reported, now)
         recorded = {event.cause for event in everything if isinstance(event, ContributionRecorded)}
-        verdicts += [_verdict(event, recorded) for event in raw if event.id not in {v.id for v in verdicts}]
+        decided = {verdict.id for verdict in verdicts}
+        verdicts += [_verdict(event, recorded) for event in raw if event.id not in decided]
         inbox.finish(session, verdicts)
     deps.ring_for(everything)
     for verdict in verdicts:
