@@ -63,6 +63,7 @@ def test_home_shows_the_doors_the_banner_and_the_form(page: Page, thanked: Syste
 
 def test_a_letter_is_shown_with_its_html_in_a_sandbox_its_text_and_its_headers(page: Page, thanked: System):
     page.goto(thanked.url + "/dev/mailbox")
+    assert fits(page)
     page.locator(".letters a").last.click()
     assert "Thank you for your $27 gift" in page.get_by_role("heading", level=1).inner_text()
     frame = page.frame_locator("iframe")
