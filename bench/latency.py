@@ -40,7 +40,7 @@ from sqlalchemy import make_url
 
 from bench import report, running
 from bench.report import Failed, Spread
-from engine import bell, demo, inbox, migrate, timeline
+from engine import bell, demo_gift, demo_organisation, inbox, migrate
 from engine.adapters.mailbox import Mailbox
 from engine.bootstrap import Deps, build
 from engine.db import driver_url, make_pool, make_sessions, transaction
@@ -175,7 +175,7 @@ def _beats(count: int, rate: float) -> Iterator[int]:
 
 def _gift() -> tuple[str, bytes]:
     """A realistic gift of somebody who never gave before: address and body."""
-    body = timeline.contribution(_chosen, at=datetime.now(UTC))
+    body = demo_gift.contribution(_chosen, at=datetime.now(UTC))
     email = f"{uuid4().hex}@example.org"
     body["donor"]["email"] = email
     return email, json.dumps(body).encode()
@@ -223,7 +223,7 @@ def _direct(shipped: Settings, folder: Path) -> Deps:
     pool = make_pool(url, size=1)
     migrate.upgrade(pool)
     with transaction(make_sessions(pool)) as session:
-        demo.load(session)
+        demo_organisation.load(session)
     pool.dispose()
     settings = Settings(data_dir=folder, database_url=SecretStr(url), redis_url=shipped.redis_url)
     return replace(build(settings), bells=_Silent())

@@ -13,6 +13,9 @@ staff       what needs a human being
 reactions   everything that follows from an event, on one screen
 adapters    the outside: Redis, the mailbox, embedded servers, processes
 bootstrap   builds one frozen `Deps` from settings
-demo        the invented organisation
+demo_organisation   the invented organisation
+command_lines   the command line of each long-running process
+up          the whole system on one machine
+demo_gift   one realistic gift, posted and watched
 cli         the `groundswell` command; nobody imports it
 """

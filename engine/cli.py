@@ -14,17 +14,19 @@ import typer
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine import commands, inbox, migrate, timeline
+from engine import command_lines, demo_gift, inbox, migrate
 from engine import up as everything
 from engine.bootstrap import Deps, build
 from engine.db import make_pool, transaction
 from engine.errors import GroundswellError, NotFound
 from engine.giving import books as the_books
+from engine.mail import handovers
 from engine.money import dollars
 from engine.settings import ROOT, Settings
 from engine.staff import notices
+from webhooks.app import PARTS
 from workers.main import GROUPS
 
 app = typer.Typer(
@@ -34,8 +36,10 @@ app = typer.Typer(
     help="Groundswell: donations and letters for chapters.",
 )
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
+letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again.")
 books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
 app.add_typer(events, name="events")
+app.add_typer(letters, name="letters")
 app.add_typer(books, name="books")
 out = Console(highlight=False, soft_wrap=True)
 
@@ -43,6 +47,7 @@ DataDir = Annotated[
     Path, typer.Option(help="Where everything is kept.", envvar="GROUNDSWELL_DATA_DIR", show_default=".groundswell")
 ]
 _PASSWORD = re.compile(r"([?&][a-z]*password=)[^&]*")
+MOST_ID = 2**63 - 1
 DEFAULT_DATA_DIR = ROOT / ".groundswell"
 
 
@@ -64,7 +69,9 @@ def web(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve HTTP: receivers and pages."""
-    _become(commands.web(host, port), {"GROUNDSWELL_WEB_ONLY": only})
+    if not set(only.split(",")) <= set(PARTS):
+        raise typer.BadParameter(f"parts are {', '.join(PARTS)}")
+    _become(command_lines.web(host, port), {"GROUNDSWELL_WEB_ONLY": only})
 
 
 @app.command()
@@ -76,13 +83,13 @@ def worker(
     if group not in GROUPS:
         raise NotFound(f"no group {group}; there are {', '.join(GROUPS)}")
     metered = bool(Settings().metrics_port)
-    _become(*commands.worker(group, GROUPS[group], processes=processes, metered=metered))
+    _become(*command_lines.worker(group, GROUPS[group], processes=processes, metered=metered))
 
 
 @app.command()
 def pulse() -> None:
     """Ring for due rows each second, sweep, mind the schedule."""
-    _become(commands.pulse(), {})
+    _become(command_lines.pulse(), {})
 
 
 @app.command(name="migrate")
@@ -103,7 +110,7 @@ def demo(
     """Post one realistic gift to the running system and watch it become a letter."""
     settings = everything.resolved(data_dir.resolve())
     out.print(f"     0 ms  a gift is posted to {settings.base_url}/webhooks/actblue")
-    for moment in timeline.follow(settings, random.Random(seed), datetime.now(UTC)):  # noqa: S311 an invented donor
+    for moment in demo_gift.follow(settings, random.Random(seed), datetime.now(UTC)):  # noqa: S311 an invented donor
         out.print(f"{moment.milliseconds:6.0f} ms  {moment.what}", markup=False)
 
 
@@ -119,19 +126,20 @@ def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @events.command()
-def show(event: int, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def show(event: Annotated[int, typer.Argument(max=MOST_ID)], data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Show one raw event: how far it got, and its body."""
     deps = build(everything.resolved(data_dir.resolve()))
     with deps.work() as (session, _):
         found = inbox.get(session, event)
     for name in ("id", "source", "key", "received_at", "state", "reason", "attempts", "finished_at"):
         out.print(f"{name:12} {getattr(found, name) if getattr(found, name) is not None else ''}", markup=False)
-    out.print(found.body.decode("utf-8", "replace"), markup=False)
+    body = found.body.decode("utf-8", "replace")
+    out.print("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in body), markup=False)
 
 
 @events.command()
 def replay(
-    event: Annotated[list[int] | None, typer.Argument(help="Ids of quarantined events.")] = None,
+    event: Annotated[list[int] | None, typer.Argument(help="Ids of quarantined events.", max=MOST_ID)] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are quarantined.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -142,9 +150,26 @@ def replay(
     with deps.work() as (session, _):
         lanes = inbox.replay(session, event or None)
         notices.resolve(session, inbox.QUARANTINED, [inbox.name(number) for number in lanes])
-    deps.bells.ring(*set(lanes.values()))
-    deps.bells.close()
+    _ring(deps, lanes)
     out.print(f"{len(lanes)} back to pending" if lanes else "none of these is in quarantine")
+    raise typer.Exit(0 if lanes else 1)
+
+
+@letters.command()
+def retry(
+    message: Annotated[list[int] | None, typer.Argument(help="Ids of failed letters.", max=MOST_ID)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Make failed letters ready again."""
+    if bool(message) == every:
+        raise typer.BadParameter("name the letters, or say --all")
+    deps = build(everything.resolved(data_dir.resolve()))
+    with deps.work() as (session, now):
+        lanes = handovers.retry(session, message or None, now)
+        notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes])
+    _ring(deps, lanes)
+    out.print(f"{len(lanes)} ready again" if lanes else "none of these has failed")
     raise typer.Exit(0 if lanes else 1)
 
 
@@ -168,9 +193,15 @@ def check(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     raise typer.Exit(1)
 
 
+def _ring(deps: Deps, lanes: Mapping[int, str]) -> None:
+    """Say that there is work in these lanes, and wait until it is said."""
+    deps.bells.ring(*sorted(set(lanes.values())))
+    deps.bells.close()
+
+
 def _become(argv: Sequence[str], variables: Mapping[str, str]) -> None:
     """Turn this process into that one, unless its settings are refused: better said here, in one line."""
-    Settings()
+    build(Settings())
     os.execve(argv[0], list(argv), os.environ | dict(variables))
 
 
@@ -194,11 +225,17 @@ def main() -> None:
         sys.exit(f"groundswell: {error}")
     except OperationalError:
         sys.exit("groundswell: the database does not answer. Does `groundswell up` run on this data folder?")
+    except SQLAlchemyError as error:
+        sys.exit(
+            f"groundswell: the database is not as it should be ({type(error).__name__}): try `groundswell migrate`"
+        )
     except URLError as error:
         sys.exit(f"groundswell: the web does not answer: {error.reason}")
     except ValidationError as error:
         said = (": ".join([*map(str, problem["loc"]), str(problem["msg"])]) for problem in error.errors())
         sys.exit("groundswell: " + "; ".join(said))
+    except (OSError, ValueError) as error:
+        sys.exit(f"groundswell: {error}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ _SERVER_OPTIONS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
 }
+# A host that is gone is noticed within seconds (TCP only): the pulse may not hang with its leader's lock.
+KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
@@ -49,7 +54,7 @@ def make_pool(url: str, *, size: int = 5) -> Engine:
         pool_pre_ping=True,
         pool_timeout=5,
         hide_parameters=True,
-        connect_args={"options": server_options(), "connect_timeout": 5, "application_name": "groundswell"},
+        connect_args=KEEPALIVE | {"options": server_options(), "connect_timeout": 5, "application_name": "groundswell"},
     )
 
 

@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Literal, Self
 from uuid import UUID, uuid4
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from engine.db import Sessions, rows, transaction
@@ -24,6 +26,7 @@ BATCH_ROWS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 LEASE_SECONDS = 10
 MOST_ATTEMPTS = 5
+PAUSE_SECONDS = 5
 
 # The web process's writer: whatever has arrived, in one statement. `%s` because psycopg runs it without SQLAlchemy.
 RECEIVE = """
@@ -68,18 +71,24 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, reason t
 WHERE e.id = v.id AND e.state = 'pending'
 """)
 
-# What a failed batch still holds: each of its rows comes alone next; one that failed alone waits longer each time.
+# What a failed batch still holds: each of its rows comes alone next; one that failed alone waits longer each time. When
+# Postgres itself was at fault (a lock, a full disk, a restart), no event is blamed: the attempt does not count.
 _RELEASE = text("""
-UPDATE inbound_event SET lease = NULL, reason = :reason,
-    due_at = now() + make_interval(secs => CASE WHEN :alone THEN power(4, attempts - 1) ELSE 0 END)
+UPDATE inbound_event SET lease = NULL, reason = :reason, attempts = attempts - CASE WHEN :blameless THEN 1 ELSE 0 END,
+    due_at = now() + make_interval(secs => CASE
+        WHEN :blameless THEN :pause WHEN :alone AND attempts < :most THEN power(4, attempts - 1) ELSE 0 END)
 WHERE id = ANY(:ids) AND lease = :lease AND state = 'pending'
 """)
 
 _EXHAUSTED = text("""
-UPDATE inbound_event SET state = 'quarantined', lease = NULL, finished_at = now(),
+WITH due AS MATERIALIZED (
+    SELECT id FROM inbound_event WHERE state = 'pending' AND lane = :lane AND attempts >= :most AND due_at <= now()
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE inbound_event e SET state = 'quarantined', lease = NULL, finished_at = now(),
     reason = 'gave up after ' || attempts || ' attempts' || CASE reason WHEN '' THEN '' ELSE ': ' || reason END
-WHERE state = 'pending' AND lane = :lane AND attempts >= :most AND due_at <= now()
-RETURNING id, source, reason
+FROM due WHERE e.id = due.id
+RETURNING e.id, e.source, e.reason
 """)
 
 _REPLAY = text("""
@@ -127,18 +136,28 @@ class Claim:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None:
             with transaction(self.sessions) as session:
-                values = {"ids": list(self.ids), "lease": self.lease, "alone": self.alone, "reason": kind.__name__}
-                session.execute(_RELEASE, values)
+                values = {"ids": list(self.ids), "lease": self.lease, "alone": self.alone, "most": MOST_ATTEMPTS}
+                fault = {"reason": kind.__name__, "blameless": _blameless(error), "pause": PAUSE_SECONDS}
+                session.execute(_RELEASE, values | fault)
 
 
-def claim(sessions: Sessions, lane: str) -> Claim | None:
-    """Take what is due in this lane: a batch of fresh events, else one that was tried before, else None."""
+def _blameless(error: BaseException | None) -> bool:
+    """Whether Postgres failed and not the event: anything operational but a value too large for an index."""
+    return isinstance(error, OperationalError | InterfaceError) and not isinstance(
+        error.orig, psycopg.errors.ProgramLimitExceeded
+    )
+
+
+def claim(sessions: Sessions, lane: str, *, tried_first: bool = False) -> Claim | None:
+    """Take what is due in this lane: a batch of fresh events or one that was tried before, or None."""
     lease = uuid4()
     terms = {"lane": lane, "lease": lease, "seconds": LEASE_SECONDS}
     with transaction(sessions) as session:
-        fresh = session.scalars(_CLAIM_FRESH, terms | {"most": BATCH_ROWS, "bytes": BATCH_BYTES}).all()
-        ids = fresh or session.scalars(_CLAIM_TRIED, terms).all()
-    return Claim(sessions, lease, ids, alone=not fresh) if ids else None
+        for tried in (tried_first, not tried_first):
+            bounds = {} if tried else {"most": BATCH_ROWS, "bytes": BATCH_BYTES}
+            if ids := session.scalars(_CLAIM_TRIED if tried else _CLAIM_FRESH, terms | bounds).all():
+                return Claim(sessions, lease, ids, alone=tried)
+    return None
 
 
 @contextmanager

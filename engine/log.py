@@ -12,7 +12,8 @@ import structlog
 from engine.errors import GroundswellError
 from engine.settings import Settings
 
-_QUIET = {"dramatiq": logging.ERROR, "uvicorn": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.WARNING}
+# Dramatiq's own lines are left out: what fails in a job our middleware says once, a lost Redis our bells.
+_QUIET = {"dramatiq": logging.CRITICAL + 1, "uvicorn": logging.WARNING, "alembic": logging.WARNING}
 
 
 def without_values(exc_info: structlog.typing.ExcInfo) -> str:

@@ -23,7 +23,7 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "skipped": (),
         "cancelled": (),
         "expired": (),
-        "failed": (),
+        "failed": ("ready",),  # by retry
     },
     "handover": {
         "submitting": ("accepted", "refused", "abandoned", "split", "uncertain"),

@@ -4,9 +4,11 @@ import fcntl
 import gc
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from urllib.request import urlopen
 import psycopg
 from psycopg import sql
 
-from engine import commands, demo, migrate
+from engine import command_lines, demo_organisation, migrate
 from engine.adapters import bells, embedded
 from engine.adapters.embedded import Command, Places
 from engine.adapters.lifeline import tied
@@ -28,7 +30,7 @@ from engine.errors import Conflict, Unavailable
 from engine.settings import ROOT, Settings
 from workers.main import GROUPS
 
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.6
 SERVERS_SECONDS = 20.0
 READY_SECONDS = 60.0
 
@@ -119,12 +121,12 @@ def _server(name: str, command: Command, stop: signal.Signals, before: Callable[
 
 
 def _processes(options: Options, environment: dict[str, str]) -> Iterator[Child]:
-    yield Child("web", commands.web(options.host, options.port), environment, ROOT)
+    yield Child("web", command_lines.web(options.host, options.port), environment, ROOT)
     unmetered = environment | {"METRICS_PORT": "0"}
     for name, group in GROUPS.items():
-        argv, variables = commands.worker(name, group)
+        argv, variables = command_lines.worker(name, group)
         yield Child(f"worker {name}", (*tied(signal.SIGTERM), *argv), unmetered | variables, ROOT)
-    yield Child("pulse", commands.pulse(), unmetered, ROOT)
+    yield Child("pulse", command_lines.pulse(), unmetered, ROOT)
 
 
 def _environment(settings: Settings, options: Options, metrics_port: int) -> dict[str, str]:
@@ -156,7 +158,7 @@ def _migrate(settings: Settings, options: Options, say: Say) -> None:
         say("database migrated")
     if options.demo:
         with transaction(make_sessions(pool)) as session:
-            demo.load(session)
+            demo_organisation.load(session)
     pool.dispose()
 
 
@@ -253,6 +255,7 @@ def _welcome(settings: Settings, options: Options, metrics_port: int, say: Say) 
         say(f"  The mailbox            {url}/dev/mailbox   (no mail can leave this machine)")
     say(f"  Numbers                http://127.0.0.1:{metrics_port}/metrics")
     say(f"  Data                   {options.data_dir}")
-    say("  A gift, end to end     groundswell demo   (in another terminal)")
+    command = shlex.join([sys.argv[0], "demo", "--data-dir", str(options.data_dir)])
+    say(f"  A gift, end to end     {command}   (in another terminal)")
     say("  To end it              Ctrl-C")
     say("")

@@ -19,7 +19,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
-from engine import demo, migrate
+from engine import demo_organisation, migrate
 from engine.adapters import bells, embedded
 from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
@@ -127,7 +127,7 @@ def template(servers: Servers) -> Iterator[str]:
     pool = make_pool(servers.database(name), size=1)
     migrate.upgrade(pool)
     with transaction(make_sessions(pool)) as session:
-        demo.load(session)
+        demo_organisation.load(session)
     pool.dispose()
     yield name
     _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)

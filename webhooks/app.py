@@ -57,8 +57,8 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),
-    Entry(("GET",), "/dev/mailbox/{number:int}", mailbox.letter, DEVELOPMENT),
-    Entry(("GET",), "/dev/mailbox/{number:int}/html", mailbox.letter_html, DEVELOPMENT),
+    Entry(("GET",), "/dev/mailbox/{number}", mailbox.letter, DEVELOPMENT),
+    Entry(("GET",), "/dev/mailbox/{number}/html", mailbox.letter_html, DEVELOPMENT),
     Entry(("GET",), "/dev/clock", clock.show, DEVELOPMENT),
     Entry(("POST",), "/dev/clock", clock.skip, DEVELOPMENT),
 )

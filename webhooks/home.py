@@ -14,12 +14,7 @@ def show(request: Request) -> Response:
     deps: Deps = request.app.state.deps
     with deps.work() as (session, _):
         house = summary.house(session)
+        numbers = summary.numbers(session) if deps.settings.development else None
         waiting = notices.open_notices(session) if deps.settings.development else []
-    return page(
-        request,
-        "home.html",
-        house=house,
-        notices=waiting,
-        settings=deps.settings,
-        metrics_url=deps.settings.metrics_url,
-    )
+    metrics_url = deps.settings.metrics_url
+    return page(request, "home.html", house=house, numbers=numbers, notices=waiting, metrics_url=metrics_url)

@@ -6,21 +6,26 @@ burst shares one. What cannot be stored is answered 503, and the sender comes ag
 
 import asyncio
 import hashlib
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from engine import bell, inbox
 from engine.bootstrap import Deps
-from engine.db import driver_url, server_options
+from engine.db import KEEPALIVE, driver_url, server_options
 
 MOST_WAITING = 2_000
+MOST_BYTES_WAITING = 64 * 1024 * 1024
 MOST_AT_ONCE = 500
+MOST_BYTES_AT_ONCE = 4 * 1024 * 1024
 STORE_SECONDS = 5.0
 TRIES = 2
 BODY_SECONDS = 10.0
@@ -48,12 +53,14 @@ class Writer:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._waiting: asyncio.Queue[Arrival] = asyncio.Queue(MOST_WAITING)
+        self._bytes_waiting = 0
         self._connection: psycopg.AsyncConnection | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write while the application lives."""
         task = asyncio.create_task(self._run())
+        task.add_done_callback(_end_loudly)
         try:
             yield
         finally:
@@ -68,8 +75,11 @@ class Writer:
         find it.
         """
         arrival = Arrival(source, key, kind, lane, body)
+        if self._bytes_waiting > MOST_BYTES_WAITING:
+            raise HTTPException(503, "Not stored; please send it again", RETRY_AFTER)
         try:
             self._waiting.put_nowait(arrival)
+            self._bytes_waiting += len(body)
             async with asyncio.timeout(STORE_SECONDS):
                 return await arrival.stored
         except (asyncio.QueueFull, TimeoutError, psycopg.Error):
@@ -78,8 +88,11 @@ class Writer:
     async def _run(self) -> None:
         while True:
             batch = [await self._waiting.get()]
-            while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
+            size = len(batch[0].body)
+            while len(batch) < MOST_AT_ONCE and size < MOST_BYTES_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
+                size += len(batch[-1].body)
+            self._bytes_waiting -= size
             await self._write(batch)
 
     async def _write(self, batch: Sequence[Arrival]) -> None:
@@ -122,17 +135,18 @@ class Writer:
         )
         cursor = await connection.execute(inbox.RECEIVE, list(columns))
         fresh = {(source, key): number for source, key, number in await cursor.fetchall()}
-        self._deps.bells.ring(*{arrival.lane for arrival in waiting if (arrival.source, arrival.key) in fresh})
+        lanes = {arrival.lane for arrival in waiting if (arrival.source, arrival.key) in fresh}
         for arrival in waiting:
             if not arrival.stored.done():
                 arrival.stored.set_result(fresh.pop((arrival.source, arrival.key), None))
+        self._deps.bells.ring(*lanes)
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
             url = self._deps.settings.database_url
             assert url is not None  # bootstrap refuses to build without it
             self._connection = await psycopg.AsyncConnection.connect(
-                driver_url(url.get_secret_value()),
+                make_conninfo(driver_url(url.get_secret_value()), **KEEPALIVE),
                 autocommit=True,
                 connect_timeout=int(STORE_SECONDS),
                 options=server_options(),
@@ -144,6 +158,13 @@ class Writer:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+
+def _end_loudly(writer: asyncio.Task[None]) -> None:
+    """A process that can store nothing any more must not stay: its supervisor starts a new one."""
+    if not writer.cancelled() and (error := writer.exception()) is not None:
+        log.critical("the writer died", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def json_body(request: Request, limit: int) -> bytes:

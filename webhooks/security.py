@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from time import perf_counter
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -47,7 +46,8 @@ def require_same_origin(request: Request) -> None:
     """
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    ours = site == "same-origin" if site else origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    own = f"{request.url.scheme}://{request.headers.get('host')}"
+    ours = site == "same-origin" if site else origin in (None, own)
     if not ours:
         raise HTTPException(403, "Forbidden")
 

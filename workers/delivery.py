@@ -31,12 +31,13 @@ def hand_over(deps: Deps, lane: str) -> None:
 
 def settle(deps: Deps) -> None:
     """Settle uncertain handovers by the provider's own record; without one they stay uncertain."""
-    with deps.work() as (session, now):
+    with deps.work() as (session, _):
         ids = handovers.uncertain(session)
-        taken = deps.mailer.find(ids) if ids and deps.mailer else None
-        if taken is None:
-            return
-        outcomes = handovers.settled(ids, taken)
+    taken = deps.mailer.find(ids) if ids and deps.mailer else None
+    if taken is None:
+        return
+    outcomes = handovers.settled(ids, taken)
+    with deps.work() as (session, now):
         everything = deps.react(session, handovers.record(session, outcomes, now), now)
     deps.ring_for(everything)
     for outcome in outcomes:

@@ -20,8 +20,10 @@ def drain(deps: Deps, lane: str) -> None:
     """Answer the bell of an inbox lane: batch after batch, until nothing is due or the turn is over."""
     give_up(deps, lane)
     until = monotonic() + TURN_SECONDS
-    while claimed := inbox.claim(deps.sessions, lane):
+    tried_first = False
+    while claimed := inbox.claim(deps.sessions, lane, tried_first=tried_first):
         deps.bells.ring(lane)  # there may be more than this batch: wake another thread
+        tried_first = not tried_first  # in turn, so that neither waits behind the other
         with claimed:
             apply(deps, claimed)
         if monotonic() > until:

@@ -42,12 +42,14 @@ log = structlog.get_logger(__name__)
 
 
 def beat(deps: Deps) -> set[str]:
-    """One tick: sweep, see what is due, ring. Returns the bells rung."""
+    """One tick: see what is due, ring, sweep. Returns the bells rung."""
     with deps.work() as (session, now):
-        if expired := handovers.expire(session):
-            log.warning("handovers outlived their lease", count=expired)
         due = set(session.scalars(_DUE, {"now": now}))
     deps.bells.ring(*sorted(due))
+    with deps.work() as (session, _):
+        expired = handovers.expire(session)
+    if expired:
+        log.warning("handovers outlived their lease", count=expired)
     return due
 
 

@@ -1,12 +1,13 @@
 """Bells over Redis: Dramatiq as a doorbell. A dead, frozen or full Redis costs seconds, never a request or a job.
 
 Ringing: one background thread per process with half-second time-outs; what it cannot deliver it counts and drops, for the
-pulse rings again. A bell is enqueued only while fewer wait in its queue than there are to wake (LLEN, not a flag with a
-life of its own: a flag outlives the message it stands for when a worker dies between fetching and starting).
+pulse rings again. A bell is enqueued only while none waits in its queue (LLEN, not a flag with a life of its own: a flag
+outlives the message it stands for when a worker dies between fetching and starting). An actor that takes a batch rings
+before it works, so that with a backlog all threads join in.
 Answering: a broker whose acknowledgements may fail in silence, since a message carries nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from threading import Condition, Thread
 from typing import Any
@@ -90,20 +91,19 @@ class RedisBells:
     def __init__(self, url: str) -> None:
         self._client = _client(url, RING_SECONDS)
         self._broker = make_broker(url, seconds=RING_SECONDS, middleware=[])
-        self._wanted: dict[str, int] = {}
+        self._wanted: set[str] = set()
         self._state = Condition()
         self._closing = False
         self._silent = False
         self._thread: Thread | None = None
 
-    def ring(self, *queues: str, times: int = 1) -> None:
+    def ring(self, *queues: str) -> None:
         """Note these bells for the background thread; the same bell noted twice is rung once."""
         if not queues:
             return
         with self._state:
-            for queue in queues:
-                self._wanted[queue] = max(times, self._wanted.get(queue, 0))
-            if self._thread is None and not self._closing:
+            self._wanted.update(queues)
+            if (self._thread is None or not self._thread.is_alive()) and not self._closing:
                 self._thread = Thread(target=self._run, name="bells", daemon=True)
                 self._thread.start()
             self._state.notify()
@@ -128,16 +128,15 @@ class RedisBells:
         while True:
             with self._state:
                 self._state.wait_for(lambda: self._wanted or self._closing)
-                wanted, self._wanted = self._wanted, {}
+                wanted, self._wanted = self._wanted, set()
                 if not wanted:
                     return
             self._deliver(wanted)
 
-    def _deliver(self, wanted: Mapping[str, int]) -> None:
-        for queue, times in wanted.items():
+    def _deliver(self, wanted: Iterable[str]) -> None:
+        for queue in sorted(wanted):
             try:
-                waiting = int(self._client.llen(f"{NAMESPACE}:{queue}"))
-                for _ in range(times - waiting):
+                if not self._client.llen(f"{NAMESPACE}:{queue}"):
                     self._broker.enqueue(Message(queue, queue, (), {}, {}))
             except redis.RedisError as error:
                 metrics.BELLS.labels(queue, "lost").inc()

@@ -7,12 +7,19 @@ knows nothing of Postgres. Every "once" is counted here. One line of JSON a lett
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep
+from typing import IO
 
 from engine.ports import Answer, Kept, Letter
+
+WAIT_SECONDS = 0.01
+_HANDOVER = re.compile(rb'\{"handover_id": (\d+), "at": "')
 
 
 class Mailbox:
@@ -24,48 +31,72 @@ class Mailbox:
         self.path = path
 
     def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
-        """Append these letters as whole lines, fsynced, before saying yes."""
+        """Append these letters as whole lines, fsynced, before saying yes; all of it within `call_seconds`."""
+        deadline = monotonic() + self.call_seconds
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        lines = [
-            json.dumps({"at": at, "handover_id": handover_id} | asdict(letter), ensure_ascii=True) for letter in letters
-        ]
+        lines = (json.dumps({"handover_id": handover_id, "at": at} | asdict(letter)) for letter in letters)
+        data = ("\n".join(lines) + "\n").encode("ascii")
         try:
-            self._append(("\n".join(lines) + "\n").encode("ascii"))
-        except OSError as error:  # a full disk may have taken half a line: only the file can tell
-            return Answer("uncertain", detail=f"mailbox: {error.strerror}")
-        return Answer("accepted", provider_id=f"mailbox-{handover_id}")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+", buffering=0) as file:
+                if not _locked(file, fcntl.LOCK_EX, deadline):
+                    return Answer("refused", retryable=True, detail="mailbox: somebody else holds it")
+                return _appended(file, data, handover_id)
+        except OSError as error:
+            return Answer("refused", retryable=True, detail=f"mailbox: {error.strerror}")
 
-    def find(self, handover_ids: Sequence[int]) -> Mapping[int, str]:
-        """Which of these handovers the file holds."""
+    def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
+        """Which of these handovers the file holds; None while somebody is writing to it."""
         asked = set(handover_ids)
-        return {kept.handover_id: f"mailbox-{kept.handover_id}" for kept in self.letters() if kept.handover_id in asked}
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            if not _locked(file, fcntl.LOCK_SH, monotonic() + self.call_seconds):
+                return None
+            found = {int(match[1]) for line in file if (match := _HANDOVER.match(line))}
+            return {taken: _provider_id(taken) for taken in asked & found}
+        return {}
 
     def letters(self) -> Iterator[Kept]:
-        """Every letter, oldest first. A line torn by a crash or a full disk is passed over."""
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return
-        number = 0
-        for line in raw.splitlines():
-            try:
+        """Every letter, oldest first, line by line. One torn by a crash or a full disk is passed over."""
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            for number, line in enumerate((line for line in file if _whole(line)), 1):
                 letter = json.loads(line)
-            except ValueError:
-                continue
-            number += 1
-            yield Kept(number, letter.pop("at"), letter.pop("handover_id"), letter)
-
-    def _append(self, data: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if file.seek(0, os.SEEK_END) and not _ends_whole(file.fileno()):
-                data = b"\n" + data
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
+                yield Kept(number, letter.pop("at"), letter.pop("handover_id"), letter)
 
 
-def _ends_whole(descriptor: int) -> bool:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, 1, size - 1) == b"\n"
+def _locked(file: IO[bytes], kind: int, deadline: float) -> bool:
+    """Get the file's lock by the deadline, or not at all: a request may not outlive its time."""
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sleep(WAIT_SECONDS)
+        else:
+            return monotonic() < deadline
+        if monotonic() > deadline:
+            return False
+
+
+def _appended(file: IO[bytes], data: bytes, handover_id: int) -> Answer:
+    """Write under the lock. What could not be written whole is taken back: then nothing was accepted."""
+    size = file.seek(0, os.SEEK_END)
+    torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+    rest = b"\n" + data if torn else data
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    except OSError as error:
+        try:
+            file.truncate(size)
+        except OSError:
+            return Answer("uncertain", detail=f"mailbox: {error.strerror}")
+        return Answer("refused", retryable=True, detail=f"mailbox: {error.strerror}")
+    return Answer("accepted", provider_id=_provider_id(handover_id))
+
+
+def _whole(line: bytes) -> bool:
+    return line.endswith(b"}\n") and _HANDOVER.match(line) is not None
+
+
+def _provider_id(handover_id: int) -> str:
+    return f"mailbox-{handover_id}"

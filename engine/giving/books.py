@@ -27,6 +27,15 @@ _CHECKS = {
         SELECT 'contribution ' || g.id AS subject,
                format('%s, must be received', quote_literal(g.status)) AS detail
         FROM contribution g WHERE g.status <> 'received'""",
+    "a ledger entry is not its contribution's": """
+        SELECT 'ledger entry ' || l.id AS subject, format('%s %s of %s %s at %s', l.kind, l.amount_cents, l.source,
+               l.source_key, l.occurred_at) AS detail
+        FROM ledger_entry l JOIN contribution g ON g.id = l.contribution_id
+        WHERE (l.source, l.source_key, l.currency, l.occurred_at) IS DISTINCT FROM
+            (g.source, g.source_key, g.currency, g.paid_at)""",
+    "a contribution's event was not applied": """
+        SELECT 'contribution ' || g.id AS subject, 'its inbound event ' || i.id || ' is ' || i.state AS detail
+        FROM contribution g JOIN inbound_event i ON i.id = g.inbound_event_id WHERE i.state <> 'applied'""",
     "an event was applied but its contribution is gone": """
         SELECT 'inbound event ' || i.id AS subject, 'applied, yet no contribution came of it' AS detail
         FROM inbound_event i WHERE i.source = 'actblue' AND i.state = 'applied'
@@ -44,14 +53,16 @@ _CHECKS = {
 }
 _APPLIED = text("""
 SELECT id, source, kind, body FROM inbound_event
-WHERE state = 'applied' AND lane = 'intake' AND octet_length(body) > 0 ORDER BY id
+WHERE state IN ('applied', 'ignored') AND lane = 'intake' AND octet_length(body) > 0 ORDER BY id
 """)
 _UNLIKE = text("""
-SELECT v.cause, v.source_key, v.amount_cents AS told, g.amount_cents AS booked
-FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    source text, source_key text, order_number text, cause bigint, amount_cents bigint)
+SELECT v.cause, v.source_key, format('%s %s at %s', v.amount_cents, v.currency, v.paid_at) AS told,
+    CASE WHEN g.id IS NOT NULL THEN format('%s %s at %s', g.amount_cents, g.currency, g.paid_at) END AS booked
+FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, order_number text, cause bigint,
+    amount_cents bigint, currency text, paid_at timestamptz)
 LEFT JOIN contribution g ON (g.source, g.source_key, g.order_number) = (v.source, v.source_key, v.order_number)
-WHERE g.id IS NULL OR g.inbound_event_id = v.cause AND g.amount_cents <> v.amount_cents
+WHERE g.id IS NULL OR g.inbound_event_id = v.cause
+    AND (g.amount_cents, g.currency, g.paid_at) <> (v.amount_cents, v.currency, v.paid_at)
 """)
 _SUMS = text("""
 SELECT (SELECT count(*) FROM contribution) AS contributions,
@@ -96,8 +107,7 @@ def _unlike_the_inbox(session: Session) -> Iterator[Discrepancy]:
     for batch in events.partitions():
         told = [gift for event in batch for gift in _told(event)]
         for row in session.execute(_UNLIKE, {"rows": rows(told)}):
-            booked = "is not there" if row.booked is None else f"is {row.booked} cents"
-            detail = f"line item {row.source_key} {booked}; told were {row.told} cents"
+            detail = f"line item {row.source_key} is {row.booked or 'not there'}; told was {row.told}"
             yield Discrepancy("a gift is not on the books as it was told", f"inbound event {row.cause}", detail)
 
 
@@ -111,4 +121,6 @@ def _told(event: Row[tuple[object, ...]]) -> Iterator[dict[str, object]]:
                 "order_number": gift.order_number,
                 "cause": gift.cause,
                 "amount_cents": gift.amount_cents,
+                "currency": gift.currency,
+                "paid_at": gift.paid_at,
             }

@@ -41,30 +41,36 @@ ORDER BY id
 
 
 _DIFFERENT = text("""
-SELECT v.cause, v.source_key, v.amount_cents AS said, g.amount_cents AS booked
+SELECT v.cause, v.source_key,
+    format('%s cents in order "%s"', v.amount_cents, v.order_number) AS said,
+    format('%s cents in order "%s"', g.amount_cents, g.order_number) AS booked
 FROM json_to_recordset(CAST(:rows AS json)) AS v(
     source text, source_key text, order_number text, cause bigint, amount_cents bigint)
-JOIN contribution g ON (g.source, g.source_key, g.order_number) = (v.source, v.source_key, v.order_number)
-WHERE g.amount_cents <> v.amount_cents
+JOIN contribution g ON (g.source, g.source_key) = (v.source, v.source_key)
+WHERE (g.amount_cents, g.order_number) <> (v.amount_cents, v.order_number)
 """)
 
 
+CONTRADICTION = "a gift told in two ways"  # the kind of notice
+
+
 def record(session: Session, reported: Sequence[ContributionReported], _: datetime, __: Settings) -> list[Event]:
-    """Book these gifts. One that is on the books already changes nothing; if it says another amount, a person is told."""
+    """Book these gifts. One that is on the books already changes nothing; one that is told with another amount or in another
+    order as well makes a person look."""
     known = contacts.admit(session, ((gift.donor, gift.paid_at) for gift in reported))
     records = [_record(gift, known) for gift in reported]
     booked = session.execute(_BOOK, {"rows": rows(records)}).all()
-    different = session.execute(_DIFFERENT, {"rows": rows(records)}).all() if len(booked) < len(records) else []
+    different = session.execute(_DIFFERENT, {"rows": rows(records)}).all()
     session.execute(_ENTER, {"ids": [row.id for row in booked]})
     totals.refresh(session, {row.contact_id for row in booked if row.contact_id is not None})
     return [
         *(ContributionRecorded(row.inbound_event_id, row.id, row.contact_id) for row in booked),
-        *(HumanNeeded(row.cause, "amounts differ", f"line item {row.source_key}", _differs(row)) for row in different),
+        *(HumanNeeded(row.cause, CONTRADICTION, f"line item {row.source_key}", _differs(row)) for row in different),
     ]
 
 
 def _differs(row: Row[tuple[object, ...]]) -> str:
-    return f"booked with {row.booked} cents, inbound event {row.cause} says {row.said}"
+    return f"on the books: {row.booked}; inbound event {row.cause} says {row.said}"
 
 
 def _record(gift: ContributionReported, known: Mapping[str, int]) -> dict[str, object]:

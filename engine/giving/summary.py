@@ -1,4 +1,4 @@
-"""The house in a few numbers, for its home page."""
+"""The house in a few words and numbers, for its home page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,32 +8,45 @@ from sqlalchemy.orm import Session
 
 _HOUSE = text("""
 SELECT (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS name,
-    (SELECT count(*) FROM chapter WHERE parent_id IS NOT NULL) AS chapters,
-    (SELECT count(*) FROM contribution) AS gifts,
-    (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry) AS cents,
-    (SELECT count(*) FROM handover WHERE state = 'accepted') AS letters,
-    (SELECT count(*) FROM inbound_event WHERE state = 'quarantined') AS quarantined
+    (SELECT count(*) FROM chapter WHERE parent_id IS NOT NULL) AS chapters
 """)
 _FORMS = text("""
 SELECT d.slug, d.title, d.preset_cents, d.other_amount, f.name AS fund
 FROM donation_form d JOIN fund f ON f.id = d.fund_id ORDER BY d.id
 """)
+_NUMBERS = text("""
+SELECT (SELECT count(*) FROM contribution) AS gifts,
+    (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry) AS cents,
+    (SELECT count(*) FROM handover WHERE state = 'accepted') AS letters,
+    (SELECT count(*) FROM inbound_event WHERE state = 'quarantined') AS quarantined
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What there is. `name` is None before an organisation is loaded."""
+    """Whose it is and what it asks for. `name` is None before an organisation is loaded."""
 
     name: str | None
     chapters: int
+    forms: Sequence[Row[tuple[object, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How much came in and went out; each a count over a whole table."""
+
     gifts: int
     cents: int
     letters: int
     quarantined: int
-    forms: Sequence[Row[tuple[object, ...]]]
 
 
 def house(session: Session) -> House:
-    """Count it."""
+    """Whose it is."""
     row = session.execute(_HOUSE).one()
-    return House(**row._mapping, forms=session.execute(_FORMS).all())
+    return House(row.name, row.chapters, session.execute(_FORMS).all())
+
+
+def numbers(session: Session) -> Numbers:
+    """Count it."""
+    return Numbers(*session.execute(_NUMBERS).one())

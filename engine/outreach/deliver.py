@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.errors import Invalid
 from engine.mail.render import one_line, render
 from engine.ports import Letter
 
@@ -78,6 +79,10 @@ class Draft:
     def letter(self) -> Letter:
         """Render it. Raises Invalid when the template and the facts do not fit."""
         row = self.row
+        if not row["sender_email"] or not row["postal_address"]:
+            raise Invalid(
+                "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
+            )
         frame = ("chapter", "sender_name", "postal_address", "disclaimer", "deductibility")
         facts = {name: row[name] or "" for name in frame} | row["facts"]
         rendered = render(row["subject"], row["body_html"], row["body_text"], facts)

@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.db import rows
-from engine.events import ContributionRecorded, Event, LettersComposed
+from engine.events import ContributionRecorded, Event, HumanNeeded, LettersComposed
 from engine.money import dollars
 from engine.settings import Settings
 
 SHIPPED = "thank_you"
+LONGEST_NAME = 100
 RHYTHMS = {"monthly": " a month", "weekly": " a week"}
 
 _FACTS = text("""
@@ -42,10 +43,13 @@ def compose(session: Session, recorded: Sequence[ContributionRecorded], now: dat
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
     letters = [_letter(gift) for gift in found if gift.mailing_id is not None]
-    if not letters:
-        return []
     made = session.scalars(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
-    return [LettersComposed(None, bell.RECEIPTS, tuple(made))]
+    events: list[Event] = [LettersComposed(None, bell.RECEIPTS, tuple(made))] if made else []
+    if len(letters) < len(found):
+        events.append(
+            HumanNeeded(None, "no letter to send", SHIPPED, "gifts came and there are no words to thank with")
+        )
+    return events
 
 
 def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
@@ -58,7 +62,7 @@ def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
         "fund_id": gift.fund_id,
         "cause": gift.inbound_event_id,
         "facts": {
-            "first_name": gift.first_name or "friend",
+            "first_name": str(gift.first_name)[:LONGEST_NAME] or "friend",
             "amount": dollars(gift.amount_cents),
             "given_on": _day(gift.paid_at, gift.paid_at_offset),
             "receiver": gift.receiver,

@@ -36,7 +36,7 @@ ON CONFLICT (email) DO UPDATE SET
 """)
 
 # Every address is locked, in order, for the rest of the transaction: totals may follow.
-_LOCK = text("SELECT email, id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR UPDATE")
+_LOCK = text("SELECT email, id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR NO KEY UPDATE")
 
 
 def admit(session: Session, said: Iterable[tuple[Donor, datetime]]) -> dict[str, int]:

@@ -71,6 +71,7 @@ class Message(SQLModel, table=True):
     fund_id: int | None = Field(default=None, sa_column=reference("fund.id", nullable=True))  # whose disclaimer
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # what the words are filled in with
     attempts: int = Field(default=0, sa_column=count())
+    doubts: int = Field(default=0, sa_column=count())  # handovers that may have been taken although nobody has a record
     handover_id: int | None = Field(default=None, sa_column=reference("handover.id", nullable=True, index=True))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))

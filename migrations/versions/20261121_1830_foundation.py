@@ -227,6 +227,7 @@ def upgrade() -> None:
     sa.Column('fund_id', sa.BigInteger(), nullable=True),
     sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('attempts', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('doubts', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('handover_id', sa.BigInteger(), nullable=True),
     sa.Column('inbound_event_id', sa.BigInteger(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),

@@ -29,6 +29,7 @@ from tests.system import clean_environment
 AMOUNT = "a contribution's amount is not what the ledger holds"
 STATUS = "a contribution's status does not follow from the ledger"
 GONE = "an event was applied but its contribution is gone"
+STRANGER = "a ledger entry is not its contribution's"
 TOTALS = "a contact's totals are not the sum of her gifts"
 
 
@@ -150,7 +151,7 @@ def test_a_ledger_entry_that_was_added_is_found(session: Session, gifts: dict[st
         " SELECT contribution_id, kind, source, 'invented', 100, occurred_at FROM ledger_entry WHERE contribution_id = :id",
         id=gifts["first"],
     )
-    assert set(found(session)) == {TOTALS}
+    assert set(found(session)) == {TOTALS, STRANGER}
 
 
 def test_a_gift_that_was_given_to_another_contact_is_found(session: Session, gifts: dict[str, int]):
@@ -240,3 +241,29 @@ def test_the_command_says_that_the_books_balance_or_fails_and_names_what_does_no
     for said in ("THE BOOKS DO NOT BALANCE", AMOUNT, f"contribution {id_}", "2701 cents, the ledger says 2700"):
         assert said in wrong.stdout
     assert "example.org" not in wrong.stdout
+
+
+def test_a_ledger_entry_moved_in_time_or_currency_is_found(session: Session, gifts: dict[str, int]):
+    for changed in ("occurred_at = occurred_at - interval '1 day'", "currency = 'cad'"):
+        with session.begin_nested() as tampering:
+            change(session, f"UPDATE ledger_entry SET {changed} WHERE contribution_id = :id", id=gifts["hidden"])
+            assert STRANGER in found(session)
+            tampering.rollback()
+
+
+def test_an_amount_changed_in_both_places_is_found_against_the_raw_body(session: Session, gifts: dict[str, int]):
+    change(session, "UPDATE contribution SET amount_cents = 1 WHERE id = :id", id=gifts["hidden"])
+    change(session, "UPDATE ledger_entry SET amount_cents = 1 WHERE contribution_id = :id", id=gifts["hidden"])
+    assert list(found(session)) == ["a gift is not on the books as it was told"]
+
+
+def test_a_gift_taken_away_with_its_event_called_ignored_is_found(session: Session, gifts: dict[str, int]):
+    hidden = {"id": gifts["hidden"]}
+    change(
+        session,
+        "UPDATE inbound_event SET state = 'ignored' WHERE id = (SELECT inbound_event_id FROM contribution WHERE id = :id)",
+        **hidden,
+    )
+    change(session, "DELETE FROM ledger_entry WHERE contribution_id = :id", **hidden)
+    change(session, "DELETE FROM contribution WHERE id = :id", **hidden)
+    assert "a gift is not on the books as it was told" in found(session)

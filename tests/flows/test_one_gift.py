@@ -4,9 +4,10 @@ from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
 
+import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine import bell, inbox
 from engine.bootstrap import Deps
@@ -70,17 +71,19 @@ def test_a_line_item_said_again_with_another_amount_is_not_booked_twice_and_a_pe
     run_everything(deps)
     assert one(deps, "SELECT amount_cents FROM contribution").amount_cents == 2700
     told = one(deps, "SELECT kind, detail FROM notice")
-    assert told.kind == "amounts differ"
-    assert "booked with 2700 cents" in told.detail
-    assert "says 7200" in told.detail
+    assert told.kind == "a gift told in two ways"
+    assert "on the books: 2700 cents" in told.detail
+    assert "says 7200 cents" in told.detail
 
 
 def test_a_placeholder_line_item_id_in_two_orders_swallows_no_gift(deps: Deps):
     put(deps, raw(actblue_body(lineitems=[line_item(123456789)])))
+    run_everything(deps)
     put(deps, raw(actblue_body(lineitems=[line_item(123456789, amount="1000.0"), line_item(amount="10.0")])))
     run_everything(deps)
     amounts = [row.amount_cents for row in rows(deps, "SELECT amount_cents FROM contribution ORDER BY 1")]
     assert amounts == [1000, 2700, 100_000]
+    assert "says 100000 cents" in one(deps, "SELECT detail FROM notice").detail
 
 
 def test_a_gift_without_an_address_is_booked_and_nobody_is_written_to(deps: Deps):
@@ -200,15 +203,78 @@ def test_an_uncertain_handover_stays_so_while_the_provider_cannot_be_asked(deps:
     assert one(deps, "SELECT state FROM message").state == "handed"
 
 
-def test_a_refused_letter_is_tried_three_times_and_then_a_person_is_told(deps: Deps):
+def test_a_letter_that_a_provider_refuses_for_hours_leaves_when_it_can(deps: Deps):
     composed(deps)
     deps.mailer.answer = lambda _: Answer("refused", retryable=True, detail="busy")
-    for _ in range(5):
+    for _ in range(12):
         delivery.hand_over(deps, bell.RECEIPTS)
-        deps.clock.skip(timedelta(minutes=1))
-    assert one(deps, "SELECT state, attempts, reason FROM message")[:3] == ("failed", 3, "busy")
+        deps.clock.skip(timedelta(minutes=30))
+    assert 6 < one(deps, "SELECT attempts FROM message").attempts < 12
+    deps.mailer.answer = lambda _: None
+    deps.clock.skip(timedelta(hours=1))
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert one(deps, "SELECT state FROM message").state == "handed"
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_letter_that_is_refused_for_days_fails_a_person_is_told_and_it_can_be_retried(deps: Deps):
+    composed(deps)
+    deps.mailer.answer = lambda _: Answer("refused", retryable=True, detail="busy")
+    for _ in range(40):
+        delivery.hand_over(deps, bell.RECEIPTS)
+        deps.clock.skip(timedelta(hours=1))
+    failed = one(deps, "SELECT id, state, attempts, reason FROM message")
+    assert failed[1:] == ("failed", 30, "busy")
     assert one(deps, "SELECT kind FROM notice").kind == "letter failed"
+    deps.mailer.answer = lambda _: None
+    with deps.work() as (session, now):
+        assert delivery.handovers.retry(session, [failed.id], now) == {failed.id: bell.RECEIPTS}
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_letter_that_may_have_been_taken_is_sent_three_times_at_most(deps: Deps):
+    composed(deps)
+    deps.mailer.answer = lambda _: Answer("uncertain", detail="timed out")
+    for _ in range(6):
+        delivery.hand_over(deps, bell.RECEIPTS)
+        end_of_lease(deps)
+    assert one(deps, "SELECT state, attempts, doubts FROM message")[:3] == ("failed", 3, 3)
+    assert one(deps, "SELECT kind FROM notice").kind == "letter failed"
+
+
+def test_a_letter_without_a_sender_does_not_leave(deps: Deps):
+    composed(deps)
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE chapter SET sender_email = ''"))
+    delivery.hand_over(deps, bell.RECEIPTS)
     assert deps.mailer.accepted == []
+    assert "no sender" in one(deps, "SELECT reason FROM message WHERE state = 'failed'").reason
+
+
+def test_an_event_that_a_frozen_worker_holds_keeps_no_other_waiting(deps: Deps):
+    held = put(deps, raw(actblue_body()))
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE inbound_event SET attempts = 5, due_at = now()"))
+    with transaction(deps.sessions) as frozen:
+        frozen.execute(text("SELECT FROM inbound_event WHERE id = :id FOR UPDATE"), {"id": held})
+        put(deps, raw(actblue_body()))
+        intake.drain(deps, bell.INTAKE)
+        states = [row.state for row in rows(deps, "SELECT state FROM inbound_event ORDER BY id")]
+    assert states == ["pending", "applied"]
+
+
+def test_an_outage_of_postgres_is_held_against_no_gift(deps: Deps):
+    put(deps, raw(actblue_body()))
+    for _ in range(inbox.MOST_ATTEMPTS + 2):
+        claimed = inbox.claim(deps.sessions, bell.INTAKE)
+        assert claimed is not None
+        with pytest.raises(OperationalError), claimed:
+            raise OperationalError("SELECT", {}, psycopg.errors.LockNotAvailable())
+        expire_leases(deps)
+    assert one(deps, "SELECT state, attempts FROM inbound_event")[:2] == ("pending", 0)
+    run_everything(deps)
+    assert one(deps, "SELECT state FROM inbound_event").state == "applied"
 
 
 def test_a_letter_that_cannot_be_rendered_fails_alone_and_is_told(deps: Deps):

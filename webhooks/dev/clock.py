@@ -33,7 +33,10 @@ def show(request: Request) -> Response:
 async def skip(request: Request) -> Response:
     """Move it ahead by one of the offered spans."""
     require_same_origin(request)
-    asked = parse_qs((await request.body())[:FORM_LIMIT].decode("ascii", "replace")).get("span", [""])
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or len(length) > len(str(FORM_LIMIT)):
+        raise HTTPException(413, "Content Too Large")
+    asked = parse_qs((await request.body()).decode("ascii", "replace")).get("span", [""])
     if asked[0] not in SPANS:
         raise HTTPException(422, "No such span")
     await run_in_threadpool(_skip, request.app.state.deps, SPANS[asked[0]])

@@ -1,5 +1,7 @@
 """`/dev/mailbox`: the letters that would have left this machine, as their readers would see them."""
 
+from collections import deque
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -14,8 +16,9 @@ FRAME_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 
 
 def listing(request: Request) -> Response:
     """The newest letters first."""
-    letters = list(_mailbox(request).letters())
-    return page(request, "mailbox.html", letters=letters[::-1][:SHOWN], total=len(letters))
+    newest = deque(_mailbox(request).letters(), maxlen=SHOWN)
+    total = newest[-1].number if newest else 0
+    return page(request, "mailbox.html", letters=list(reversed(newest)), total=total)
 
 
 def letter(request: Request) -> Response:
@@ -31,7 +34,7 @@ def letter_html(request: Request) -> Response:
 
 def _kept(request: Request) -> Kept:
     number = request.path_params["number"]
-    found = next((kept for kept in _mailbox(request).letters() if kept.number == number), None)
+    found = next((kept for kept in _mailbox(request).letters() if str(kept.number) == number), None)
     if found is None:
         raise HTTPException(404, "No such letter")
     return found

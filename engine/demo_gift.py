@@ -14,6 +14,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.adapters.mailbox import Mailbox
 from engine.db import make_pool, make_sessions
 from engine.errors import Unavailable
 from engine.money import dollars
@@ -127,5 +128,7 @@ def _until(session: Session, key: str, reached: Callable[[Any], bool]) -> Any:
 
 def _place(settings: Settings, message_id: int) -> int:
     """Which letter of the mailbox it is, counting from 1."""
-    lines = settings.mailbox_file.read_bytes().splitlines()
-    return next(n for n in range(len(lines), 0, -1) if json.loads(lines[n - 1])["message_id"] == message_id)
+    found = (
+        kept.number for kept in Mailbox(settings.mailbox_file).letters() if kept.letter["message_id"] == message_id
+    )
+    return next(found, 0)
