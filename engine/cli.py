@@ -27,6 +27,7 @@ from engine.money import dollars
 from engine.settings import ROOT, Settings
 from engine.staff import notices
 from webhooks.app import PARTS
+from workers import delivery
 from workers.main import GROUPS
 
 app = typer.Typer(
@@ -82,6 +83,8 @@ def worker(
     """Answer the bells of one group."""
     if group not in GROUPS:
         raise NotFound(f"no group {group}; there are {', '.join(GROUPS)}")
+    if GROUPS[group].mails:
+        delivery.mailer_of(build(Settings()))
     metered = bool(Settings().metrics_port)
     _become(*command_lines.worker(group, GROUPS[group], processes=processes, metered=metered))
 

@@ -117,6 +117,7 @@ def servers() -> Iterator[Servers]:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(embedded.Places(folder).elsewhere, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

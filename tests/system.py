@@ -66,7 +66,7 @@ class System:
             yield system
         finally:
             system.end()
-            shutil.rmtree(folder, ignore_errors=True)
+            system.remove()
 
     @classmethod
     def start(cls, folder: Path, port: int, *flags: str, **environment: str) -> "System":
@@ -110,6 +110,11 @@ class System:
             self.process.send_signal(how)
         self.process.wait(20)
         return monotonic() - began
+
+    def remove(self) -> None:
+        """Remove all it kept, also what it had to keep elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.places.elsewhere, ignore_errors=True)
 
     def processes(self) -> list[psutil.Process]:
         """Every process below the supervisor."""

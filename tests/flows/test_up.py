@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
 import pytest
 
+from engine.adapters.embedded import Places, postgres_data
 from engine.adapters.supervisor import remove_stale_pidfile
 from tests.make import actblue_body, raw
 from tests.system import System, free_port
@@ -19,8 +22,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="groundswell up "))
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="groundswell up "))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(Places(made / "data").elsewhere, ignore_errors=True)
 
 
 def test_it_starts_shows_a_gift_end_to_end_and_ends_within_five_seconds_leaving_nothing(folder: Path):
@@ -83,7 +89,7 @@ def test_nothing_outlives_a_supervisor_that_was_killed_and_the_next_one_recovers
 def test_a_postmaster_pid_left_by_a_reboot_is_removed_even_when_its_number_is_anothers_now(folder: Path):
     system = System.start(folder, free_port(), "--demo")
     system.wait_ready()
-    pidfile = system.data / "postgres" / "postmaster.pid"
+    pidfile = postgres_data(system.places) / "postmaster.pid"
     lines = pidfile.read_text().splitlines()
     system.end()
     stranger = subprocess.Popen(["sleep", "60"])
@@ -97,7 +103,7 @@ def test_a_postmaster_pid_left_by_a_reboot_is_removed_even_when_its_number_is_an
 
 
 def test_the_pidfile_of_a_running_postgres_is_left_alone(system: System):
-    data = system.data / "postgres"
+    data = postgres_data(system.places)
     before = (data / "postmaster.pid").read_text()
     remove_stale_pidfile(data)
     assert (data / "postmaster.pid").read_text() == before
@@ -186,6 +192,7 @@ def test_a_deep_folder_gets_short_sockets():
     assert len(os.fsencode(system.places.sockets)) <= 80
     assert system.run("demo").returncode == 0
     system.end(signal.SIGTERM)
+    system.remove()
 
 
 def test_a_port_that_is_taken_is_said_in_words(folder: Path, system: System):
