@@ -70,8 +70,8 @@ def run(options: Options, say: Say) -> None:
     """Start everything, say where to look, keep it alive until told to end. Raises Conflict when it runs already."""
     stopping = _stop_signals()
     with _only_one(options.data_dir):
-        metrics_port = _free_port(options.host, options.port)
         end_leftovers(options.data_dir / "children.json")
+        metrics_port = _free_port(options.host, options.port)
         supervisor = Supervisor(options.data_dir / "children.json", say)
         try:
             settings = _with_servers(options, supervisor, stopping)

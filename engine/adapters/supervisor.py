@@ -18,6 +18,7 @@ import psutil
 
 POLL_SECONDS = 0.1
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+GONE_SECONDS = 5.0
 STEADY_SECONDS = 10.0  # a child that lived this long starts again without a pause
 
 
@@ -128,16 +129,18 @@ class Supervisor:
 
 
 def end_leftovers(register: Path) -> int:
-    """Kill what an earlier supervisor, itself killed, left behind. Returns how many process groups."""
+    """Kill what an earlier supervisor, itself killed, left behind, and see it gone. Returns how many process groups."""
     try:
         known = json.loads(register.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return 0
     ended = 0
     for pid, created in known:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if psutil.Process(pid).create_time() == created:
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired, ProcessLookupError):
+            process = psutil.Process(pid)
+            if process.create_time() == created:
                 os.killpg(pid, signal.SIGKILL)
+                process.wait(GONE_SECONDS)
                 ended += 1
     return ended
 
