@@ -143,6 +143,7 @@ def redis_server(places: Places) -> Command:
         'save ""',
         "maxmemory-policy noeviction",
         "loglevel warning",
+        "logfile redis.log",
     )
     _write_private(folder / "redis.conf", "\n".join(lines) + "\n")
     return Command((*tied(signal.SIGTERM), _redis_binary(), "redis.conf"), folder)
