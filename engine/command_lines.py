@@ -31,6 +31,7 @@ def worker(
     command = (sys.executable, "-m", "dramatiq", "workers.main:setup", *size, *ending, *numbers)
     return (*command, "--queues", *group.queues), {
         "GROUNDSWELL_WORKER_GROUP": name,
+        "GROUNDSWELL_SUPERVISED": "1",  # by Dramatiq's main process: its children must not outlive it
         "dramatiq_queue_prefetch": str(group.threads),
         "dramatiq_worker_timeout": str(group.notice_ms),
         "dramatiq_restart_delay": "500",

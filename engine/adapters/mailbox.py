@@ -38,12 +38,13 @@ class Mailbox:
         data = ("\n".join(lines) + "\n").encode("ascii")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab+", buffering=0) as file:
-                if not _locked(file, fcntl.LOCK_EX, deadline):
-                    return Answer("refused", retryable=True, detail="mailbox: somebody else holds it")
-                return _appended(file, data, handover_id)
+            file = self.path.open("ab+", buffering=0)
         except OSError as error:
             return Answer("refused", retryable=True, detail=f"mailbox: {error.strerror}")
+        with file:
+            if not _locked(file, fcntl.LOCK_EX, deadline):
+                return Answer("refused", retryable=True, detail="mailbox: somebody else holds it")
+            return _appended(file, data, handover_id)
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
         """Which of these handovers the file holds; None while somebody is writing to it."""

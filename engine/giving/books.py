@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine import sources
 from engine.db import rows
+from engine.errors import Invalid
 from engine.events import ContributionReported
 from engine.giving.totals import TRUE_TOTALS
 from engine.sources.words import Ignored
@@ -105,7 +106,14 @@ def _unlike_the_inbox(session: Session) -> Iterator[Discrepancy]:
     """Hold the books against the raw bodies that are still kept, read anew: batch by batch, in flat memory."""
     events = session.execute(_APPLIED, execution_options={"yield_per": BATCH})
     for batch in events.partitions():
-        told = [gift for event in batch for gift in _told(event)]
+        told: list[dict[str, object]] = []
+        for event in batch:
+            try:
+                told += _told(event)
+            except Invalid as error:
+                yield Discrepancy(
+                    "an event on the books cannot be read any more", f"inbound event {event.id}", str(error)
+                )
         for row in session.execute(_UNLIKE, {"rows": rows(told)}):
             detail = f"line item {row.source_key} is {row.booked or 'not there'}; told was {row.told}"
             yield Discrepancy("a gift is not on the books as it was told", f"inbound event {row.cause}", detail)

@@ -267,3 +267,13 @@ def test_a_gift_taken_away_with_its_event_called_ignored_is_found(session: Sessi
     change(session, "DELETE FROM ledger_entry WHERE contribution_id = :id", **hidden)
     change(session, "DELETE FROM contribution WHERE id = :id", **hidden)
     assert "a gift is not on the books as it was told" in found(session)
+
+
+def test_a_raw_body_that_was_tampered_with_is_told_and_stops_no_other_check(session: Session, gifts: dict[str, int]):
+    change(
+        session,
+        "UPDATE inbound_event SET body = 'nothing' WHERE id = (SELECT inbound_event_id FROM contribution WHERE id = :id)",
+        id=gifts["first"],
+    )
+    change(session, "UPDATE contact SET gave_count = gave_count + 1")
+    assert set(found(session)) == {"an event on the books cannot be read any more", TOTALS}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -15,8 +16,9 @@ import pytest
 
 from engine.adapters.embedded import Places, postgres_data
 from engine.adapters.supervisor import remove_stale_pidfile
+from engine.settings import ROOT
 from tests.make import actblue_body, raw
-from tests.system import System, free_port
+from tests.system import GROUNDSWELL, System, clean_environment, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -169,6 +171,47 @@ def test_the_id_of_an_event_runs_through_the_log_from_the_request_to_the_letter(
     system.wait_for(told, 5, f"three lines about event {event}")
     assert "rosa" not in system.log.lower()
     assert "secret-token" not in system.log
+
+
+def test_a_quarantined_event_is_shown_and_replayed_by_command(system: System):
+    system.wait_for(lambda: answers(system), 20, "the web")
+    assert system.post(b'{"broken": "\x1b[31m"') == 200
+    quarantined = "SELECT id FROM inbound_event WHERE state = 'quarantined'"
+    system.wait_for(lambda: bool(system.query(quarantined)), 15, "the quarantine")
+    ((event,),) = system.query(quarantined)
+    shown = system.run("events", "show", str(event)).stdout
+    assert "quarantined" in shown
+    assert "\x1b" not in shown
+    system.query("UPDATE inbound_event SET body = %s WHERE id = %s RETURNING id", raw(actblue_body()), event)
+    replayed = system.run("events", "replay", str(event))
+    assert (replayed.returncode, replayed.stdout) == (0, "1 back to pending\n")
+    state = f"SELECT state FROM inbound_event WHERE id = {event}"
+    system.wait_for(lambda: system.query(state) == [("applied",)], 15, "the replay")
+    assert system.query("SELECT count(*) FROM notice WHERE resolved_at IS NULL") == [(0,)]
+    again = system.run("events", "replay", "--all")
+    assert (again.returncode, again.stdout) == (1, "none of these is in quarantine\n")
+    assert system.run("letters", "retry", "--all").returncode == 1
+
+
+def test_a_worker_runs_alone_serves_its_numbers_and_dies_whole(system: System):
+    port = free_port()
+    environment = clean_environment(
+        DATABASE_URL=system.places.database_url, REDIS_URL=system.places.redis_url, METRICS_PORT=str(port),
+        GROUNDSWELL_DATA_DIR=str(system.data),
+    )  # fmt: skip
+    alone = subprocess.Popen([*GROUNDSWELL, "worker", "--group", "feedback"], env=environment, cwd=ROOT)
+
+    def served() -> bool:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as page:
+            return b"groundswell_rows" in page.read()
+        return False
+
+    system.wait_for(served, 20, "the numbers of a worker alone")
+    below = psutil.Process(alone.pid).children(recursive=True)
+    assert len(below) == 2
+    alone.kill()
+    alone.wait(5)
+    system.wait_for(lambda: not any(process.is_running() for process in below), 5, "its children die with it")
 
 
 def test_env_prints_what_scripts_need_and_masks_secrets(system: System):
