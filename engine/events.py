@@ -3,7 +3,7 @@
 `cause` is the id of the inbound event from which a fact followed: log lines and letters carry it from request to mailbox.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -67,7 +67,6 @@ class LettersComposed(Event):
     """Letters are ready to leave in this lane (see `engine.bell`)."""
 
     lane: str
-    message_ids: tuple[int, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)

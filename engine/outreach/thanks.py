@@ -44,7 +44,7 @@ def compose(session: Session, recorded: Sequence[ContributionRecorded], now: dat
     found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
     letters = [_letter(gift) for gift in found if gift.mailing_id is not None]
     made = session.scalars(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
-    events: list[Event] = [LettersComposed(None, bell.RECEIPTS, tuple(made))] if made else []
+    events: list[Event] = [LettersComposed(None, bell.RECEIPTS)] if made else []
     if len(letters) < len(found):
         events.append(
             HumanNeeded(None, "no letter to send", SHIPPED, "gifts came and there are no words to thank with")

@@ -63,7 +63,7 @@ def tell(session: Session, needs: Sequence[HumanNeeded], now: datetime, settings
     session.execute(_OPERATOR, {"email": email})
     values = {"rows": records, "email": email, "now": now, "lane": bell.RECEIPTS, "shipped": SHIPPED}
     made = session.scalars(_WRITE, values | {"home": settings.base_url}).all()
-    return [LettersComposed(None, bell.RECEIPTS, tuple(made))] if made else []
+    return [LettersComposed(None, bell.RECEIPTS)] if made else []
 
 
 def resolve(session: Session, kind: str, subjects: Sequence[str] | None = None) -> None:
