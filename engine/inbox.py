@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import Sessions, rows, transaction
 from engine.errors import NotFound
-from engine.events import HumanNeeded
+from engine.events import HumanNeeded, RawEvent
 from engine.tables import InboundEvent
 
 BATCH_ROWS = 500
@@ -61,7 +61,7 @@ RETURNING e.id
 """)
 
 _LOAD = text("""
-SELECT id, source, kind, body, attempts FROM inbound_event
+SELECT id, source, key, kind, body, attempts, received_at FROM inbound_event
 WHERE id = ANY(:ids) AND lease = :lease AND state = 'pending' ORDER BY id FOR UPDATE
 """)
 
@@ -79,6 +79,17 @@ UPDATE inbound_event SET lease = NULL, reason = :reason, attempts = attempts - C
         WHEN :blameless THEN :pause WHEN :alone AND attempts < :most THEN power(4, attempts - 1) ELSE 0 END)
 WHERE id = ANY(:ids) AND lease = :lease AND state = 'pending'
 """)
+
+# The parts of a body that holds many; the whole one is emptied, for nothing of it is lost.
+_SPLIT = text("""
+INSERT INTO inbound_event (source, key, kind, lane, body, received_at)
+SELECT p.source, p.key || ':' || v.place, 'part', p.lane, v.body, p.received_at
+FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS int[]), CAST(:bodies AS bytea[])) AS v(id, place, body)
+JOIN inbound_event p ON p.id = v.id
+ON CONFLICT (source, key) DO NOTHING
+""")
+
+_EMPTY = text("UPDATE inbound_event SET body = '' WHERE id = ANY(:ids)")
 
 _EXHAUSTED = text("""
 WITH due AS MATERIALIZED (
@@ -98,18 +109,8 @@ RETURNING id, lane
 """)
 
 
-QUARANTINED = "event quarantined"  # the kind of notice
-
-
-@dataclass(frozen=True, slots=True)
-class RawEvent:
-    """An event as it came, with how often it was tried (this time included)."""
-
-    id: int
-    source: str
-    kind: str
-    body: bytes
-    attempts: int
+QUARANTINED = "event quarantined"  # kinds of notice
+UNEXPECTED = "unexpected event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,15 @@ def finish(session: Session, verdicts: Sequence[Verdict]) -> None:
     """Write how these events ended, in the transaction of their effects."""
     records = [{"id": v.id, "state": v.state, "reason": v.reason} for v in verdicts]
     session.execute(_FINISH, {"rows": rows(records)})
+
+
+def split(session: Session, parts: Mapping[int, Sequence[bytes]]) -> None:
+    """Store the parts of these events (by id) as events of their own, fresh, in the same lane, and empty the whole ones."""
+    each = [(parent, place, body) for parent, bodies in parts.items() for place, body in enumerate(bodies)]
+    if each:
+        ids, places, bodies = zip(*each, strict=True)
+        session.execute(_SPLIT, {"ids": list(ids), "places": list(places), "bodies": list(bodies)})
+    session.execute(_EMPTY, {"ids": list(parts)})
 
 
 def give_up(session: Session, lane: str) -> list[HumanNeeded]:

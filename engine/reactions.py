@@ -16,8 +16,46 @@ from engine.staff import notices
 Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Event]]
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
+    # Money, as told. The order of this table is the order in which kinds that come together are followed.
+    events.CheckoutReported: (),
+    events.PaymentLinked: (),
     events.ContributionReported: (contributions.record,),
+    events.RefundReported: (),
+    events.RefundTotalReported: (),
+    events.DisputeReported: (),
+    events.FraudWarningReported: (),
+    events.PlanReported: (),
+    events.PlanPaymentFailed: (),
+    events.PlanEndReported: (),
+    # People and letters, as told.
+    events.SignUpReported: (),
+    events.LetterReported: (),
+    events.AccountReported: (),
+    # Money, as it stands.
     events.ContributionRecorded: (thanks.compose,),
+    events.InstalmentRecorded: (thanks.compose,),
+    events.RefundRecorded: (),
+    events.RefundFailed: (),
+    events.DisputeRecorded: (),
+    events.FraudWarned: (),
+    events.PlanStarted: (),
+    events.PlanChanged: (),
+    events.PlanFailed: (),
+    events.PlanCancelled: (),
+    events.FactRecorded: (),
+    # People.
+    events.SignedUp: (),
+    # Letters.
+    events.LetterDelivered: (),
+    events.LetterDeferred: (),
+    events.LetterBounced: (),
+    events.LetterDropped: (),
+    events.Complained: (),
+    events.Unsubscribed: (),
+    events.LetterOpened: (),
+    events.LetterClicked: (),
+    events.MailStopped: (),
+    # The house itself.
     events.HumanNeeded: (notices.tell,),
     events.LettersComposed: (),  # the edge rings the bell of their lane
 }

@@ -35,6 +35,31 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "resent": (),
         "presumed": (),
     },
+    # Facts about money arrive in any order: the writer moves them forward only, whatever comes late.
+    "refund": {
+        "succeeded": ("failed",),
+        "failed": (),
+    },
+    "dispute": {
+        "inquiry": ("closed", "open", "won", "lost"),
+        "closed": ("open", "won", "lost"),
+        "open": ("won", "lost"),
+        "won": ("lost",),
+        "lost": (),
+    },
+    "fraud_warning": {
+        "told": (),
+        "refund_due": ("refunded", "refused"),
+        "refunded": (),
+        "refused": (),
+    },
+    "recurring_plan": {
+        "active": ("paused", "failing", "cancelled", "lapsed"),
+        "paused": ("active", "failing", "cancelled", "lapsed"),
+        "failing": ("active", "paused", "cancelled", "lapsed"),
+        "cancelled": (),
+        "lapsed": (),
+    },
 }
 
 

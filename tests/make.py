@@ -1,16 +1,18 @@
 """Bodies and rows of invented people, for tests."""
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from engine.events import ContributionReported, Donor
+from engine.events import ContributionReported, Person, RawEvent
 from engine.settings import DEVELOPMENT_CREDENTIALS
 
 PAYLOADS = Path(__file__).resolve().parent / "payloads"
+NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 _numbers = count(700_000_001)
 
 
@@ -51,6 +53,12 @@ def raw(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
+def arrived(body: Any, source: str = "actblue", kind: str = "", id: int = 17) -> RawEvent:
+    """A body as the inbox hands it to a parser: bytes as they are, anything else as JSON."""
+    sent = body if isinstance(body, bytes) else raw(body)
+    return RawEvent(id, source, hashlib.sha256(sent).hexdigest(), kind, sent, 1, NOON)
+
+
 def payload(name: str) -> bytes:
     """A body kept under tests/payloads."""
     return (PAYLOADS / name).read_bytes()
@@ -64,7 +72,7 @@ def basic(pair: str | bytes = DEVELOPMENT_CREDENTIALS) -> tuple[str, str]:
 def gift(number: int | None = None, **changed: Any) -> ContributionReported:
     """A gift as a parser reports it: $27 to the invented organisation's first fund, of a donor of its own."""
     number = number or next(_numbers)
-    donor = Donor(
+    donor = Person(
         email=f"rosa.{number}@example.org", first_name="Rosa", last_name="Delgado", zip="01605", country="United States"
     )
     told = {

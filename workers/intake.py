@@ -1,5 +1,7 @@
 """Draining the inbox: claim, parse, react, finish; one commit a batch. The lanes `intake` and `feedback` share this."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
@@ -7,9 +9,9 @@ import structlog
 from engine import inbox, sources
 from engine.bootstrap import Deps
 from engine.errors import Invalid
-from engine.events import ContributionRecorded, Event
-from engine.inbox import RawEvent, Verdict
-from engine.sources.words import Ignored
+from engine.events import Event, HumanNeeded, RawEvent
+from engine.inbox import Verdict
+from engine.sources.words import Ignored, Split
 
 TURN_SECONDS = 2.0  # how long one bell keeps a thread busy before it rings again
 
@@ -34,11 +36,10 @@ def apply(deps: Deps, claimed: inbox.Claim) -> None:
     """Apply one claim in one transaction; whatever fails puts its events back, each to be tried alone."""
     with inbox.loaded(claimed) as (session, raw):
         now = deps.clock.read(session)
-        reported, verdicts = _parse(raw)
-        everything = deps.react(session, reported, now)
-        recorded = {event.cause for event in everything if isinstance(event, ContributionRecorded)}
-        decided = {verdict.id for verdict in verdicts}
-        verdicts += [_verdict(event, recorded) for event in raw if event.id not in decided]
+        read = _read(raw)
+        everything = deps.react(session, read.told, now)
+        inbox.split(session, read.parts)
+        verdicts = read.verdicts + _verdicts(raw, read, everything)
         inbox.finish(session, verdicts)
     deps.ring_for(everything)
     for verdict in verdicts:
@@ -53,26 +54,47 @@ def give_up(deps: Deps, lane: str) -> None:
     deps.ring_for(everything)
 
 
-def _parse(raw: list[RawEvent]) -> tuple[list[Event], list[Verdict]]:
-    """What the bodies say, and the verdicts on those that say nothing to us."""
-    reported: list[Event] = []
-    verdicts: list[Verdict] = []
+@dataclass(slots=True)
+class _Read:
+    """What a batch of bodies says: events, parts to be stored, and the verdicts on those that say nothing to us."""
+
+    told: list[Event] = field(default_factory=list)
+    parts: dict[int, Sequence[bytes]] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+def _read(raw: Sequence[RawEvent]) -> _Read:
+    read = _Read()
     for event in raw:
         try:
-            parsed = sources.parse(event.id, event.source, event.kind, event.body)
+            said = sources.parse(event)
         except Invalid as error:
-            reason = str(error)
-            verdicts.append(Verdict(event.id, "quarantined", reason))
-            reported.append(inbox.needs_a_person(event.id, event.source, reason))
+            read.verdicts.append(Verdict(event.id, "quarantined", str(error)))
+            read.told.append(inbox.needs_a_person(event.id, event.source, str(error)))
             continue
-        if isinstance(parsed, Ignored):
-            verdicts.append(Verdict(event.id, "ignored", parsed.reason))
+        if isinstance(said, Ignored):
+            read.verdicts.append(Verdict(event.id, "ignored", said.reason))
+            if said.tell:
+                read.told.append(HumanNeeded(event.id, inbox.UNEXPECTED, f"from {event.source}", said.reason))
+        elif isinstance(said, Split):
+            read.parts[event.id] = said.bodies
+            read.verdicts.append(Verdict(event.id, "split", f"{len(said.bodies)} parts"))
         else:
-            reported += parsed
-    return reported, verdicts
+            read.told += said
+    return read
 
 
-def _verdict(event: RawEvent, recorded: set[int | None]) -> Verdict:
-    if event.id in recorded:
-        return Verdict(event.id, "applied")
-    return Verdict(event.id, "ignored", "already on the books")
+def _verdicts(raw: Sequence[RawEvent], read: _Read, everything: Sequence[Event]) -> list[Verdict]:
+    """On the rest: applied, with what it put on record in a word each; or told before, when it changed nothing."""
+    words: dict[int, set[str]] = {}
+    for happened in everything:
+        if happened.cause is not None and happened.word:
+            words.setdefault(happened.cause, set()).add(happened.word)
+    decided = {verdict.id for verdict in read.verdicts}
+    return [
+        Verdict(event.id, "applied", ", ".join(sorted(words[event.id])))
+        if event.id in words
+        else Verdict(event.id, "ignored", "told before")
+        for event in raw
+        if event.id not in decided
+    ]

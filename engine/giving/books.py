@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
@@ -10,9 +11,8 @@ from sqlalchemy.orm import Session
 from engine import sources
 from engine.db import rows
 from engine.errors import Invalid
-from engine.events import ContributionReported
+from engine.events import ContributionReported, RawEvent
 from engine.giving.totals import TRUE_TOTALS
-from engine.sources.words import Ignored
 
 LISTED = 20
 BATCH = 500
@@ -39,7 +39,7 @@ _CHECKS = {
         FROM contribution g JOIN inbound_event i ON i.id = g.inbound_event_id WHERE i.state <> 'applied'""",
     "an event was applied but its contribution is gone": """
         SELECT 'inbound event ' || i.id AS subject, 'applied, yet no contribution came of it' AS detail
-        FROM inbound_event i WHERE i.source = 'actblue' AND i.state = 'applied'
+        FROM inbound_event i WHERE i.state = 'applied' AND i.reason LIKE '%gift%'
             AND NOT EXISTS (SELECT FROM contribution g WHERE g.inbound_event_id = i.id)""",
     "a contact's totals are not the sum of her gifts": f"""
         SELECT 'contact ' || c.id AS subject, format(
@@ -53,7 +53,7 @@ _CHECKS = {
                 coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",  # noqa: S608 our own text
 }
 _APPLIED = text("""
-SELECT id, source, kind, body FROM inbound_event
+SELECT id, source, key, kind, body, attempts, received_at FROM inbound_event
 WHERE state IN ('applied', 'ignored') AND lane = 'intake' AND octet_length(body) > 0 ORDER BY id
 """)
 _UNLIKE = text("""
@@ -119,9 +119,9 @@ def _unlike_the_inbox(session: Session) -> Iterator[Discrepancy]:
             yield Discrepancy("a gift is not on the books as it was told", f"inbound event {row.cause}", detail)
 
 
-def _told(event: Row[tuple[object, ...]]) -> Iterator[dict[str, object]]:
-    parsed = sources.parse(event.id, event.source, event.kind, event.body)
-    for gift in () if isinstance(parsed, Ignored) else parsed:
+def _told(event: Row[Any]) -> Iterator[dict[str, object]]:
+    parsed = sources.parse(RawEvent(**event._mapping))
+    for gift in parsed if isinstance(parsed, list) else ():
         if isinstance(gift, ContributionReported):
             yield {
                 "source": gift.source,

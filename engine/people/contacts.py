@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import Donor
+from engine.events import Person
 from engine.people import chapters
 
 # Sorted by address: the lock order of the whole house. The best word about a person is kept whole: one that tells where
@@ -39,12 +39,12 @@ ON CONFLICT (email) DO UPDATE SET
 _LOCK = text("SELECT email, id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR NO KEY UPDATE")
 
 
-def admit(session: Session, said: Iterable[tuple[Donor, datetime]]) -> dict[str, int]:
+def admit(session: Session, said: Iterable[tuple[Person, datetime]]) -> dict[str, int]:
     """Make or update the contacts of these people; each with when her words were said. Returns email -> contact id.
 
     People without an address are passed by. One statement for facts, one to write, one to lock; however many.
     """
-    best: dict[str, tuple[Donor, datetime]] = {}
+    best: dict[str, tuple[Person, datetime]] = {}
     for donor, moment in sorted(said, key=_worth):
         if donor.email:
             best[donor.email] = (donor, moment)
@@ -61,7 +61,7 @@ def spoken(name: str) -> str:
     return name.title() if name.isupper() or name.islower() else name
 
 
-def _worth(word: tuple[Donor, datetime]) -> tuple[object, ...]:
+def _worth(word: tuple[Person, datetime]) -> tuple[object, ...]:
     donor, moment = word
     names = (spoken(donor.first_name), spoken(donor.last_name))
     return (
@@ -70,7 +70,7 @@ def _worth(word: tuple[Donor, datetime]) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _record(donor: Donor, moment: datetime, home: chapters.Route) -> dict[str, object]:
+def _record(donor: Person, moment: datetime, home: chapters.Route) -> dict[str, object]:
     return {
         "email": donor.email,
         "first_name": spoken(donor.first_name),

@@ -3,19 +3,23 @@
 from collections.abc import Callable
 
 from engine.errors import Invalid
-from engine.events import Event
+from engine.events import Event, RawEvent
 from engine.sources import actblue
-from engine.sources.words import Ignored
+from engine.sources.words import Ignored, Split
 
-Parser = Callable[[int, str, bytes], list[Event] | Ignored]
+Told = list[Event] | Ignored | Split
+Parser = Callable[[RawEvent], Told]
 
 PARSERS: dict[str, Parser] = {
     "actblue": actblue.parse,
 }
 
 
-def parse(inbound_event_id: int, source: str, kind: str, body: bytes) -> list[Event] | Ignored:
-    """The events of one raw body, or why it is of no matter to us. Raises Invalid: to be quarantined, with the reason."""
-    if source not in PARSERS:
-        raise Invalid(f"no parser for source {source}")
-    return PARSERS[source](inbound_event_id, kind, body)
+def parse(raw: RawEvent) -> Told:
+    """The events of one raw body, its parts, or why it is of no matter to us.
+
+    Raises Invalid: to be quarantined, with the reason.
+    """
+    if raw.source not in PARSERS:
+        raise Invalid(f"no parser for source {raw.source}")
+    return PARSERS[raw.source](raw)

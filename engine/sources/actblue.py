@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from engine.errors import Invalid
-from engine.events import ContributionReported, Donor, Event
+from engine.events import ContributionReported, Event, Person, RawEvent
 from engine.money import cents
 from engine.sources.words import (
     Ignored,
@@ -119,16 +119,16 @@ class _Body(Lenient):
     lineitems: list[_LineItem] = Field(min_length=1)
 
 
-def parse(inbound_event_id: int, _kind: str, body: bytes) -> list[Event] | Ignored:
+def parse(raw: RawEvent) -> list[Event] | Ignored:
     """The gifts of one body. Raises Invalid; the whole body is refused when one line item cannot be read."""
-    document = read_json(body)
+    document = read_json(raw.body)
     if found := _other_kind(document):
         raise Invalid(f"a {found}: this version books contributions only")
     parsed = model(_Body, document)
     if parsed.contribution.status.lower() not in ("approved", ""):
         return Ignored("status is not approved: no money moved")
     donor = _donor(parsed.donor)
-    return [_gift(inbound_event_id, parsed.contribution, item, donor) for item in parsed.lineitems]
+    return [_gift(raw.id, parsed.contribution, item, donor) for item in parsed.lineitems]
 
 
 def _other_kind(document: Any) -> str | None:
@@ -141,8 +141,8 @@ def _other_kind(document: Any) -> str | None:
     return "refund" if any(part.get("refundedAt") for part in parts) else None
 
 
-def _donor(said: _Donor) -> Donor:
-    return Donor(
+def _donor(said: _Donor) -> Person:
+    return Person(
         email=email_address(said.email),
         first_name=said.firstname,
         last_name=said.lastname,
@@ -157,7 +157,7 @@ def _donor(said: _Donor) -> Donor:
     )
 
 
-def _gift(cause: int, said: _Contribution, item: _LineItem, donor: Donor) -> ContributionReported:
+def _gift(cause: int, said: _Contribution, item: _LineItem, donor: Person) -> ContributionReported:
     return ContributionReported(
         cause=cause,
         source="actblue",

@@ -24,9 +24,17 @@ _UNITED_STATES = frozenset({"", "united states", "united states of america", "us
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A body that is understood and of no matter to us, with the reason."""
+    """A body that is understood and of no matter to us, with the reason; `tell` a person when it should not have come."""
 
     reason: str
+    tell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A body that holds many: each becomes a raw event of its own, so that one that is bad stays alone."""
+
+    bodies: tuple[bytes, ...]
 
 
 class Lenient(BaseModel):

@@ -50,7 +50,8 @@ class Contribution(SQLModel, table=True):
     """One gift: ActBlue's line item. `source_key` is the source's own id of the money, unique within an order.
 
     Line item ids should be unique by themselves; but published test bodies share some, and a placeholder posted to a new
-    webhook must never swallow somebody's real gift.
+    webhook must never swallow somebody's real gift. `payment_key` and `charge_key` are what refunds and disputes point at;
+    one payment is one contribution, even when the source tells it as a payment and as an instalment of `plan_key`.
 
     `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
     of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
@@ -62,6 +63,15 @@ class Contribution(SQLModel, table=True):
         CheckConstraint("amount_cents > 0", name="amount_cents"),
         Index("contribution_source_key_key", "source", "source_key", "order_number", unique=True),
         Index("contribution_contact_id_paid_at_idx", "contact_id", "paid_at"),
+        Index(
+            "contribution_payment_key_key",
+            "source",
+            "payment_key",
+            unique=True,
+            postgresql_where=text("payment_key <> ''"),
+        ),
+        Index("contribution_charge_key_idx", "source", "charge_key", postgresql_where=text("charge_key <> ''")),
+        Index("contribution_plan_key_idx", "source", "plan_key", postgresql_where=text("plan_key <> ''")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
@@ -87,16 +97,24 @@ class Contribution(SQLModel, table=True):
     refcode2: str = Field(sa_column=words())
     entity_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     entity_name: str = Field(sa_column=words())
+    payment_key: str = Field(sa_column=words())
+    charge_key: str = Field(sa_column=words())
+    plan_key: str = Field(sa_column=words())
     donor: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime = Field(sa_column=moment(now=True))
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One movement of money, never changed, never deleted. A refund will be a row of its own that points at the gift."""
+    """One movement of money, never changed, never deleted: a gift adds, what takes it back is a row of its own.
+
+    `source_key` names what moved it: the payment of a gift, the refund, the dispute.
+    """
 
     __tablename__ = "ledger_entry"
     __table_args__ = (
-        CheckConstraint("kind IN ('gift')", name="kind"),
+        CheckConstraint(
+            "kind IN ('gift', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'duplicate')", name="kind"
+        ),
         Index("ledger_entry_source_key_key", "source", "source_key", "kind", "contribution_id", unique=True),
     )
 

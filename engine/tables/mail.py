@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Index, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -73,5 +73,40 @@ class Message(SQLModel, table=True):
     attempts: int = Field(default=0, sa_column=count())
     doubts: int = Field(default=0, sa_column=count())  # handovers that may have been taken although nobody has a record
     handover_id: int | None = Field(default=None, sa_column=reference("handover.id", nullable=True, index=True))
+    delivered_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))
+
+
+class MailEvent(SQLModel, table=True):
+    """What the provider told of one letter, once: unique on handover, letter, kind, time and address of the link.
+
+    Its own event ids are not dependable. `machine`: nobody's finger; a scanner or a privacy proxy.
+    """
+
+    __tablename__ = "mail_event"
+    __table_args__ = (
+        Index("mail_event_message_id_key", "message_id", "handover_id", "kind", "at", "url", unique=True),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    message_id: int = Field(sa_column=reference("message.id"))
+    handover_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    kind: str = Field(sa_column=words(default=None))
+    at: datetime = Field(sa_column=moment())
+    url: str = Field(sa_column=words())
+    reason: str = Field(sa_column=words())
+    machine: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+
+
+class MailHold(SQLModel, table=True):
+    """While one is open (not lifted), no campaign letter leaves: the provider suspended our account."""
+
+    __tablename__ = "mail_hold"
+    __table_args__ = (Index("mail_hold_open_key", "reason", unique=True, postgresql_where=text("lifted_at IS NULL")),)
+
+    id: int | None = Field(default=None, sa_column=identity())
+    reason: str = Field(sa_column=words(default=None))
+    since: datetime = Field(sa_column=moment())
+    lifted_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

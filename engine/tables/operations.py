@@ -43,3 +43,14 @@ class DevClock(SQLModel, table=True):
 
     id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     skipped: timedelta = Field(sa_column=Column(Interval, nullable=False))
+
+
+class Bookmark(SQLModel, table=True):
+    """How far something that reads on and on has come: a time, a number of rows, or an id, as its reader understands it."""
+
+    __tablename__ = "bookmark"
+
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    number: int = Field(default=0, sa_column=count())
+    updated_at: datetime = Field(sa_column=moment(now=True))

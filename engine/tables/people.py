@@ -79,4 +79,5 @@ class Contact(SQLModel, table=True):
     gave_last_cents: int = Field(default=0, sa_column=count())
     gave_first_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     gave_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    gives_monthly_cents: int = Field(default=0, sa_column=count())
     created_at: datetime = Field(sa_column=moment(now=True))

@@ -9,24 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.events import ContributionReported, Donor
+from engine.events import ContributionReported, Person
 from engine.sources import actblue, parse
 from engine.sources.words import Ignored
-from tests.make import actblue_body, line_item, payload, raw
+from tests.make import actblue_body, arrived, line_item, payload, raw
 
 EASTERN_SUMMER, EASTERN_WINTER = timezone(timedelta(hours=-4)), timezone(timedelta(hours=-5))
 
 
 def parsed(body: Any) -> ContributionReported:
     """The one gift of a body."""
-    (gift,) = parse(17, "actblue", "", body if isinstance(body, bytes) else raw(body))
+    (gift,) = parse(arrived(body))
     assert isinstance(gift, ContributionReported)
     return gift
 
 
 def refused(body: Any) -> str:
     with pytest.raises(Invalid) as raised:
-        parse(17, "actblue", "", body if isinstance(body, bytes) else raw(body))
+        parse(arrived(body))
     return str(raised.value)
 
 
@@ -34,7 +34,7 @@ def test_a_body_of_the_older_shape_is_read_field_by_field():
     assert parsed(payload("actblue/older_shape.json")) == ContributionReported(
         cause=17, source="actblue", source_key="690000201", amount_cents=5000,
         paid_at=datetime(2019, 6, 7, 15, 49, 32, tzinfo=EASTERN_SUMMER),
-        donor=Donor(
+        donor=Person(
             email="rosa.delgado@example.org", first_name="ROSA", last_name="DELGADO", street="14 Lincoln Street",
             city="Worcester", state="MA", zip="01605", country="United States", phone="545-370-1537 x9178",
             employer="Worcester Public Library", occupation="Librarian",
@@ -48,7 +48,7 @@ def test_a_body_of_the_newer_shape_is_read_field_by_field():
     assert parsed(payload("actblue/newer_shape.json")) == ContributionReported(
         cause=17, source="actblue", source_key="690000204", amount_cents=2577,
         paid_at=datetime(2026, 11, 14, 7, 30, 9, tzinfo=EASTERN_WINTER),
-        donor=Donor(
+        donor=Person(
             email="hannah+gifts@example.org", first_name="Hannah", last_name="Lindqvist", street="3 Pomeroy Terrace",
             city="Northampton", state="MA", zip="01060", country="United States", phone="", employer="",
             occupation="Carpenter",
@@ -60,7 +60,7 @@ def test_a_body_of_the_newer_shape_is_read_field_by_field():
 
 
 def test_two_line_items_are_two_gifts_with_their_own_entity_amount_and_moment_and_one_donor():
-    first, second = parse(17, "actblue", "", payload("actblue/two_line_items.json"))
+    first, second = parse(arrived(payload("actblue/two_line_items.json")))
     assert [(g.source_key, g.entity_id, g.amount_cents) for g in (first, second)] == [
         ("690000202", 12345, 100_000), ("690000203", 123456, 1000)
     ]  # fmt: skip
@@ -141,7 +141,7 @@ def test_a_moment_keeps_the_offset_it_came_with(told: str, offset: int):
 @pytest.mark.parametrize("status", ["declined", "pending", "DECLINED", "refunded", "unheard-of"])
 def test_a_status_other_than_approved_is_ignored_with_its_reason(status: str):
     body = raw(actblue_body(contribution={"status": status}))
-    assert parse(17, "actblue", "", body) == Ignored("status is not approved: no money moved")
+    assert parse(arrived(body)) == Ignored("status is not approved: no money moved")
 
 
 @pytest.mark.parametrize("status", ["approved", "Approved", " approved ", "", None])
@@ -190,13 +190,13 @@ def test_names_stay_as_they_came_for_the_treasurer_and_lose_only_their_controls(
 
 def test_a_source_without_a_parser_is_refused():
     with pytest.raises(Invalid, match="no parser for source carrier pigeon"):
-        parse(17, "carrier pigeon", "", b"{}")
+        parse(arrived(b"{}", source="carrier pigeon"))
 
 
 def survived(body: bytes) -> None:
     """Gifts that could be booked, a reason to ignore it, or Invalid; nothing else."""
     try:
-        found = parse(17, "actblue", "", body)
+        found = parse(arrived(body))
     except Invalid:
         return
     assert isinstance(found, Ignored) or all(
@@ -250,6 +250,6 @@ def test_every_amount_is_reported_to_the_cent(amount: int):
 
 
 def test_the_parser_is_the_one_that_intake_uses():
-    assert parse(17, "actblue", "", payload("actblue/older_shape.json")) == actblue.parse(
-        17, "", payload("actblue/older_shape.json")
+    assert parse(arrived(payload("actblue/older_shape.json"))) == actblue.parse(
+        arrived(payload("actblue/older_shape.json"))
     )

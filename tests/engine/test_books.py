@@ -23,7 +23,7 @@ from engine.sources import parse
 from tests.books import assert_books_balance
 from tests.fakes import FakeClock
 from tests.flows.house import put, run_everything
-from tests.make import actblue_body, line_item, payload, raw
+from tests.make import actblue_body, arrived, line_item, payload, raw
 from tests.system import clean_environment
 
 AMOUNT = "a contribution's amount is not what the ledger holds"
@@ -47,7 +47,7 @@ def enter(session: Session, body: bytes) -> list[int]:
         "INSERT INTO inbound_event (source, key, lane, body) VALUES ('actblue', :key, 'intake', :body) RETURNING id"
     )
     event = session.execute(insert, values).scalar_one()
-    everything = react(session, list(parse(event, "actblue", "", body)), FakeClock().now, Settings())
+    everything = react(session, list(parse(arrived(body, id=event))), FakeClock().now, Settings())
     inbox.finish(session, [Verdict(event, "applied")])
     return [made.contribution_id for made in everything if isinstance(made, ContributionRecorded)]
 

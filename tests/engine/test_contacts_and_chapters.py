@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from engine.events import ContributionReported, Donor, HumanNeeded
+from engine.events import ContributionReported, HumanNeeded, Person
 from engine.people import chapters, contacts
 from engine.people.chapters import Places, Route, route
 from engine.reactions import react
 from engine.settings import Settings
 from engine.sources import parse
 from tests.books import assert_books_balance
-from tests.make import actblue_body, gift, raw
+from tests.make import actblue_body, arrived, gift
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 ROSA = "rosa@example.org"
@@ -44,13 +44,13 @@ def count(session: Session, table: str) -> int:
     return session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
 
 
-def word(minutes: int = 0, **said: Any) -> tuple[Donor, datetime]:
-    return Donor(**{"email": ROSA, "first_name": "Rosa"} | said), NOON + timedelta(minutes=minutes)
+def word(minutes: int = 0, **said: Any) -> tuple[Person, datetime]:
+    return Person(**{"email": ROSA, "first_name": "Rosa"} | said), NOON + timedelta(minutes=minutes)
 
 
 def test_three_spellings_of_an_address_are_one_contact_with_three_gifts(session: Session):
     spellings = ("Rosa.Delgado+News@Example.ORG", " rosa.delgado+news@example.org ", "ROSA.DELGADO+NEWS@EXAMPLE.ORG")
-    reported = [e for one in spellings for e in parse(1, "actblue", "", raw(actblue_body(donor={"email": one})))]
+    reported = [e for one in spellings for e in parse(arrived(actblue_body(donor={"email": one})))]
     react(session, [replace(one, cause=None) for one in reported], NOON, Settings())
     assert contact(session, "rosa.delgado+news@example.org").gave_count == 3
     assert count(session, "contact") == 1
@@ -92,7 +92,7 @@ def test_a_newer_word_that_tells_where_she_lives_replaces_the_older_whole(sessio
 @pytest.mark.parametrize(
     "later", [word(9, first_name="R"), word(-9, zip="01108"), word(-9)], ids=["newer", "older", "poorer"]
 )
-def test_a_poorer_or_older_word_changes_nothing(session: Session, later: tuple[Donor, datetime]):
+def test_a_poorer_or_older_word_changes_nothing(session: Session, later: tuple[Person, datetime]):
     contacts.admit(session, [word(0, zip="01605", last_name="Delgado")])
     before = told(session)
     contacts.admit(session, [later])
@@ -125,7 +125,7 @@ def admitted(session: Session, words: Sequence[Any], at_once: int) -> tuple[Any,
     return known
 
 
-def best(words: Sequence[tuple[Donor, datetime]]) -> set[tuple[Any, ...]]:
+def best(words: Sequence[tuple[Person, datetime]]) -> set[tuple[Any, ...]]:
     """What may be known in the end: one of the newest words among those that tell a ZIP, else among all."""
     told_zip = [one for one in words if one[0].zip] or words
     newest = max(moment for _, moment in told_zip)
@@ -152,7 +152,7 @@ def test_an_operator_who_gives_is_known_by_the_name_on_her_gift(session: Session
     assert (contact(session, "ops@example.org").routed_by, contact(session, "ops@example.org").slug) == (
         "operator", "massachusetts"
     )  # fmt: skip
-    react(session, [gift(donor=Donor(email="ops@example.org", first_name="Ida"))], NOON, house)
+    react(session, [gift(donor=Person(email="ops@example.org", first_name="Ida"))], NOON, house)
     assert contact(session, "ops@example.org").first_name == "Ida"
 
 
@@ -228,7 +228,7 @@ def batch(size: int) -> list[ContributionReported]:
         zip_code, entity = ROUTES[n % len(ROUTES)][0], (12345, 123456, 999)[n % 3]
         email = None if n % 5 == 4 else f"rosa.{n // 2}@example.org"
         made.append(
-            gift(entity_id=entity, amount_cents=100 + n, donor=Donor(email=email, first_name="Rosa", zip=zip_code))
+            gift(entity_id=entity, amount_cents=100 + n, donor=Person(email=email, first_name="Rosa", zip=zip_code))
         )
     return made
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.errors import Invalid
-from engine.events import Donor
+from engine.events import Person
 from engine.mail import letters
 from engine.mail.letters import compiled
 from engine.mail.render import one_line, render
@@ -176,7 +176,7 @@ def thanked(session: Session, **changed: Any) -> dict[str, Any]:
 
 
 def test_the_thank_you_tells_of_the_gift_as_the_receipt_does(session: Session):
-    donor = Donor(email="rosa@example.org", first_name="ROSA", zip="01605")
+    donor = Person(email="rosa@example.org", first_name="ROSA", zip="01605")
     late = datetime.fromisoformat("2026-11-30T23:30:00-05:00")
     told = {"amount_cents": 123_456, "order_number": "AB1", "recurring_period": "monthly"}
     assert thanked(session, donor=donor, paid_at=late, **told) == {
@@ -191,7 +191,7 @@ def test_the_thank_you_tells_of_the_gift_as_the_receipt_does(session: Session):
      ({"recurring_period": "yearly"}, "rhythm", ""), ({"entity_id": 123456}, "receiver", "Common Ground Massachusetts PAC"),
      ({"entity_id": 999, "entity_name": "A Friend's Committee"}, "receiver", "A Friend's Committee"),
      ({"entity_id": None, "entity_name": ""}, "receiver", ""),
-     ({"donor": Donor(email="rosa@example.org")}, "first_name", "friend"),
+     ({"donor": Person(email="rosa@example.org")}, "first_name", "friend"),
      ({"paid_at": datetime.fromisoformat("2026-11-03T00:30:00+05:30")}, "given_on", "November 3, 2026")],
 )  # fmt: skip
 def test_each_fact_of_a_thank_you(session: Session, changed: dict[str, Any], fact: str, said: str):
@@ -214,14 +214,16 @@ def test_a_thank_you_is_composed_once_for_its_gift_in_the_lane_of_receipts(sessi
 
 
 def test_nobody_is_thanked_for_a_gift_without_an_address(session: Session):
-    react(session, [gift(donor=Donor(first_name="Rosa"))], NOON, Settings())
+    react(session, [gift(donor=Person(first_name="Rosa"))], NOON, Settings())
     assert session.execute(text("SELECT count(*) FROM message")).scalar_one() == 0
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, *(f"Rosa{end}Bcc: sam@example.org" for end in BREAKS)], ids=repr)
 def test_a_hostile_donor_gets_a_letter_whose_headers_are_each_one_line(session: Session, name: str):
     stored = name.replace("\x00", "")  # the parser takes these out, Postgres would refuse them
-    react(session, [gift(donor=Donor(email="rosa@example.org", first_name=stored, last_name=stored))], NOON, Settings())
+    react(
+        session, [gift(donor=Person(email="rosa@example.org", first_name=stored, last_name=stored))], NOON, Settings()
+    )
     (draft,), _ = deliver.claim(session, bell.RECEIPTS, NOON, 2.0)
     letter = draft.letter()
     for header in (

@@ -76,7 +76,7 @@ def arrive(door: Client, house: Deps, body: bytes, *, times: int = 1) -> Outcome
 
 def booked(came: Outcome, *cents: int) -> None:
     """These amounts are on the books, each with one ledger entry, and with one letter each where an address is known."""
-    assert (came.event.state, came.event.reason, came.notices) == ("applied", "", [])
+    assert (came.event.state, came.event.reason, came.notices) == ("applied", "gift", [])
     assert [gift.amount_cents for gift in came.gifts] == list(cents)
     assert [(entry.contribution_id, entry.amount_cents, entry.kind) for entry in came.ledger] == [
         (gift.id, gift.amount_cents, "gift") for gift in came.gifts
@@ -110,7 +110,7 @@ def test_the_same_line_item_in_another_body_is_stored_and_ignored(door: Client, 
     body = actblue_body()
     booked(arrive(door, house, raw(body)), 2700)
     again = arrive(door, house, raw(body | {"form": {"name": "common-ground"}}))
-    assert (again.event.state, again.event.reason) == ("ignored", "already on the books")
+    assert (again.event.state, again.event.reason) == ("ignored", "told before")
     assert (again.gifts, again.letters, again.notices) == ([], [], [])
 
 

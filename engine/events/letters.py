@@ -1,0 +1,118 @@
+"""Letters: what their provider tells of them, and what that means."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from engine.events.root import Event
+
+
+@dataclass(frozen=True, slots=True)
+class LetterReported(Event):
+    """The provider says what became of a letter. `kind` is its word: processed delivered deferred bounce blocked dropped
+    open click spamreport unsubscribe.
+
+    `message_id` and `handover_id` are ours, given back; None when they were lost on the way. `provider_id` names the
+    handover at the provider. `suppresses`: the address itself is at fault. `machine`: told to be no person.
+    """
+
+    kind: str
+    at: datetime
+    email: str | None
+    message_id: int | None = None
+    handover_id: int | None = None
+    provider_id: str = ""
+    url: str = ""
+    reason: str = ""
+    suppresses: bool = False
+    machine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReported(Event):
+    """The mail provider changed our account (`status`: suspended, or its own word for anything else)."""
+
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDelivered(Event):
+    """The recipient's server took a letter; a bounce may still follow."""
+
+    word: ClassVar[str] = "delivered"
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDeferred(Event):
+    """The recipient's server asked to come again; the provider does."""
+
+    word: ClassVar[str] = "deferred"
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterBounced(Event):
+    """The recipient's server refused a letter for good; `suppressed` when the address is at fault."""
+
+    word: ClassVar[str] = "bounced"
+
+    message_id: int
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDropped(Event):
+    """The provider did not send a letter."""
+
+    word: ClassVar[str] = "dropped"
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complained(Event):
+    """The recipient called a letter spam: nothing more to that address."""
+
+    word: ClassVar[str] = "complained"
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed(Event):
+    """A person wants no more letters of ours."""
+
+    word: ClassVar[str] = "unsubscribed"
+
+    contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterOpened(Event):
+    """A letter's picture was fetched, by a person as far as can be known when `machine` is False."""
+
+    word: ClassVar[str] = "opened"
+
+    message_id: int
+    machine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LetterClicked(Event):
+    """A link of a letter was followed, by a person as far as can be known when `machine` is False."""
+
+    word: ClassVar[str] = "clicked"
+
+    message_id: int
+    machine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MailStopped(Event):
+    """The mail provider suspended our account: campaigns stand still until a person lifts the hold."""
+
+    word: ClassVar[str] = "account suspended"

@@ -1,0 +1,71 @@
+"""What people allowed, what they forbade, how they came to us, and what became of letters to them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+from engine.tables.columns import identity, moment, reference, words
+
+
+class Consent(SQLModel, table=True):
+    """One word of a person about mail or text messages: given or withdrawn, when, through what, with which wording.
+
+    Never changed. The newest word on a channel counts; of two at one instant, the withdrawal.
+    """
+
+    __tablename__ = "consent"
+    __table_args__ = (
+        CheckConstraint("channel IN ('mail', 'text')", name="channel"),
+        Index("consent_contact_id_key", "contact_id", "channel", "at", "given", "source", unique=True),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    contact_id: int = Field(sa_column=reference("contact.id"))
+    channel: str = Field(sa_column=words(default=None))
+    given: bool = Field(sa_column=Column(Boolean, nullable=False))
+    at: datetime = Field(sa_column=moment())
+    source: str = Field(sa_column=words(default=None))
+    place: str = Field(sa_column=words())
+    wording: str = Field(sa_column=words())
+    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+
+
+class Suppression(SQLModel, table=True):
+    """An address that must not be written to, whoever it belongs to: it outlives contact and consent."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (
+        CheckConstraint("reason IN ('bounce', 'complaint', 'unsubscribe', 'invalid')", name="reason"),
+        Index("suppression_email_key", "email", "reason", unique=True),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    email: str = Field(sa_column=words(default=None))
+    reason: str = Field(sa_column=words(default=None))
+    at: datetime = Field(sa_column=moment())
+    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+
+
+class SignUp(SQLModel, table=True):
+    """Someone signed up, or acted on another system, as it was told. `kind` says which."""
+
+    __tablename__ = "sign_up"
+    __table_args__ = (
+        Index("sign_up_source_key_key", "source", "source_key", unique=True),
+        Index("sign_up_contact_id_idx", "contact_id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    source: str = Field(sa_column=words(default=None))
+    source_key: str = Field(sa_column=words(default=None))
+    kind: str = Field(sa_column=words(default=None))
+    contact_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
+    person: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    at: datetime = Field(sa_column=moment())
+    place: str = Field(sa_column=words())
+    tags: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
