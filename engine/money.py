@@ -26,3 +26,8 @@ def dollars(amount_cents: int) -> str:
     """How a person writes it: 2700 -> "$27", 123456 -> "$1,234.56"; cents only when there are any."""
     whole, rest = divmod(amount_cents, 100)
     return f"${whole:,}.{rest:02}" if rest else f"${whole:,}"
+
+
+def amount(minor_units: int, currency: str) -> str:
+    """How a person writes an amount in any currency."""
+    return dollars(minor_units) if currency == "usd" else f"{minor_units} {currency.upper()}"

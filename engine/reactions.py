@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import contributions
+from engine.giving import checkouts, contributions, plans, reversals
 from engine.outreach import thanks
+from engine.people import admission
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -17,16 +18,16 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (),
-    events.PaymentLinked: (),
+    events.CheckoutReported: (checkouts.check_out,),
+    events.PaymentLinked: (checkouts.link,),
     events.ContributionReported: (contributions.record,),
-    events.RefundReported: (),
-    events.RefundTotalReported: (),
-    events.DisputeReported: (),
-    events.FraudWarningReported: (),
-    events.PlanReported: (),
-    events.PlanPaymentFailed: (),
-    events.PlanEndReported: (),
+    events.RefundReported: (reversals.refund,),
+    events.RefundTotalReported: (reversals.refund,),
+    events.DisputeReported: (reversals.dispute,),
+    events.FraudWarningReported: (reversals.warn,),
+    events.PlanReported: (plans.tell,),
+    events.PlanPaymentFailed: (plans.fail,),
+    events.PlanEndReported: (plans.end,),
     # People and letters, as told.
     events.SignUpReported: (),
     events.LetterReported: (),
@@ -34,6 +35,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as it stands.
     events.ContributionRecorded: (thanks.compose,),
     events.InstalmentRecorded: (thanks.compose,),
+    events.DonorLearned: (thanks.compose,),
     events.RefundRecorded: (),
     events.RefundFailed: (),
     events.DisputeRecorded: (),
@@ -62,10 +64,12 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
 
 
 def react(session: Session, happened: Sequence[events.Event], now: datetime, settings: Settings) -> list[events.Event]:
-    """Follow these events, kind by kind, until nothing more follows. Returns them and all that came of them.
+    """Admit everyone whom these events name, then follow them, kind by kind, until nothing more follows. Returns them and
+    all that came of them.
 
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
+    admission.admit(session, happened)
     everything: list[events.Event] = []
     wave = list(happened)
     while wave:

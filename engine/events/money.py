@@ -156,7 +156,7 @@ class PlanEndReported(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContributionRecorded(Event):
-    """A contribution is on the books, for the first time; or its donor, hidden until now, is known."""
+    """A contribution is on the books, for the first time. `contact_id` is None when the form hid the address."""
 
     word: ClassVar[str] = "gift"
 
@@ -172,6 +172,16 @@ class InstalmentRecorded(Event):
 
     contribution_id: int
     contact_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DonorLearned(Event):
+    """The donor of a contribution on the books, hidden until now, is known."""
+
+    word: ClassVar[str] = "donor"
+
+    contribution_id: int
+    contact_id: int
 
 
 @dataclass(frozen=True, slots=True)

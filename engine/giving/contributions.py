@@ -1,84 +1,167 @@
-"""Contributions: a reported gift is booked once, with its donor, its ledger entry and her totals, in one transaction."""
+"""Contributions: a reported gift is booked once, with its donor, its ledger entry and her totals, in one transaction.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+One payment is one contribution. A source may tell it as a payment, as an instalment of a plan and as a finished checkout,
+in any order: the first that names an amount books it, the others add what they know.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import ContributionRecorded, ContributionReported, Event, HumanNeeded
-from engine.giving import totals
-from engine.people import contacts
+from engine.events import (
+    ContributionRecorded,
+    ContributionReported,
+    DonorLearned,
+    Event,
+    FactRecorded,
+    HumanNeeded,
+    InstalmentRecorded,
+)
+from engine.giving import checkouts, ledger, plans, totals
 from engine.settings import Settings
 
-# Fund by ActBlue entity, form by its name, chapter by the donor's home: looked up as the rows go in.
-_BOOK = text("""
+CONTRADICTION = "a gift told in two ways"  # the kind of notice
+
+_TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
+    source text, source_key text, cause bigint, email text, amount_cents bigint, currency text,
+    paid_at timestamptz, paid_at_offset smallint, order_number text, sequence int, recurring_period text,
+    form_slug text, refcode text, refcode2 text, entity_id bigint, entity_name text, payment_key text, charge_key text,
+    plan_key text, donor jsonb)"""
+
+# Whose money: ActBlue says it by the entity of each line item. What comes in on our own Stripe account is ours: the form's
+# fund, else the first.
+_OWN_FUND = "(SELECT min(id) FROM fund)"
+
+_BOOK = text(f"""
 INSERT INTO contribution (source, source_key, inbound_event_id, contact_id, fund_id, chapter_id, donation_form_id,
     amount_cents, currency, paid_at, paid_at_offset, order_number, sequence, recurring_period, form_slug,
-    refcode, refcode2, entity_id, entity_name, donor)
-SELECT v.source, v.source_key, v.cause, v.contact_id, e.fund_id, c.chapter_id, f.id,
+    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, donor)
+SELECT v.source, v.source_key, v.cause, c.id,
+    CASE v.source WHEN 'stripe' THEN coalesce(f.fund_id, {_OWN_FUND}) ELSE e.fund_id END, c.chapter_id, f.id,
     v.amount_cents, v.currency, v.paid_at, v.paid_at_offset, v.order_number, v.sequence, v.recurring_period, v.form_slug,
-    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.donor
-FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    source text, source_key text, cause bigint, contact_id bigint, amount_cents bigint, currency text,
-    paid_at timestamptz, paid_at_offset smallint, order_number text, sequence int, recurring_period text,
-    form_slug text, refcode text, refcode2 text, entity_id bigint, entity_name text, donor jsonb)
+    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.donor
+FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
-LEFT JOIN contact c ON c.id = v.contact_id
+LEFT JOIN contact c ON c.email = v.email
 ORDER BY v.source, v.source_key
-ON CONFLICT (source, source_key, order_number) DO NOTHING
-RETURNING id, contact_id, inbound_event_id
+ON CONFLICT DO NOTHING
+RETURNING id, source, plan_key, contact_id, inbound_event_id, sequence
 """)
 
-_ENTER = text("""
-INSERT INTO ledger_entry (contribution_id, kind, source, source_key, amount_cents, currency, occurred_at)
-SELECT id, 'gift', source, source_key, amount_cents, currency, paid_at FROM contribution WHERE id = ANY(:ids)
-ORDER BY id
+# A payment that is on the books already, told as an instalment: it is known by that from now on, and by its words first.
+_NAME = text(f"""
+UPDATE contribution g SET source_key = v.source_key, plan_key = v.plan_key, sequence = v.sequence,
+    recurring_period = v.recurring_period, contact_id = coalesce(c.id, g.contact_id),
+    chapter_id = coalesce(c.chapter_id, g.chapter_id),
+    donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(v.donor) d(name, said)
+        WHERE said <> '')
+FROM {_TOLD}
+JOIN contribution o ON o.source = v.source AND o.payment_key = v.payment_key AND o.payment_key <> ''
+LEFT JOIN contact c ON c.email = v.email
+WHERE v.plan_key <> '' AND g.id = o.id AND o.plan_key = '' AND o.source_key <> v.source_key
+RETURNING g.id, g.source, g.plan_key, v.cause, g.contact_id, o.contact_id AS contact_before
 """)
 
+# What one word lacks, another has: the words that are there win, field by field. Reports imported later change nothing.
+_COMPLETE = text(f"""
+UPDATE contribution g SET contact_id = coalesce(g.contact_id, c.id), chapter_id = coalesce(g.chapter_id, c.chapter_id),
+    charge_key = CASE g.charge_key WHEN '' THEN v.charge_key ELSE g.charge_key END,
+    form_slug = CASE g.form_slug WHEN '' THEN v.form_slug ELSE g.form_slug END,
+    refcode = CASE g.refcode WHEN '' THEN v.refcode ELSE g.refcode END,
+    refcode2 = CASE g.refcode2 WHEN '' THEN v.refcode2 ELSE g.refcode2 END,
+    donation_form_id = coalesce(g.donation_form_id, f.id),
+    fund_id = CASE WHEN g.source = 'stripe' AND g.donation_form_id IS NULL THEN coalesce(f.fund_id, g.fund_id)
+        ELSE g.fund_id END,
+    donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(v.donor) d(name, said)
+        WHERE said <> '' AND coalesce(g.donor ->> name, '') = '')
+FROM {_TOLD}
+LEFT JOIN contact c ON c.email = v.email
+LEFT JOIN donation_form f ON f.slug = v.form_slug
+WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <> '' AND v.cause IS NOT NULL
+    AND (g.contact_id IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''
+        OR g.form_slug = '' AND v.form_slug <> '' OR g.refcode = '' AND v.refcode <> '')
+RETURNING g.id, g.contact_id, v.cause
+""")
 
-_DIFFERENT = text("""
-SELECT v.cause, v.source_key,
-    format('%s cents in order "%s"', v.amount_cents, v.order_number) AS said,
+_DIFFERENT = text(f"""
+SELECT DISTINCT v.cause, v.source_key, format('%s cents in order "%s"', v.amount_cents, v.order_number) AS said,
     format('%s cents in order "%s"', g.amount_cents, g.order_number) AS booked
-FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    source text, source_key text, order_number text, cause bigint, amount_cents bigint)
+FROM {_TOLD}
 JOIN contribution g ON (g.source, g.source_key) = (v.source, v.source_key)
 WHERE (g.amount_cents, g.order_number) <> (v.amount_cents, v.order_number)
 """)
 
 
-CONTRADICTION = "a gift told in two ways"  # the kind of notice
+_LINKED = text("""
+SELECT l.source, l.source_key, l.payment_key FROM payment_link l
+JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
+    ON (l.source, l.source_key) = (k.source, k.source_key)
+""")
 
 
 def record(session: Session, reported: Sequence[ContributionReported], _: datetime, __: Settings) -> list[Event]:
-    """Book these gifts. One that is on the books already changes nothing; one that is told with another amount or in another
-    order as well makes a person look."""
-    known = contacts.admit(session, ((gift.donor, gift.paid_at) for gift in reported))
-    records = [_record(gift, known) for gift in reported]
-    booked = session.execute(_BOOK, {"rows": rows(records)}).all()
-    different = session.execute(_DIFFERENT, {"rows": rows(records)}).all()
-    session.execute(_ENTER, {"ids": [row.id for row in booked]})
-    totals.refresh(session, {row.contact_id for row in booked if row.contact_id is not None})
+    """Book these gifts. One that is on the books already adds at most what it knows better; one that is told with another
+    amount or in another order as well makes a person look."""
+    told = {"rows": rows(_record(gift) for gift in _linked(session, reported))}
+    booked = session.execute(_BOOK, told).all()
+    again = len(booked) < len(reported)
+    named = session.execute(_NAME, told).all() if again else []
+    completed = session.execute(_COMPLETE, told).all() if again else []
+    different = session.execute(_DIFFERENT, told).all()
+    fresh = [row.id for row in booked]
+    donors = checkouts.complete(session, fresh + [row.id for row in named])
+    ledger.settle(session, {*fresh, *(row.id for row in (*named, *completed))})
+    totals.refresh(session, {row.contact_before for row in named if row.contact_before is not None})
+    causes = {(row.source, row.plan_key): row.inbound_event_id for row in booked if row.plan_key}
+    causes |= {(row.source, row.plan_key): row.cause for row in named}
     return [
-        *(ContributionRecorded(row.inbound_event_id, row.id, row.contact_id) for row in booked),
+        *(_recorded(row, donors.get(row.id, row.contact_id)) for row in booked),
+        *(FactRecorded(row.cause) for row in named),
+        *(DonorLearned(row.cause, row.id, row.contact_id) for row in completed if row.contact_id is not None),
+        *(
+            DonorLearned(row.cause, row.id, donor)
+            for row in named
+            if row.contact_before is None and (donor := donors.get(row.id, row.contact_id)) is not None
+        ),
+        *plans.follow(session, causes),
         *(HumanNeeded(row.cause, CONTRADICTION, f"line item {row.source_key}", _differs(row)) for row in different),
     ]
 
 
-def _differs(row: Row[tuple[object, ...]]) -> str:
+def _linked(session: Session, reported: Sequence[ContributionReported]) -> Sequence[ContributionReported]:
+    """The same gifts; instalments told without their payment have it by the link that was told apart, if it was."""
+    lacking = [gift for gift in reported if gift.plan_key and not gift.payment_key]
+    if not lacking:
+        return reported
+    keys = {"sources": [gift.source for gift in lacking], "keys": [gift.source_key for gift in lacking]}
+    links = {(row.source, row.source_key): row.payment_key for row in session.execute(_LINKED, keys)}
+    return [
+        replace(gift, payment_key=gift.payment_key or links.get((gift.source, gift.source_key), ""))
+        for gift in reported
+    ]
+
+
+def _recorded(row: Row[Any], contact_id: int | None) -> Event:
+    kind = InstalmentRecorded if row.sequence > 0 else ContributionRecorded
+    return kind(row.inbound_event_id, row.id, contact_id)
+
+
+def _differs(row: Row[Any]) -> str:
     return f"on the books: {row.booked}; inbound event {row.cause} says {row.said}"
 
 
-def _record(gift: ContributionReported, known: Mapping[str, int]) -> dict[str, object]:
+def _record(gift: ContributionReported) -> dict[str, object]:
     return {
         "source": gift.source,
         "source_key": gift.source_key,
         "cause": gift.cause,
-        "contact_id": known[gift.donor.email] if gift.donor.email else None,
+        "email": gift.donor.email,
         "amount_cents": gift.amount_cents,
         "currency": gift.currency,
         "paid_at": gift.paid_at,
@@ -91,5 +174,8 @@ def _record(gift: ContributionReported, known: Mapping[str, int]) -> dict[str, o
         "refcode2": gift.refcode2,
         "entity_id": gift.entity_id,
         "entity_name": gift.entity_name,
+        "payment_key": gift.payment_key,
+        "charge_key": gift.charge_key,
+        "plan_key": gift.plan_key,
         "donor": asdict(gift.donor),
     }

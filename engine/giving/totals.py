@@ -1,7 +1,8 @@
 """The giving totals on a contact: one query says what they must be; `refresh` writes it, the books compare with it.
 
-They count what the ledger holds of her gifts to our own funds; money given to someone else's committee through our form
-is on the books but is not hers to us. The last gift is the one paid last; of several at one instant, the largest.
+They count what is left of her gifts to our own funds, in dollars, after refunds and disputes; a gift that was taken back
+whole is no gift. Money given to someone else's committee through our form is on the books but is not hers to us. The last
+gift is the one paid last; of several at one instant, the largest. `gives_monthly_cents` is what her active plans promise.
 """
 
 from collections.abc import Collection
@@ -10,25 +11,43 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 TRUE_TOTALS = """
-SELECT g.contact_id,
+SELECT n.contact_id,
     count(*) AS gave_count,
-    sum(l.amount_cents)::bigint AS gave_cents,
-    max(l.amount_cents) AS gave_highest_cents,
-    (array_agg(l.amount_cents ORDER BY g.paid_at DESC, l.amount_cents DESC))[1] AS gave_last_cents,
-    min(g.paid_at) AS gave_first_at,
-    max(g.paid_at) AS gave_last_at
-FROM contribution g JOIN ledger_entry l ON l.contribution_id = g.id
-WHERE g.contact_id IS NOT NULL AND g.fund_id IS NOT NULL {only}
-GROUP BY g.contact_id
+    sum(n.cents)::bigint AS gave_cents,
+    max(n.cents)::bigint AS gave_highest_cents,
+    (array_agg(n.cents::bigint ORDER BY n.paid_at DESC, n.cents DESC))[1] AS gave_last_cents,
+    min(n.paid_at) AS gave_first_at,
+    max(n.paid_at) AS gave_last_at
+FROM (
+    SELECT g.contact_id, g.paid_at, sum(l.amount_cents) AS cents
+    FROM contribution g JOIN ledger_entry l ON l.contribution_id = g.id
+    WHERE g.contact_id IS NOT NULL AND g.fund_id IS NOT NULL AND g.currency = 'usd' {only}
+    GROUP BY g.id HAVING sum(l.amount_cents) > 0
+) n
+GROUP BY n.contact_id
+"""
+
+TRUE_MONTHLY = """
+SELECT p.contact_id, sum(CASE p.period
+    WHEN 'monthly' THEN p.amount_cents WHEN 'weekly' THEN p.amount_cents * 52 / 12
+    WHEN 'quarterly' THEN p.amount_cents / 3 WHEN 'yearly' THEN p.amount_cents / 12 ELSE 0 END)::bigint AS monthly
+FROM recurring_plan p
+WHERE p.state = 'active' AND p.contact_id IS NOT NULL AND p.fund_id IS NOT NULL AND p.currency = 'usd' {only}
+GROUP BY p.contact_id
 """
 
 _REFRESH = text(f"""
-UPDATE contact c SET gave_count = t.gave_count, gave_cents = t.gave_cents, gave_highest_cents = t.gave_highest_cents,
-    gave_last_cents = t.gave_last_cents, gave_first_at = t.gave_first_at, gave_last_at = t.gave_last_at
-FROM ({TRUE_TOTALS.format(only="AND g.contact_id = ANY(:ids)")}) t WHERE c.id = t.contact_id
-""")  # noqa: S608 our own text
+UPDATE contact c SET gave_count = coalesce(t.gave_count, 0), gave_cents = coalesce(t.gave_cents, 0),
+    gave_highest_cents = coalesce(t.gave_highest_cents, 0), gave_last_cents = coalesce(t.gave_last_cents, 0),
+    gave_first_at = t.gave_first_at, gave_last_at = t.gave_last_at, gives_monthly_cents = coalesce(m.monthly, 0)
+FROM unnest(CAST(:ids AS bigint[])) i(id)
+LEFT JOIN ({TRUE_TOTALS.format(only="AND g.contact_id = ANY(:ids)")}) t ON t.contact_id = i.id
+LEFT JOIN ({TRUE_MONTHLY.format(only="AND p.contact_id = ANY(:ids)")}) m ON m.contact_id = i.id
+WHERE c.id = i.id
+""")
 
 
 def refresh(session: Session, contact_ids: Collection[int]) -> None:
     """Write the true totals of these contacts, whose rows the caller has locked."""
-    session.execute(_REFRESH, {"ids": sorted(contact_ids)})
+    if contact_ids:
+        session.execute(_REFRESH, {"ids": sorted(contact_ids)})

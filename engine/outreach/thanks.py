@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.db import rows
-from engine.events import ContributionRecorded, Event, HumanNeeded, LettersComposed
-from engine.money import dollars
+from engine.events import ContributionRecorded, DonorLearned, Event, HumanNeeded, InstalmentRecorded, LettersComposed
+from engine.money import amount
 from engine.settings import Settings
 
 SHIPPED = "thank_you"
@@ -17,8 +17,9 @@ LONGEST_NAME = 100
 RHYTHMS = {"monthly": " a month", "weekly": " a week"}
 
 _FACTS = text("""
-SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.paid_at, g.paid_at_offset, g.fund_id, g.order_number,
-    g.recurring_period, c.first_name, c.language, c.chapter_id, coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
+SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.paid_at_offset, g.fund_id,
+    g.order_number, g.recurring_period, c.first_name, c.language, c.chapter_id,
+    coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
     coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
 FROM contribution g JOIN contact c ON c.id = g.contact_id
 LEFT JOIN fund u ON u.id = g.fund_id
@@ -28,23 +29,31 @@ WHERE g.id = ANY(:ids) ORDER BY g.id
 """)
 
 _COMPOSE = text("""
-INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, language, chapter_id, fund_id, facts, inbound_event_id)
-SELECT contact_id, mailing_id, occasion, :lane, :due, language, chapter_id, fund_id, facts, cause
-FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, mailing_id bigint, occasion text, language text,
-    chapter_id bigint, fund_id bigint, facts jsonb, cause bigint)
+INSERT INTO message (contact_id, mailing_id, occasion, lane, state, reason, due_at, language, chapter_id, fund_id, facts,
+    inbound_event_id)
+SELECT contact_id, mailing_id, occasion, :lane, state, reason, :due, language, chapter_id, fund_id, facts, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, mailing_id bigint, occasion text, state text,
+    reason text, language text, chapter_id bigint, fund_id bigint, facts jsonb, cause bigint)
 ORDER BY contact_id, occasion
 ON CONFLICT (contact_id, occasion) DO NOTHING
-RETURNING id
+RETURNING id, state
 """)
 
 
-def compose(session: Session, recorded: Sequence[ContributionRecorded], now: datetime, _: Settings) -> list[Event]:
-    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to thank."""
+def compose(
+    session: Session,
+    recorded: Sequence[ContributionRecorded | InstalmentRecorded | DonorLearned],
+    now: datetime,
+    settings: Settings,
+) -> list[Event]:
+    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to thank; one that is older
+    than the house allows (a backfill, a provider's late burst) gets a letter that is skipped, and says so."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
-    letters = [_letter(gift) for gift in found if gift.mailing_id is not None]
-    made = session.scalars(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
-    events: list[Event] = [LettersComposed(None, bell.RECEIPTS)] if made else []
+    letters = [_letter(gift) | _age(gift, now, settings) for gift in found if gift.mailing_id is not None]
+    made = session.execute(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
+    ready = any(row.state == "ready" for row in made)
+    events: list[Event] = [LettersComposed(None, bell.RECEIPTS)] if ready else []
     if len(letters) < len(found):
         events.append(
             HumanNeeded(None, "no letter to send", SHIPPED, "gifts came and there are no words to thank with")
@@ -63,13 +72,21 @@ def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
         "cause": gift.inbound_event_id,
         "facts": {
             "first_name": str(gift.first_name)[:LONGEST_NAME] or "friend",
-            "amount": dollars(gift.amount_cents),
+            "amount": amount(gift.amount_cents, gift.currency),
             "given_on": _day(gift.paid_at, gift.paid_at_offset),
             "receiver": gift.receiver,
             "order_number": gift.order_number,
             "rhythm": RHYTHMS.get(str(gift.recurring_period), ""),
         },
     }
+
+
+def _age(gift: Row[tuple[object, ...]], now: datetime, settings: Settings) -> dict[str, object]:
+    """Whether this letter may still leave: the last moment for news of a gift is some time after the gift."""
+    hours = (now - gift.paid_at) // timedelta(hours=1)
+    if hours < settings.letter_age_hours:
+        return {"state": "ready", "reason": ""}
+    return {"state": "skipped", "reason": f"the gift was {hours} hours old, more than {settings.letter_age_hours}"}
 
 
 def _day(paid_at: datetime, offset_minutes: int) -> str:

@@ -1,6 +1,6 @@
 """Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import text
@@ -10,9 +10,10 @@ from engine.db import rows
 from engine.events import Person
 from engine.people import chapters
 
-# Sorted by address: the lock order of the whole house. The best word about a person is kept whole: one that tells where
-# she lives before one that does not, then the newest, then (same second) the greater by its letters. So the order in
-# which words arrive does not matter. `_worth` says the same in Python.
+# Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
+# best word about a person is kept whole: one that tells where she lives before one that does not, then the newest, then
+# (same second) the greater by its letters. So the order in which words arrive does not matter. `_worth` says the same in
+# Python.
 _ADMIT = text("""
 INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone,
                           details_at, chapter_id, routed_by, routed_on)
@@ -35,25 +36,29 @@ ON CONFLICT (email) DO UPDATE SET
            c.country, c.phone)
 """)
 
-# Every address is locked, in order, for the rest of the transaction: totals may follow.
-_LOCK = text("SELECT email, id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR NO KEY UPDATE")
+NOWHERE = chapters.Places({}, None)
+# A word that never wins: it locks a row and leaves it as it is.
+LOCKED_ONLY: Mapping[str, object] = dict.fromkeys(
+    ("first_name", "last_name", "street", "city", "state", "country", "phone", "routed_by", "routed_on"), ""
+) | {"zip": None, "details_at": "-infinity", "chapter_id": None}
 
 
-def admit(session: Session, said: Iterable[tuple[Person, datetime]]) -> dict[str, int]:
-    """Make or update the contacts of these people; each with when her words were said. Returns email -> contact id.
+def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Collection[str] = ()) -> None:
+    """Make or update the contacts of these people; each with when her words were said. People without an address are
+    passed by. `also` are addresses of contacts that are locked only.
 
-    People without an address are passed by. One statement for facts, one to write, one to lock; however many.
+    One statement for facts, one to write; however many. Every row is locked for the rest of the transaction, changed or
+    not, in the order of addresses.
     """
     best: dict[str, tuple[Person, datetime]] = {}
-    for donor, moment in sorted(said, key=_worth):
-        if donor.email:
-            best[donor.email] = (donor, moment)
-    if not best:
-        return {}
-    known = chapters.places(session, {donor.zip for donor, _ in best.values() if donor.zip})
-    records = [_record(donor, moment, chapters.route(donor.zip, known)) for donor, moment in best.values()]
-    session.execute(_ADMIT, {"rows": rows(records)})
-    return {row.email: row.id for row in session.execute(_LOCK, {"emails": sorted(best)})}
+    for person, moment in sorted(said, key=_worth):
+        if person.email:
+            best[person.email] = (person, moment)
+    known = chapters.places(session, {person.zip for person, _ in best.values() if person.zip}) if best else NOWHERE
+    records = [_record(person, moment, chapters.route(person.zip, known)) for person, moment in best.values()]
+    records += [{**LOCKED_ONLY, "email": email} for email in also if email not in best]
+    if records:
+        session.execute(_ADMIT, {"rows": rows(records)})
 
 
 def spoken(name: str) -> str:

@@ -48,7 +48,7 @@ def enter(session: Session, body: bytes) -> list[int]:
     )
     event = session.execute(insert, values).scalar_one()
     everything = react(session, list(parse(arrived(body, id=event))), FakeClock().now, Settings())
-    inbox.finish(session, [Verdict(event, "applied")])
+    inbox.finish(session, [Verdict(event, "applied", "gift")])
     return [made.contribution_id for made in everything if isinstance(made, ContributionRecorded)]
 
 

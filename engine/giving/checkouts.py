@@ -1,0 +1,140 @@
+"""Words about a payment that come apart from it: the checkout that led to it, the link from an instalment to it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import CheckoutReported, DonorLearned, Event, FactRecorded, HumanNeeded, PaymentLinked
+from engine.giving import ledger
+from engine.settings import Settings
+
+TWICE = "one payment booked twice"  # the kind of notice
+
+_KEEP = text("""
+INSERT INTO checkout_session (source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2,
+    completed_at, inbound_event_id)
+SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2, completed_at, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, payment_key text, plan_key text,
+    donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, cause bigint)
+ORDER BY source, source_key
+ON CONFLICT (source, source_key) DO NOTHING
+RETURNING id, inbound_event_id
+""")
+
+_LED_TO = text("""
+SELECT g.id, g.contact_id, s.inbound_event_id FROM checkout_session s JOIN contribution g
+    ON g.source = s.source AND g.payment_key = s.payment_key AND s.payment_key <> '' WHERE s.id = ANY(:ids)
+UNION
+SELECT g.id, g.contact_id, s.inbound_event_id FROM checkout_session s JOIN contribution g
+    ON g.source = s.source AND g.plan_key = s.plan_key AND s.plan_key <> '' WHERE s.id = ANY(:ids)
+""")
+
+# By the payment a checkout led to or the plan it began; of several the one with the smallest id at the source. What the
+# payment says itself stays.
+_COMPLETE = text("""
+UPDATE contribution g SET contact_id = coalesce(g.contact_id, t.contact_id),
+    chapter_id = coalesce(g.chapter_id, t.chapter_id),
+    form_slug = CASE g.form_slug WHEN '' THEN t.form_slug ELSE g.form_slug END,
+    refcode = CASE g.refcode WHEN '' THEN t.refcode ELSE g.refcode END,
+    refcode2 = CASE g.refcode2 WHEN '' THEN t.refcode2 ELSE g.refcode2 END,
+    donation_form_id = coalesce(g.donation_form_id, t.form_id),
+    fund_id = CASE WHEN g.donation_form_id IS NULL THEN coalesce(t.fund_id, g.fund_id) ELSE g.fund_id END,
+    donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{}') FROM jsonb_each_text(t.donor) d(name, said)
+        WHERE said <> '' AND coalesce(g.donor ->> name, '') = '')
+FROM (
+    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.form_slug, s.refcode, s.refcode2,
+        c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
+    FROM (
+        SELECT g.id AS contribution_id, s.id FROM contribution g JOIN checkout_session s
+            ON s.source = g.source AND s.payment_key = g.payment_key AND s.payment_key <> '' WHERE g.id = ANY(:ids)
+        UNION
+        SELECT g.id, s.id FROM contribution g JOIN checkout_session s
+            ON s.source = g.source AND s.plan_key = g.plan_key AND s.plan_key <> '' WHERE g.id = ANY(:ids)
+    ) x JOIN checkout_session s ON s.id = x.id
+    LEFT JOIN contact c ON c.email = s.donor ->> 'email'
+    LEFT JOIN donation_form f ON f.slug = s.form_slug
+    ORDER BY x.contribution_id, s.source_key
+) t
+WHERE g.id = t.contribution_id
+RETURNING g.id, g.contact_id
+""")
+
+_LINK = text("""
+INSERT INTO payment_link (source, source_key, payment_key)
+SELECT source, source_key, payment_key
+FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, payment_key text)
+ORDER BY source, source_key
+ON CONFLICT (source, source_key) DO NOTHING
+RETURNING source, source_key
+""")
+
+_JOIN = text("""
+UPDATE contribution g SET payment_key = l.payment_key
+FROM payment_link l JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
+    ON (l.source, l.source_key) = (k.source, k.source_key)
+WHERE (g.source, g.source_key) = (l.source, l.source_key) AND g.payment_key = ''
+    AND NOT EXISTS (SELECT FROM contribution p WHERE (p.source, p.payment_key) = (l.source, l.payment_key)
+        AND p.payment_key <> '')
+RETURNING g.id
+""")
+
+# Booked as a payment and as an instalment before anything said that they are one: the payment's entry is taken back.
+_TAKE_BACK = text("""
+INSERT INTO ledger_entry (contribution_id, kind, source, source_key, amount_cents, currency, occurred_at)
+SELECT p.id, 'duplicate', p.source, p.source_key, -p.amount_cents, p.currency, p.paid_at
+FROM payment_link l JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
+    ON (l.source, l.source_key) = (k.source, k.source_key)
+JOIN contribution i ON (i.source, i.source_key) = (l.source, l.source_key)
+JOIN contribution p ON (p.source, p.payment_key) = (l.source, l.payment_key) AND p.payment_key <> '' AND p.id <> i.id
+ON CONFLICT (source, source_key, kind, contribution_id) DO NOTHING
+RETURNING contribution_id, source_key
+""")
+
+
+def check_out(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
+    """Keep these checkouts; gifts that are on the books without a donor learn who gave."""
+    each = {(event.source, event.source_key): event for event in told}
+    kept = session.execute(_KEEP, {"rows": rows(map(asdict, each.values()))}).all()
+    found = session.execute(_LED_TO, {"ids": [row.id for row in kept]}).all()
+    learned = complete(session, [row.id for row in found])
+    ledger.settle(session, learned)
+    return [
+        *(FactRecorded(row.inbound_event_id) for row in kept),
+        *(
+            DonorLearned(row.inbound_event_id, row.id, donor)
+            for row in found
+            if row.contact_id is None and (donor := learned.get(row.id)) is not None
+        ),
+    ]
+
+
+def complete(session: Session, contribution_ids: Collection[int]) -> Mapping[int, int | None]:
+    """Let these gifts take from their checkouts what they lack. Returns the contact of each that has a checkout."""
+    if not contribution_ids:
+        return {}
+    return {row.id: row.contact_id for row in session.execute(_COMPLETE, {"ids": list(contribution_ids)})}
+
+
+def link(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:
+    """Keep which payment paid which instalment. Booked as both already: one of them is taken back, and a person told."""
+    each = {(event.source, event.source_key): event for event in told}
+    fresh = {(row.source, row.source_key) for row in session.execute(_LINK, {"rows": rows(map(asdict, each.values()))})}
+    if not fresh:
+        return []
+    keys = {"sources": [source for source, _ in fresh], "keys": [key for _, key in fresh]}
+    joined = session.scalars(_JOIN, keys).all()
+    doubled = session.execute(_TAKE_BACK, keys).all()
+    ledger.settle(session, {*joined, *(row.contribution_id for row in doubled)})
+    return [
+        *(FactRecorded(each[key].cause) for key in fresh),
+        *(
+            HumanNeeded(
+                None, TWICE, f"contribution {row.contribution_id}", f"{row.source_key} was an instalment's payment"
+            )
+            for row in doubled
+        ),
+    ]

@@ -1,0 +1,69 @@
+"""Who a batch of events is about: everyone named is admitted, everyone touched is locked, before anything else happens.
+
+One pass in the order of addresses, the lock order of the whole house: two workers on one donor wait for each other and
+never in a circle. A refund names nobody; whose gift it takes back is looked up first.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine import events
+from engine.db import rows
+from engine.people import contacts
+
+_TOUCHED = text("""
+WITH v AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, payment_key text, charge_key text, plan_key text)
+)
+SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
+    SELECT g.contact_id FROM v JOIN contribution g
+        ON g.source = v.source AND g.payment_key = v.payment_key AND g.payment_key <> ''
+    UNION ALL
+    SELECT g.contact_id FROM v JOIN contribution g
+        ON g.source = v.source AND g.charge_key = v.charge_key AND g.charge_key <> ''
+    UNION ALL
+    SELECT g.contact_id FROM v JOIN contribution g
+        ON g.source = v.source AND g.plan_key = v.plan_key AND g.plan_key <> ''
+)
+""")
+
+_ABOUT_PAYMENTS = (events.RefundReported, events.RefundTotalReported, events.DisputeReported)
+_ABOUT_PLANS = (events.PlanReported, events.PlanEndReported)
+
+
+def admit(session: Session, happened: Sequence[events.Event]) -> None:
+    """Make or update the contacts that these events name, and lock them and those whose money the events are about."""
+    touching = rows(_touching(happened))
+    also = session.scalars(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
+    contacts.admit(session, _named(happened), also=also)
+
+
+def _named(happened: Sequence[events.Event]) -> Iterator[tuple[events.Person, datetime]]:
+    for event in happened:
+        if isinstance(event, events.ContributionReported):
+            yield event.donor, event.paid_at
+        elif isinstance(event, events.CheckoutReported):
+            yield event.donor, event.completed_at
+        elif isinstance(event, events.SignUpReported):
+            yield event.person, event.at
+
+
+def _touching(happened: Sequence[events.Event]) -> Iterator[dict[str, str]]:
+    for event in happened:
+        if isinstance(event, _ABOUT_PAYMENTS):
+            yield _keys(event.source, event.payment_key, event.charge_key)
+        elif isinstance(event, events.PaymentLinked):
+            yield _keys(event.source, event.payment_key)
+        elif isinstance(event, _ABOUT_PLANS):
+            yield _keys(event.source, plan=event.source_key)
+        elif isinstance(event, events.PlanPaymentFailed):
+            yield _keys(event.source, plan=event.plan_key)
+        elif isinstance(event, events.ContributionReported | events.CheckoutReported) and event.plan_key:
+            yield _keys(event.source, event.payment_key, plan=event.plan_key)
+
+
+def _keys(source: str, payment: str = "", charge: str = "", plan: str = "") -> dict[str, str]:
+    return {"source": source, "payment_key": payment, "charge_key": charge, "plan_key": plan}
