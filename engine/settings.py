@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")
     base_url: _Url = "http://127.0.0.1:8000"
     allowed_hosts: str = ""
+    trusted_proxies: str = ""
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
