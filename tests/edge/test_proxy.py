@@ -113,7 +113,18 @@ def test_while_our_processes_are_away_people_are_told_so_and_providers_are_asked
 
 
 def test_no_token_no_query_and_no_referrer_is_written_down(mirror: Nginx):
-    paths = ["/webhooks/actionnetwork", "/u", "/me", "/confirm", "/give/me", "/join", "/staff/in", "/api/v1", "/%75", "//u"]
+    paths = [
+        "/webhooks/actionnetwork",
+        "/u",
+        "/me",
+        "/confirm",
+        "/give/me",
+        "/join",
+        "/staff/in",
+        "/api/v1",
+        "/%75",
+        "//u",
+    ]
     told = [re.sub(r"\{\w+\}", SECRET, entry.path) for entry in ROUTES if entry.part != DEVELOPMENT]
     for path in [*(f"{path}/{SECRET}" for path in paths), *told]:
         get(through(mirror), f"{path}?key={SECRET}", ("Referer", f"https://{HOST}/u/{SECRET}"))

@@ -99,7 +99,9 @@ ATTACKS: dict[str, Callable[[Nginx], tuple[float, bytes]]] = {
     "a body in chunks, one a second": lambda nginx: dripping(
         through(nginx), f"{SIGNED}Transfer-Encoding: chunked\r\n\r\n".encode(), b"1\r\n \r\n"
     ),
-    "a body that stops": lambda nginx: dripping(through(nginx), f"{SIGNED}Content-Length: 9999\r\n\r\n{{".encode(), b""),
+    "a body that stops": lambda nginx: dripping(
+        through(nginx), f"{SIGNED}Content-Length: 9999\r\n\r\n{{".encode(), b""
+    ),
     "a body of somebody who may not come in": lambda nginx: dripping(
         through(nginx), f"{HEAD}Content-Length: 9999\r\n\r\n".encode(), b" "
     ),
@@ -133,7 +135,6 @@ class Siege:
             self.idle = idle.result()
             self.body_alone, self.header_alone = body.result(), header.result()
             self.over.set()
-            print({name: round(seconds, 1) for name, (seconds, _) in self.ended.items()}, self.idle, self.header_alone)
             self.meanwhile = bystander.result()
 
     def _bystander(self) -> list[tuple[bytes, Said, Said]]:
