@@ -79,7 +79,9 @@ class Settings(BaseSettings):
         if not all(":" in pair for pair in self.actblue_credentials):
             raise ValueError("ACTBLUE_WEBHOOK_CREDENTIALS must be user:password, several separated by commas")
         if not all(map(_network, self.trusted_proxies.split(","))):
-            raise ValueError("TRUSTED_PROXIES must be addresses or networks, separated by commas; uvicorn looks up no names")
+            raise ValueError(
+                "TRUSTED_PROXIES must be addresses or networks, separated by commas; uvicorn looks up no names"
+            )
         return self
 
 
