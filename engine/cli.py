@@ -72,7 +72,7 @@ def web(
     """Serve HTTP: receivers and pages."""
     if not set(only.split(",")) <= set(PARTS):
         raise typer.BadParameter(f"parts are {', '.join(PARTS)}")
-    _become(command_lines.web(host, port), {"GROUNDSWELL_WEB_ONLY": only})
+    _become(command_lines.web(host, port, Settings().trusted_proxies), {"GROUNDSWELL_WEB_ONLY": only})
 
 
 @app.command()

@@ -7,14 +7,25 @@ from engine.settings import ROOT
 from workers.main import Group
 
 SHUTDOWN_MS = 25_000  # under the 30 seconds that supervisors usually grant
+MOST_CONNECTIONS = 900  # under the 1,024 files that a process may usually open; one more is answered 503
+KEEP_ALIVE_SECONDS = 15  # longer than the proxies in deploy/ keep theirs: it is they who let go first
 
 
-def web(host: str, port: int) -> tuple[str, ...]:
-    """uvicorn, on its own: it reads no log configuration and writes no access log, our middleware does."""
-    server = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header", "--no-proxy-headers")
+def web(host: str, port: int, proxies: str = "") -> tuple[str, ...]:
+    """uvicorn, on its own: it reads no log configuration and writes no access log, our middleware does.
+
+    `proxies`: the addresses whose X-Forwarded-For and X-Forwarded-Proto are believed; empty, nobody's.
+    """
+    server = ("--loop", "uvloop", "--http", "webhooks.protocol:Protocol", "--ws", "none")
+    quiet = ("--no-access-log", "--no-server-header", "--log-level", "warning")
+    believed = ("--proxy-headers", "--forwarded-allow-ips", proxies) if proxies else ("--no-proxy-headers",)
     place = ("--host", host, "--port", str(port), "--app-dir", str(ROOT))
-    ending = ("--timeout-graceful-shutdown", "2", "--log-level", "warning")
-    return (sys.executable, "-m", "uvicorn", "webhooks.app:main", "--factory", *place, *server, *ending)
+    limits = ("--limit-concurrency", str(MOST_CONNECTIONS), "--timeout-keep-alive", str(KEEP_ALIVE_SECONDS))
+    ending = ("--timeout-graceful-shutdown", "2")
+    return (
+        *(sys.executable, "-m", "uvicorn", "webhooks.app:main", "--factory"),
+        *(*place, *server, *quiet, *believed, *limits, *ending),
+    )
 
 
 def worker(

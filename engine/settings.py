@@ -1,5 +1,6 @@
 """Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")
     base_url: _Url = "http://127.0.0.1:8000"
     allowed_hosts: str = ""
+    trusted_proxies: str = ""
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
@@ -79,7 +81,18 @@ class Settings(BaseSettings):
             raise ValueError("production refuses to start: " + "; ".join(weak))
         if not all(":" in pair for pair in self.actblue_credentials):
             raise ValueError("ACTBLUE_WEBHOOK_CREDENTIALS must be user:password, several separated by commas")
+        if not all(map(_network, self.trusted_proxies.split(","))):
+            raise ValueError(
+                "TRUSTED_PROXIES must be addresses or networks, separated by commas; uvicorn looks up no names"
+            )
         return self
+
+
+def _network(written: str) -> bool:
+    try:
+        return written.strip() in ("", "*") or bool(ip_network(written.strip()))
+    except ValueError:
+        return False
 
 
 def _listed(secret: SecretStr | None) -> tuple[str, ...]:

@@ -121,7 +121,8 @@ def _server(name: str, command: Command, stop: signal.Signals, before: Callable[
 
 
 def _processes(options: Options, environment: dict[str, str]) -> Iterator[Child]:
-    yield Child("web", command_lines.web(options.host, options.port), environment, ROOT)
+    web = command_lines.web(options.host, options.port, Settings().trusted_proxies)
+    yield Child("web", web, environment, ROOT)
     unmetered = environment | {"METRICS_PORT": "0"}
     for name, group in GROUPS.items():
         argv, variables = command_lines.worker(name, group)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
 from engine.settings import Settings
 from tests.browser.chromium import CHROMIUM
+from tests.edge.nginx import NGINX
 from tests.fakes import FakeBells, FakeClock, FakeMailer
 from tests.system import System
 
@@ -32,28 +34,37 @@ STRICT = "GROUNDSWELL_NO_TEST_MAY_BE_MISSING"
 TEMPLATE = "groundswell_test_template"
 
 
+# A marker for tests that need a program of this machine; who it is, and where, if it is there.
+PROGRAMS = {"browser": ("Chromium", CHROMIUM), "nginx": ("nginx", NGINX)}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Chromium the browser tests are left out, and the summary says how many."""
-    if CHROMIUM is None:
-        left_out = [item for item in items if item.get_closest_marker("browser")]
-        items[:] = [item for item in items if item not in left_out]
-        config.stash[LEFT_OUT] = len(left_out)
+    """Without its program a test is left out, and the summary says how many."""
+    left_out = config.stash.setdefault(LEFT_OUT, Counter())
+    for marker, (_, place) in PROGRAMS.items():
+        if place is None:
+            wanting = [item for item in items if item.get_closest_marker(marker)]
+            items[:] = [item for item in items if item not in wanting]
+            left_out[marker] += len(wanting)
 
 
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """One line for what did not run."""
-    if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(f"{left_out} browser tests did not run: there is no Chromium on this machine")
+    for marker, count in config.stash.get(LEFT_OUT, Counter()).items():
+        if count:
+            program = PROGRAMS[marker][0]
+            terminalreporter.write_line(f"{count} {marker} tests did not run: there is no {program} on this machine")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where no test may be missing, one that is missing fails the run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     stats = reporter.stats if reporter else {}
-    missing = session.config.stash.get(LEFT_OUT, 0) + len(stats.get("skipped", ())) + len(stats.get("deselected", ()))
+    left_out = session.config.stash.get(LEFT_OUT, Counter()).total()
+    missing = left_out + len(stats.get("skipped", ())) + len(stats.get("deselected", ()))
     if os.environ.get(STRICT) and missing:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -164,6 +175,15 @@ def session(shared_database: str) -> Iterator[Session]:
 def database_url(servers: Servers, template: str) -> Iterator[str]:
     """A database of this test's own."""
     name = f"groundswell_test_{os.getpid()}_{os.urandom(4).hex()}"
+    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield servers.database(name)
+    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="module")
+def module_database(servers: Servers, template: str) -> Iterator[str]:
+    """A database of this module's own."""
+    name = f"groundswell_test_module_{os.getpid()}_{os.urandom(4).hex()}"
     _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
     yield servers.database(name)
     _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)

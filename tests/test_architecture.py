@@ -131,6 +131,24 @@ def test_every_route_is_told_in_routes_and_none_twice():
         assert public <= handlers, f"{module.__name__} answers requests that no route names"
 
 
+def reads_of_bodies(paths: list[Path]) -> list[str]:
+    return [
+        f"{path.name}:{node.lineno}"
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"body", "json", "form", "stream"}
+        if isinstance(node.value, ast.Name) and node.value.id == "request"
+    ]
+
+
+def test_only_the_door_reads_bodies_with_its_limit_and_its_deadline(tmp_path: Path):
+    modules = (ROOT / "webhooks").rglob("*.py")
+    assert reads_of_bodies([path for path in modules if path.name != "receive.py"]) == []
+    broken = tmp_path / "broken.py"
+    broken.write_text("async def f(request):\n    return await request.form()\n")
+    assert reads_of_bodies([broken])
+
+
 def test_every_table_is_exported_and_named_in_the_singular():
     assert {getattr(tables, name).__tablename__ for name in tables.__all__} == set(metadata.tables)
     assert [name for name in metadata.tables if name.endswith("s")] == []

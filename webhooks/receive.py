@@ -168,10 +168,18 @@ def _end_loudly(writer: asyncio.Task[None]) -> None:
 
 
 async def json_body(request: Request, limit: int) -> bytes:
-    """The raw bytes of a JSON request: 415 for another type or any encoding, 413 over the limit, 408 when it dawdles."""
+    """The raw bytes of a JSON request: 415 for another type or any encoding, else as `body_within`."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Unsupported Media Type")
+    return await body_within(request, limit)
+
+
+async def body_within(request: Request, limit: int) -> bytes:
+    """The raw bytes of any request: 413 over the limit, 408 when it is not whole after BODY_SECONDS, however it drips.
+
+    The one way to read a body: the proxy passes bodies on as they come, and this is where a slow one ends.
+    """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length.lstrip("0")) > LONGEST_LENGTH or int(length) > limit):
         raise HTTPException(413, "Content Too Large")

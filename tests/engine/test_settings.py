@@ -186,3 +186,13 @@ def test_a_password_is_masked_wherever_it_stands(raw: str):
 
 def test_an_empty_secret_is_shown_as_empty():
     assert masked("secret_key", SecretStr("")) == ""
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "10.0.0.0/8, ::1", "*"])
+def test_proxies_are_trusted_by_address_or_network(environment: pytest.MonkeyPatch, proxies: str):
+    assert starting(environment, TRUSTED_PROXIES=proxies).trusted_proxies == proxies
+
+
+@pytest.mark.parametrize("proxies", ["proxy.example.org", "127.0.0.1 10.0.0.1", "10.0.0.1/8"])
+def test_a_proxy_that_nobody_would_believe_is_refused(environment: pytest.MonkeyPatch, proxies: str):
+    assert "TRUSTED_PROXIES" in refusal(environment, TRUSTED_PROXIES=proxies)

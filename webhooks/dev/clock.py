@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from engine.bootstrap import Deps
 from engine.clock import SkippableClock
 from webhooks.pages import page
+from webhooks.receive import body_within
 from webhooks.security import require_same_origin
 
 SPANS = {
@@ -33,10 +34,7 @@ def show(request: Request) -> Response:
 async def skip(request: Request) -> Response:
     """Move it ahead by one of the offered spans."""
     require_same_origin(request)
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or len(length) > len(str(FORM_LIMIT)):
-        raise HTTPException(413, "Content Too Large")
-    asked = parse_qs((await request.body()).decode("ascii", "replace")).get("span", [""])
+    asked = parse_qs((await body_within(request, FORM_LIMIT)).decode("ascii", "replace")).get("span", [""])
     if asked[0] not in SPANS:
         raise HTTPException(422, "No such span")
     await run_in_threadpool(_skip, request.app.state.deps, SPANS[asked[0]])
