@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+import psycopg
+from sqlalchemy import make_url
+
 from bench.report import Failed, progress
 from engine.adapters.embedded import Places
+from engine.db import driver_url
 from engine.settings import ROOT, Settings
 
 PERSISTENT = "/var/tmp"  # /tmp is memory on many machines, where an fsync costs nothing
@@ -72,7 +76,7 @@ def system(home: Path) -> Iterator[System]:
     began = monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=_environment(), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            command, env=environment(), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
         )
     try:
         _await_ready(process, log)
@@ -101,7 +105,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _environment() -> dict[str, str]:
+def await_postgres(places: Places) -> None:
+    """Wait until this Postgres answers."""
+    deadline = monotonic() + READY_SECONDS
+    admin = make_url(places.database_url).set(database="postgres").render_as_string(hide_password=False)
+    while True:
+        try:
+            psycopg.connect(driver_url(admin), autocommit=True, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            if monotonic() > deadline:
+                raise Failed("Postgres did not start") from None
+            sleep(0.05)
+
+
+def environment() -> dict[str, str]:
     """Ours without what would point the system at servers elsewhere or set it up differently."""
     settings = {str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()}
     return {name: value for name, value in os.environ.items() if name not in settings | {"PROMETHEUS_MULTIPROC_DIR"}}
