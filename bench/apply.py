@@ -46,9 +46,8 @@ INSERT INTO inbound_event (source, key, lane, body)
 SELECT %s, k, %s, b FROM unnest(%s::text[], %s::bytea[]) AS v(k, b)
 """
 _SPAN = """
-SELECT extract(epoch FROM percentile_cont(0.95) WITHIN GROUP (ORDER BY finished_at)
-    - percentile_cont(0.05) WITHIN GROUP (ORDER BY finished_at))::float8
-FROM inbound_event WHERE state = 'applied' AND id > %s
+SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY at) - percentile_cont(0.05) WITHIN GROUP (ORDER BY at)
+FROM (SELECT extract(epoch FROM finished_at)::float8 AS at FROM inbound_event WHERE state = 'applied' AND id > %s) f
 """
 
 
@@ -75,15 +74,17 @@ def run(arguments: Sequence[str]) -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="python -m bench apply")
     parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--only", default=",".join(SOURCES), help="sources, separated by commas")
     parser.add_argument("--rounds", type=int, default=report.ROUNDS)
     parser.add_argument("--waiting", type=int, default=0, help="events of the provider to wait in the other lane")
     options = parser.parse_args(arguments)
     busy = report.busy()
-    measured: dict[str, list[tuple[float, float]]] = {source: [] for source in SOURCES}
+    chosen = [source for source in SOURCES if source in options.only.split(",")]
+    measured: dict[str, list[tuple[float, float]]] = {source: [] for source in chosen}
     gift_seconds = 0.0
     with running.folder() as home, _servers(home) as places:
         for number in range(options.rounds):
-            for source in report.turns(list(SOURCES), number):
+            for source in report.turns(chosen, number):
                 progress(f"round {number + 1}: {source}")
                 house = _house(places, f"bench_{source}_{number}")
                 measured[source].append(_round(house, source, options.events))

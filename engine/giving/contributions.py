@@ -5,7 +5,7 @@ in any order: the first that names an amount books it, the others add what they 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -177,5 +177,5 @@ def _record(gift: ContributionReported) -> dict[str, object]:
         "payment_key": gift.payment_key,
         "charge_key": gift.charge_key,
         "plan_key": gift.plan_key,
-        "donor": asdict(gift.donor),
+        "donor": gift.donor,
     }

@@ -7,9 +7,10 @@ Refused: a key twice, NaN, nesting beyond reason, invalid UTF-8, an integer of t
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from engine.errors import Invalid
@@ -17,6 +18,8 @@ from engine.errors import Invalid
 M = TypeVar("M", bound=BaseModel)
 DEEPEST = 32
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_PLAIN = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASCII)  # a local part nobody disputes
+_LONGEST_EMAIL = 200
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
 _LOST_ZERO = re.compile(r"(\d{4})(?:-\d{4})?", re.ASCII)
 _UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
@@ -55,7 +58,8 @@ def read_json(body: bytes) -> Any:
         raise Invalid("nested too deeply") from None
     except ValueError:  # JSONDecodeError, or an integer beyond Python's limit of digits
         raise Invalid("not valid JSON") from None
-    _no_deeper(document, DEEPEST)
+    if body.count(b"{") + body.count(b"[") > DEEPEST:  # else it cannot be deeper
+        _no_deeper(document, DEEPEST)
     return document
 
 
@@ -75,7 +79,8 @@ def clean(value: object) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return _CONTROLS.sub("", str(value)).strip()
+    said = str(value)
+    return (said if said.isprintable() else _CONTROLS.sub("", said)).strip()
 
 
 def number(value: object) -> int:
@@ -89,11 +94,25 @@ def email_address(raw: str) -> str | None:
 
     The domains set aside for tests (.test, .example) are let through: they are nobody's, and samples are full of them.
     """
+    local, _, domain = raw.partition("@")
+    if _PLAIN.fullmatch(local) and len(raw) <= _LONGEST_EMAIL:  # most of them: only the domain is worth a long look
+        known = _domain(domain)
+        return f"{local}@{known}".lower() if known else None
+    valid = _valid(raw)
+    return valid.normalized.lower() if valid and "." in valid.domain else None
+
+
+@lru_cache(maxsize=10_000)
+def _domain(domain: str) -> str | None:
+    valid = _valid(f"x@{domain}")
+    return valid.domain if valid and "." in valid.domain else None
+
+
+def _valid(raw: str) -> ValidatedEmail | None:
     try:
-        valid = validate_email(raw, check_deliverability=False, globally_deliverable=False, test_environment=True)
+        return validate_email(raw, check_deliverability=False, globally_deliverable=False, test_environment=True)
     except EmailNotValidError:
         return None
-    return valid.normalized.lower() if "." in valid.domain else None
 
 
 def zip_code(raw: str, country: str) -> str | None:
