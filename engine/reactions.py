@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine import events
 from engine.giving import contributions
 from engine.outreach import thanks
+from engine.people import sign_ups
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -28,7 +29,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanPaymentFailed: (),
     events.PlanEndReported: (),
     # People and letters, as told.
-    events.SignUpReported: (),
+    events.SignUpReported: (sign_ups.record,),
     events.LetterReported: (),
     events.AccountReported: (),
     # Money, as it stands.

@@ -19,7 +19,7 @@ DEEPEST = 32
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
 _LOST_ZERO = re.compile(r"(\d{4})(?:-\d{4})?", re.ASCII)
-_UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
+UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def email_address(raw: str) -> str | None:
 
 def zip_code(raw: str, country: str) -> str | None:
     """Five digits of a United States ZIP: ZIP+4 shortened, a lost leading zero put back ("1604" -> "01604")."""
-    if country.lower() not in _UNITED_STATES:
+    if country.lower() not in UNITED_STATES:
         return None
     compact = raw.replace(" ", "")
     if found := _ZIP.fullmatch(compact):
