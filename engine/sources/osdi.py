@@ -54,7 +54,7 @@ def scalars(raw: object) -> dict[str, object]:
     """The plain values of an object under their names: what strangers ask in forms of their own."""
     pairs = raw.items() if isinstance(raw, dict) else ()
     told = {line(name): value if isinstance(value, bool) else line(value) for name, value in pairs}
-    return dict([pair for pair in told.items() if pair[1] != ""][:MOST_OF_A_KIND])
+    return dict([pair for pair in told.items() if pair[0] and pair[1] != ""][:MOST_OF_A_KIND])
 
 
 def an_object(raw: object) -> object:
