@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine import bell
@@ -250,3 +251,20 @@ def test_two_workers_at_once_keep_each_sign_up_once_and_never_meet_in_a_deadlock
     assert len(rows(deps, "SELECT 1 FROM contact")) == 7
     assert rows(deps, "SELECT DISTINCT state FROM inbound_event ORDER BY state") == [("applied",), ("ignored",)]
     assert rows(deps, "SELECT max(attempts) FROM inbound_event") == [(2,)]
+
+
+def test_a_batch_that_fails_in_the_middle_leaves_nothing_and_is_recorded_whole_later(deps: Deps):
+    for n, wording in enumerate(("Yes.", "poison", "Yes.")):
+        told = {"email": f"rosa.{n}@example.org", "id": n, "status": "subscribed", "wording": wording}
+        put(deps, raw(told), source="signup")
+    with transaction(deps.sessions) as session:
+        session.execute(text("ALTER TABLE consent ADD CONSTRAINT poison CHECK (wording <> 'poison')"))
+    with pytest.raises(IntegrityError):
+        intake.drain(deps, bell.INTAKE)
+    assert rows(deps, "SELECT 1 FROM sign_up UNION ALL SELECT 1 FROM consent UNION ALL SELECT 1 FROM contact") == []
+    with transaction(deps.sessions) as session:
+        session.execute(text("ALTER TABLE consent DROP CONSTRAINT poison"))
+        session.execute(text("UPDATE inbound_event SET due_at = now()"))
+    intake.drain(deps, bell.INTAKE)
+    assert rows(deps, "SELECT state, attempts FROM inbound_event") == [("applied", 2)] * 3
+    assert rows(deps, "SELECT count(*) FROM sign_up") == rows(deps, "SELECT count(*) FROM consent") == [(3,)]

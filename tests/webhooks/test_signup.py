@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from engine import bell, inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.settings import DEVELOPMENT_SECRET
+from engine.settings import DEVELOPMENT_SECRET, ROOT
 from tests.asgi import Answer, Client, Headers
 from tests.make import basic, payload, raw
 from webhooks.app import build
@@ -176,6 +177,12 @@ def test_our_own_shape_becomes_a_sign_up_a_contact_and_two_consents(door: Client
         ("mail", True, "2025-03-02T14:15:00+00:00", "https://www.example.org/join", event.id),
         ("text", False, "2025-03-02T14:15:00+00:00", "https://www.example.org/join", event.id),
     ]
+
+
+def test_the_sign_up_that_the_readme_posts_is_understood(door: Client, house: Deps):
+    told = re.search(r"/webhooks/signup -d '(\{.*?\})'", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert told is not None
+    assert arrive(door, house, told[1].encode()).reason == "sign-up"
 
 
 def test_the_same_sign_up_in_another_body_is_stored_and_ignored(door: Client, house: Deps):
