@@ -5,7 +5,7 @@ settings db clock bell ports log metrics   how a process stands on its feet
 tables      the schema, one small file an area
 inbox       the raw events of outsiders: stored, claimed, finished, replayed
 sources     outsiders' words -> our events; pure parsers
-people      contacts, and the chapter near them
+people      contacts, the chapter near them, sign-ups, consents
 giving      contributions, the ledger, the totals, the books
 mail        letters: their words, their rendering, their handing over
 outreach    who is written to, when, and the last look before a letter leaves

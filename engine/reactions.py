@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from engine import events
 from engine.giving import checkouts, contributions, plans, reversals
 from engine.outreach import thanks
-from engine.people import admission
+from engine.people import admission, sign_ups
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -29,7 +29,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanPaymentFailed: (plans.fail,),
     events.PlanEndReported: (plans.end,),
     # People and letters, as told.
-    events.SignUpReported: (),
+    events.SignUpReported: (sign_ups.record,),
     events.LetterReported: (),
     events.AccountReported: (),
     # Money, as it stands.

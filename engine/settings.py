@@ -1,5 +1,6 @@
 """Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 not one
 DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
+_IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
 
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
@@ -32,6 +34,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
     actblue_webhook_credentials: SecretStr = SecretStr(DEVELOPMENT_CREDENTIALS)
+    signup_webhook_tokens: SecretStr | None = None
+    actionnetwork_webhook_secrets: SecretStr | None = None
     stripe_api_key: SecretStr | None = None
     stripe_api_base: _Url = "https://api.stripe.com"
     stripe_webhook_secrets: SecretStr | None = None
@@ -75,6 +79,20 @@ class Settings(BaseSettings):
         """Every valid `user:password`. Two are valid at once while one is being replaced."""
         return _listed(self.actblue_webhook_credentials)
 
+    @property
+    def signup_tokens(self) -> tuple[str, ...]:
+        """Every valid bearer token of other systems' sign-ups. None in production: none may come in."""
+        return _listed(self.signup_webhook_tokens) or self._development_secret
+
+    @property
+    def actionnetwork_secrets(self) -> tuple[str, ...]:
+        """Every valid last part of Action Network's webhook address. None in production: the address does not exist."""
+        return _listed(self.actionnetwork_webhook_secrets) or self._development_secret
+
+    @property
+    def _development_secret(self) -> tuple[str, ...]:
+        return (DEVELOPMENT_SECRET,) if self.development else ()
+
     @model_validator(mode="after")
     def _strong_in_production(self) -> Self:
         if not self.development and (weak := list(_weaknesses(self))):
@@ -84,6 +102,10 @@ class Settings(BaseSettings):
         if not all(map(_network, self.trusted_proxies.split(","))):
             raise ValueError(
                 "TRUSTED_PROXIES must be addresses or networks, separated by commas; uvicorn looks up no names"
+            )
+        if not all(_IN_A_PATH.fullmatch(secret) for secret in self.actionnetwork_secrets):
+            raise ValueError(
+                "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _, for they stand in an address"
             )
         return self
 
@@ -116,6 +138,11 @@ def _weaknesses(settings: Settings) -> list[str]:
         found.append(
             f"ACTBLUE_WEBHOOK_CREDENTIALS is missing or weak (passwords of at least {SHORTEST_SECRET} characters)"
         )
+    found += [
+        f"{name.upper()} is weak (each at least {SHORTEST_SECRET} characters, not the development one)"
+        for name in ("signup_webhook_tokens", "actionnetwork_webhook_secrets")
+        if any(map(_weak, _listed(getattr(settings, name))))
+    ]
     if settings.stripe_api_key and "_test_" in settings.stripe_api_key.get_secret_value():
         found.append("STRIPE_API_KEY is a test key")
     if not all(s.startswith("whsec_") and len(s) >= SHORTEST_SECRET for s in _listed(settings.stripe_webhook_secrets)):

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,7 @@ TRIES = 2
 BODY_SECONDS = 10.0
 LONGEST_LENGTH = 18  # digits of a Content-Length worth reading
 RETRY_AFTER = {"Retry-After": "5"}
+JSON = ("application/json",)
 
 log = structlog.get_logger(__name__)
 
@@ -167,10 +168,10 @@ def _end_loudly(writer: asyncio.Task[None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def json_body(request: Request, limit: int) -> bytes:
+async def json_body(request: Request, limit: int, kinds: Collection[str] = JSON) -> bytes:
     """The raw bytes of a JSON request: 415 for another type or any encoding, else as `body_within`."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
+    if kind not in kinds or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Unsupported Media Type")
     return await body_within(request, limit)
 

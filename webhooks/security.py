@@ -39,6 +39,20 @@ def require_basic(request: Request, credentials: Sequence[str]) -> None:
         raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": 'Basic realm="webhooks", charset="UTF-8"'})
 
 
+def require_bearer(request: Request, tokens: Sequence[str]) -> None:
+    """Pass when the request bears one of these tokens, as a bearer's or in OSDI's own header; else 401. Constant time."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else request.headers.get("osdi-api-token", "")
+    if not _one_of(given.encode("latin-1"), tokens):
+        raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="webhooks"'})
+
+
+def require_address(secret: str, secrets: Sequence[str]) -> None:
+    """Pass when the secret part of the address is one of these; else 404, as for any address that does not exist."""
+    if not _one_of(secret.encode(errors="replace"), secrets):
+        raise HTTPException(404)
+
+
 def require_same_origin(request: Request) -> None:
     """Pass when the browser says that our own page sent this form, or when it is no browser; else 403.
 
@@ -60,6 +74,11 @@ def _basic(header: str) -> bytes:
         return base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):  # ValueError: characters that are not ASCII
         return b""
+
+
+def _one_of(given: bytes, secrets: Sequence[str]) -> bool:
+    matches = [hmac.compare_digest(_digest(given), _digest(secret.encode())) for secret in secrets]
+    return any(matches) and len(given) <= LONGEST_AUTHORIZATION
 
 
 def _digest(secret: bytes) -> bytes:

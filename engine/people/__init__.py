@@ -1,1 +1,1 @@
-"""People: contacts, and the chapter near each of them. Not: money, letters, consent (a later area)."""
+"""People: contacts, the chapter near each of them, how they signed up, what they allowed. Not: money, letters."""

@@ -11,9 +11,9 @@ from engine.events import Person
 from engine.people import chapters
 
 # Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
-# best word about a person is kept whole: one that tells where she lives before one that does not, then the newest, then
-# (same second) the greater by its letters. So the order in which words arrive does not matter. `_worth` says the same in
-# Python.
+# best word about a person is kept whole: one that tells her name and where she lives before one that tells only the place,
+# before one that tells neither; then the newest, then (same second) the greater by its letters. So the order in which
+# words arrive does not matter. `_worth` says the same in Python.
 _ADMIT = text("""
 INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone,
                           details_at, chapter_id, routed_by, routed_on)
@@ -28,13 +28,16 @@ ON CONFLICT (email) DO UPDATE SET
     state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
     chapter_id = excluded.chapter_id, routed_by = excluded.routed_by, routed_on = excluded.routed_on,
     details_at = excluded.details_at
-    WHERE (excluded.zip IS NOT NULL, excluded.details_at, coalesce(excluded.zip, '') COLLATE "C",
+    WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
+           coalesce(excluded.zip, '') COLLATE "C",
            excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
            excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
            excluded.phone COLLATE "C")
-        > (c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name, c.last_name, c.street, c.city, c.state,
-           c.country, c.phone)
+        > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
+           c.last_name, c.street, c.city, c.state, c.country, c.phone)
 """)
+
+_KNOWN = text("SELECT email, id FROM contact WHERE email = ANY(:emails)")
 
 NOWHERE = chapters.Places({}, None)
 # A word that never wins: it locks a row and leaves it as it is.
@@ -61,6 +64,11 @@ def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Colle
         session.execute(_ADMIT, {"rows": rows(records)})
 
 
+def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
+    """The contacts of these addresses: email -> id."""
+    return {row.email: row.id for row in session.execute(_KNOWN, {"emails": list(emails)})}
+
+
 def spoken(name: str) -> str:
     """A name as one would write it: forms often send "MARY" or "mary"; anything mixed is left as its owner wrote it."""
     return name.title() if name.isupper() or name.islower() else name
@@ -69,9 +77,10 @@ def spoken(name: str) -> str:
 def _worth(word: tuple[Person, datetime]) -> tuple[object, ...]:
     donor, moment = word
     names = (spoken(donor.first_name), spoken(donor.last_name))
+    placed = donor.zip is not None
     return (
-        donor.zip is not None, moment, donor.zip or "", *names, donor.street, donor.city, donor.state, donor.country,
-        donor.phone,
+        placed and names[1] != "", placed, moment, donor.zip or "", *names, donor.street, donor.city, donor.state,
+        donor.country, donor.phone,
     )  # fmt: skip
 
 

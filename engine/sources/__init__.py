@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine.errors import Invalid
 from engine.events import Event, RawEvent
-from engine.sources import actblue
+from engine.sources import actblue, actionnetwork, signup
 from engine.sources.words import Ignored, Split
 
 Told = list[Event] | Ignored | Split
@@ -12,6 +12,8 @@ Parser = Callable[[RawEvent], Told]
 
 PARSERS: dict[str, Parser] = {
     "actblue": actblue.parse,
+    signup.SOURCE: signup.parse,
+    actionnetwork.SOURCE: actionnetwork.parse,
 }
 
 

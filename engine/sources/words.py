@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASC
 _LONGEST_EMAIL = 200
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
 _LOST_ZERO = re.compile(r"(\d{4})(?:-\d{4})?", re.ASCII)
-_UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
+UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _valid(raw: str) -> ValidatedEmail | None:
 
 def zip_code(raw: str, country: str) -> str | None:
     """Five digits of a United States ZIP: ZIP+4 shortened, a lost leading zero put back ("1604" -> "01604")."""
-    if country.lower() not in _UNITED_STATES:
+    if country.lower() not in UNITED_STATES:
         return None
     compact = raw.replace(" ", "")
     if found := _ZIP.fullmatch(compact):

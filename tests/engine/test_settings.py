@@ -20,6 +20,8 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://groundswell:hidden-word@db.example.org/groundswell",
     "REDIS_URL": "rediss://:another-hidden-word@redis.example.org:6380/0",
     "ACTBLUE_WEBHOOK_CREDENTIALS": f"actblue:{STRONG},actblue2:{STRONG[::-1]}",
+    "SIGNUP_WEBHOOK_TOKENS": f"{STRONG},{STRONG[::-1]}",
+    "ACTIONNETWORK_WEBHOOK_SECRETS": f"{STRONG},{STRONG[::-1]}",
     "SENDGRID_API_KEY": f"SG.{STRONG}",
     "OPERATOR_EMAIL": "ops@example.org",
     "STRIPE_API_KEY": f"rk_live_{STRONG}",
@@ -59,7 +61,20 @@ def test_a_strong_production_starts(environment: pytest.MonkeyPatch):
     settings = starting(environment)
     assert not settings.development
     assert settings.actblue_credentials == (f"actblue:{STRONG}", f"actblue2:{STRONG[::-1]}")
+    assert settings.signup_tokens == settings.actionnetwork_secrets == (STRONG, STRONG[::-1])
     assert settings.hosts[0] == "give.example.org"
+
+
+def test_production_starts_without_other_systems_and_lets_none_of_them_in(environment: pytest.MonkeyPatch):
+    settings = starting(environment, SIGNUP_WEBHOOK_TOKENS=None, ACTIONNETWORK_WEBHOOK_SECRETS=None)
+    assert (settings.signup_tokens, settings.actionnetwork_secrets) == ((), ())
+
+
+@pytest.mark.parametrize("secret", [f"{STRONG}/x", f"{STRONG}?", "sch\u00f6n", "a b"])
+def test_a_secret_that_cannot_stand_in_an_address_is_refused_in_development_too(environment, secret: str):
+    said = refusal(environment, GROUNDSWELL_ENV="development", ACTIONNETWORK_WEBHOOK_SECRETS=secret)
+    assert "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _" in said
+    assert secret not in said
 
 
 def test_production_starts_without_stripe(environment: pytest.MonkeyPatch):
@@ -71,6 +86,7 @@ def test_development_starts_with_nothing_at_all():
     settings = Settings()
     assert settings.development
     assert settings.actblue_credentials == (DEVELOPMENT_CREDENTIALS,)
+    assert settings.signup_tokens == settings.actionnetwork_secrets == (DEVELOPMENT_SECRET,)
     assert (settings.database_url, settings.redis_url) == (None, None)
 
 
@@ -83,6 +99,8 @@ WEAK = [
     ("ACTBLUE_WEBHOOK_CREDENTIALS", DEVELOPMENT_CREDENTIALS), ("ACTBLUE_WEBHOOK_CREDENTIALS", "actblue:too-short"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{STRONG},old:{STRONG[:31]}"), ("ACTBLUE_WEBHOOK_CREDENTIALS", f"{STRONG}:"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{'xy' * 20}"), ("STRIPE_API_KEY", f"sk_test_{STRONG}"),
+    ("SIGNUP_WEBHOOK_TOKENS", DEVELOPMENT_SECRET), ("SIGNUP_WEBHOOK_TOKENS", f"{STRONG},{STRONG[:31]}"),
+    ("ACTIONNETWORK_WEBHOOK_SECRETS", "too-short"), ("ACTIONNETWORK_WEBHOOK_SECRETS", f"{DEVELOPMENT_SECRET},{STRONG}"),
     ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG), ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
     ("STRIPE_WEBHOOK_SECRETS", f"whsec_{STRONG},whsec_too-short"),
 ]  # fmt: skip
@@ -102,6 +120,7 @@ def test_production_refuses_to_start_and_names_the_one_variable_that_is_missing_
 def test_production_names_everything_that_is_missing_at_once(environment: pytest.MonkeyPatch):
     said = refusal(environment, **dict.fromkeys(set(PRODUCTION) - {"GROUNDSWELL_ENV"}))
     required = set(PRODUCTION) - {"GROUNDSWELL_ENV", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS"}
+    required -= {"SIGNUP_WEBHOOK_TOKENS", "ACTIONNETWORK_WEBHOOK_SECRETS"}
     assert set(named(said)) == required
 
 

@@ -1,0 +1,97 @@
+"""Sign-ups: each recorded once, under its source's key, with who it was and what she allowed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import Event, HumanNeeded, SignedUp, SignUpReported
+from engine.people import consent, contacts
+from engine.settings import Settings
+
+_RECORD = text("""
+INSERT INTO sign_up (source, source_key, kind, contact_id, person, at, place, tags, detail, inbound_event_id)
+SELECT source, source_key, kind, contact_id, person, at, place, tags, detail, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(
+    source text, source_key text, kind text, contact_id bigint, person jsonb, at timestamptz, place text, tags text[],
+    detail jsonb, cause bigint)
+ORDER BY source, source_key
+ON CONFLICT (source, source_key) DO NOTHING
+RETURNING id, contact_id, source, source_key
+""")
+
+_DIFFERENT = text("""
+SELECT DISTINCT ON (s.id) s.id, v.cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, person jsonb, detail jsonb, cause bigint)
+JOIN sign_up s ON (s.source, s.source_key) = (v.source, v.source_key)
+WHERE (s.person -> 'email', s.detail -> 'mail', s.detail -> 'text')
+    IS DISTINCT FROM (v.person -> 'email', v.detail -> 'mail', v.detail -> 'text')
+ORDER BY s.id, v.cause
+""")
+
+CONTRADICTION = "a sign-up told in two ways"  # the kind of notice
+
+
+def record(session: Session, reported: Sequence[SignUpReported], _: datetime, __: Settings) -> list[Event]:
+    """Record these sign-ups with their words on mail and text messages. One that is on record already changes nothing, but a
+    withdrawal is always heard; one whose key comes again with another address or another consent makes a person look."""
+    known = contacts.known(session, {one.person.email for one in reported if one.person.email})
+    records = [_record(one, known) for one in reported]
+    first: dict[tuple[str, str], tuple[SignUpReported, dict[str, object]]] = {}
+    for one, row in zip(reported, records, strict=True):
+        first.setdefault((one.source, one.source_key), (one, row))
+    recorded = session.execute(_RECORD, {"rows": rows(row for _, row in first.values())}).all()
+    fresh = {id(first[row.source, row.source_key][0]) for row in recorded}
+    words = (
+        word for one in reported for word in _words(one, known.get(one.person.email or ""), fresh=id(one) in fresh)
+    )
+    consent.hear(session, words)
+    different = session.execute(_DIFFERENT, {"rows": rows(records)}).all()
+    return [
+        *(SignedUp(first[row.source, row.source_key][0].cause, row.id, row.contact_id) for row in recorded),
+        *(HumanNeeded(row.cause, CONTRADICTION, f"sign-up {row.id}", _differs(row.cause)) for row in different),
+    ]
+
+
+def _differs(cause: int | None) -> str:
+    return f"inbound event {cause} has its key and another address or consent; the first is kept"
+
+
+def _record(one: SignUpReported, known: Mapping[str, int]) -> dict[str, object]:
+    """Its row. What she allowed and with which wording is kept here too: who has no contact has no consent rows."""
+    said = {"mail": one.mail, "text": one.text, "wording": one.wording or None}
+    return {
+        "source": one.source,
+        "source_key": one.source_key,
+        "kind": one.kind,
+        "contact_id": known[one.person.email] if one.person.email else None,
+        "person": asdict(one.person),
+        "at": one.at,
+        "place": one.place,
+        "tags": list(one.tags),
+        "detail": dict(one.detail) | {name: value for name, value in said.items() if value is not None},
+        "cause": one.cause,
+    }
+
+
+def _words(one: SignUpReported, contact_id: int | None, *, fresh: bool) -> list[dict[str, object]]:
+    """What she said about either channel; nothing without an address we know her by. Of a sign-up that is on record
+    already, a withdrawal only."""
+    told = (("mail", one.mail), ("text", one.text)) if contact_id is not None else ()
+    return [
+        {
+            "contact_id": contact_id,
+            "channel": channel,
+            "given": given,
+            "at": one.at,
+            "source": one.source,
+            "place": one.place,
+            "wording": one.wording,
+            "cause": one.cause,
+        }
+        for channel, given in told
+        if given is False or given and fresh
+    ]
