@@ -27,6 +27,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 LEASE_SECONDS = 10
 MOST_ATTEMPTS = 5
 PAUSE_SECONDS = 5
+STRETCH = 5_000
+BODIES = "emptied bodies"  # the bookmark: the last event whose body was looked at for emptying
+AGAIN = "again"  # the kind of an event that came again under a known key with other bytes
 
 # The web process's writer: whatever has arrived, in one statement. `%s` because psycopg runs it without SQLAlchemy.
 RECEIVE = """
@@ -100,6 +103,34 @@ UPDATE inbound_event e SET state = 'quarantined', lease = NULL, finished_at = no
     reason = 'gave up after ' || attempts || ' attempts' || CASE reason WHEN '' THEN '' ELSE ': ' || reason END
 FROM due WHERE e.id = due.id
 RETURNING e.id, e.source, e.reason
+""")
+
+# Bodies that are done with, a stretch of ids at a time. What waits for a person keeps its body: it may be a gift.
+_EMPTY_OLD = text("""
+WITH stretch AS MATERIALIZED (
+    SELECT id, state, octet_length(body) > 0 AS kept FROM inbound_event
+    WHERE id > coalesce((SELECT number FROM bookmark WHERE name = :bookmark), 0)
+        AND received_at < now() - make_interval(days => :days)
+    ORDER BY id LIMIT :most
+), emptied AS (
+    UPDATE inbound_event e SET body = '' FROM stretch s
+    WHERE e.id = s.id AND s.kept AND s.state IN ('applied', 'ignored', 'split') RETURNING e.id
+)
+SELECT (SELECT max(id) FROM stretch) AS last, (SELECT count(*) FROM emptied) AS emptied
+""")
+
+_MARK = text("""
+INSERT INTO bookmark (name, number) VALUES (:bookmark, :number)
+ON CONFLICT (name) DO UPDATE SET number = excluded.number, updated_at = now()
+""")
+
+_GO_BACK = text("UPDATE bookmark SET number = least(number, :number) WHERE name = :bookmark")
+
+# The first event under a key that came again with other bytes.
+_FIRST = text("""
+SELECT a.id, f.body FROM inbound_event a JOIN inbound_event f
+    ON f.source = a.source AND f.key = split_part(a.key, '#', 1)
+WHERE a.id = ANY(:ids)
 """)
 
 _REPLAY = text("""
@@ -200,6 +231,20 @@ def name(id: int) -> str:
     return f"inbound event {id}"
 
 
+def first_bodies(session: Session, raw: Sequence[RawEvent]) -> Mapping[int, bytes]:
+    """For events that came again under a known key with other bytes (kind "again"): the body that came first."""
+    again = [event.id for event in raw if event.kind == AGAIN]
+    return {row.id: row.body for row in session.execute(_FIRST, {"ids": again})} if again else {}
+
+
+def empty_old(session: Session, days: int) -> tuple[int, bool]:
+    """Empty the bodies of one stretch of events older than this. Returns how many, and whether there may be more."""
+    found = session.execute(_EMPTY_OLD, {"bookmark": BODIES, "days": days, "most": STRETCH}).one()
+    if found.last is not None:
+        session.execute(_MARK, {"bookmark": BODIES, "number": found.last})
+    return found.emptied, found.last is not None
+
+
 def get(session: Session, id: int) -> InboundEvent:
     """One event whole. Raises NotFound."""
     found = session.get(InboundEvent, id)
@@ -211,4 +256,7 @@ def get(session: Session, id: int) -> InboundEvent:
 def replay(session: Session, ids: Sequence[int] | None) -> Mapping[int, str]:
     """Put quarantined events back to pending, all of them when `ids` is None. Returns the lane of each."""
     found = session.execute(_REPLAY, {"ids": list(ids) if ids is not None else None})
-    return {row.id: row.lane for row in found}
+    lanes = {row.id: row.lane for row in found}
+    if lanes:
+        session.execute(_GO_BACK, {"bookmark": BODIES, "number": min(lanes) - 1})
+    return lanes

@@ -1,6 +1,6 @@
 """Draining the inbox: claim, parse, react, finish; one commit a batch. The lanes `intake` and `feedback` share this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -36,7 +36,7 @@ def apply(deps: Deps, claimed: inbox.Claim) -> None:
     """Apply one claim in one transaction; whatever fails puts its events back, each to be tried alone."""
     with inbox.loaded(claimed) as (session, raw):
         now = deps.clock.read(session)
-        read = _read(raw)
+        read = _read(raw, inbox.first_bodies(session, raw))
         everything = deps.react(session, read.told, now)
         inbox.split(session, read.parts)
         verdicts = read.verdicts + _verdicts(raw, read, everything)
@@ -63,11 +63,12 @@ class _Read:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def _read(raw: Sequence[RawEvent]) -> _Read:
+def _read(raw: Sequence[RawEvent], first: Mapping[int, bytes]) -> _Read:
     read = _Read()
     for event in raw:
         try:
-            said = sources.parse(event)
+            same = event.id in first and sources.same(first[event.id], event.body)
+            said = Ignored("told before") if same else sources.parse(event)
         except Invalid as error:
             read.verdicts.append(Verdict(event.id, "quarantined", str(error)))
             read.told.append(inbox.needs_a_person(event.id, event.source, str(error)))

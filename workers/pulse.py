@@ -23,6 +23,7 @@ LEADER_LOCK = 0x67726E64  # "grnd"
 # Chores by name and how often; what each does stands in workers/upkeep.py.
 SCHEDULE: dict[str, timedelta] = {
     "books": timedelta(days=1),
+    "bodies": timedelta(days=1),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")

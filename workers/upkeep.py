@@ -6,6 +6,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import text
 
+from engine import inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
@@ -13,7 +14,7 @@ from engine.giving import books
 from engine.staff import notices
 from workers import delivery
 
-BOOKS = "books"
+BOOKS, BODIES = "books", "bodies"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -47,4 +48,14 @@ def check_books(deps: Deps) -> None:
     log.info("books checked", contributions=proof.contributions, discrepancies=len(proof.discrepancies))
 
 
-CHORES: dict[str, Callable[[Deps], None]] = {BOOKS: check_books}
+def empty_bodies(deps: Deps) -> None:
+    """Empty raw bodies that were kept long enough, a stretch at a time."""
+    more, emptied = True, 0
+    while more:
+        with transaction(deps.sessions) as session:
+            some, more = inbox.empty_old(session, deps.settings.raw_body_days)
+        emptied += some
+    log.info("old bodies emptied", count=emptied)
+
+
+CHORES: dict[str, Callable[[Deps], None]] = {BOOKS: check_books, BODIES: empty_bodies}

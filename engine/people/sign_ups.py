@@ -93,5 +93,5 @@ def _words(one: SignUpReported, contact_id: int | None, *, fresh: bool) -> list[
             "cause": one.cause,
         }
         for channel, given in told
-        if given is False or given and fresh
+        if given is False or (given and fresh)
     ]

@@ -1,0 +1,82 @@
+"""How long raw bodies are kept, and what happens when one id comes with two bodies."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine import inbox, sources
+from engine.tables import InboundEvent
+
+
+def stored(session: Session, key: str, *, state: str = "applied", days: int = 91, body: bytes = b"{}") -> int:
+    insert = text(
+        "INSERT INTO inbound_event (source, key, lane, body, state, received_at)"
+        " VALUES ('actblue', :key, 'intake', :body, :state, now() - make_interval(days => :days)) RETURNING id"
+    )
+    return session.execute(insert, {"key": key, "body": body, "state": state, "days": days}).scalar_one()
+
+
+def bodies(session: Session) -> dict[str, bytes]:
+    return {row.key: row.body for row in session.execute(text("SELECT key, body FROM inbound_event"))}
+
+
+def empty_all(session: Session) -> int:
+    emptied, more = 0, True
+    while more:
+        some, more = inbox.empty_old(session, 90)
+        emptied += some
+    return emptied
+
+
+def test_bodies_are_emptied_after_their_time_and_never_before(session: Session):
+    stored(session, "old")
+    stored(session, "ignored", state="ignored")
+    stored(session, "young", days=89)
+    assert empty_all(session) == 2
+    assert bodies(session) == {"old": b"", "ignored": b"", "young": b"{}"}
+    assert empty_all(session) == 0
+
+
+@pytest.mark.parametrize("state", ["pending", "quarantined"])
+def test_what_is_not_done_with_keeps_its_body(session: Session, state: str):
+    stored(session, "waits", state=state)
+    stored(session, "later")
+    assert empty_all(session) == 1
+    assert bodies(session)["waits"] == b"{}"
+
+
+def test_an_event_that_was_replayed_late_is_emptied_after_all(session: Session):
+    late = stored(session, "late", state="quarantined")
+    stored(session, "other")
+    assert empty_all(session) == 1
+    inbox.replay(session, [late])
+    session.get_one(InboundEvent, late).state = "applied"
+    session.flush()
+    assert empty_all(session) == 1
+    assert bodies(session) == {"late": b"", "other": b""}
+
+
+def test_more_than_a_stretch_is_emptied_in_several(session: Session):
+    session.execute(
+        text(
+            "INSERT INTO inbound_event (source, key, lane, body, state, received_at) SELECT 'actblue', n::text, 'intake',"
+            " 'x', 'applied', now() - interval '100 days' FROM generate_series(1, :many) n"
+        ),
+        {"many": inbox.STRETCH + 1},
+    )
+    assert empty_all(session) == inbox.STRETCH + 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b'{"id": "e", "data": 1, "pending_webhooks": 1}', b'{"data": 1, "id": "e", "pending_webhooks": 2}', True),
+        (b'{"id": "e", "data": {"amount": 1}}', b'{"id": "e", "data": {"amount": 2}}', False),
+        (b'{"id": "e"}', b'{"id": "e", "data": 1}', False),
+        (b'{"id": "e"}', b"\xff", False),
+        (b"[1]", b"[1]", True),
+        (b"[1]", b"[2]", False),
+    ],
+)
+def test_two_bodies_under_one_id_are_the_same_when_only_their_delivery_differs(one: bytes, other: bytes, same: bool):
+    assert sources.same(one, other) is same
