@@ -62,7 +62,12 @@ class House:
     @property
     def environment(self) -> dict[str, str]:
         """What a worker's process needs."""
-        ours = {"DATABASE_URL": self.url, "REDIS_URL": self.redis_url, "GROUNDSWELL_DATA_DIR": str(self.home)}
+        ours = {
+            "DATABASE_URL": self.url,
+            "REDIS_URL": self.redis_url,
+            "GROUNDSWELL_DATA_DIR": str(self.home),
+            "LOG_FORMAT": "json",
+        }
         return running.environment() | ours
 
     def connect(self) -> psycopg.Connection:

@@ -208,6 +208,8 @@ def finish(session: Session, verdicts: Sequence[Verdict]) -> None:
 
 def split(session: Session, parts: Mapping[int, Sequence[bytes]]) -> None:
     """Store the parts of these events (by id) as events of their own, fresh, in the same lane, and empty the whole ones."""
+    if not parts:
+        return
     each = [(parent, place, body) for parent, bodies in parts.items() for place, body in enumerate(bodies)]
     if each:
         ids, places, bodies = zip(*each, strict=True)

@@ -89,14 +89,15 @@ WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <>
 RETURNING g.id, g.contact_id, v.cause
 """)
 
-_DIFFERENT = text(f"""
+# The same id with another amount or in another order: sources' ids should be unique, placeholders are not.
+_DIFFERENT = text("""
 SELECT DISTINCT v.cause, v.source_key, format('%s cents in order "%s"', v.amount_cents, v.order_number) AS said,
     format('%s cents in order "%s"', g.amount_cents, g.order_number) AS booked
-FROM {_TOLD}
+FROM unnest(CAST(:sources AS text[]), CAST(:keys AS text[]), CAST(:amounts AS bigint[]), CAST(:orders AS text[]),
+    CAST(:causes AS bigint[])) AS v(source, source_key, amount_cents, order_number, cause)
 JOIN contribution g ON (g.source, g.source_key) = (v.source, v.source_key)
 WHERE (g.amount_cents, g.order_number) <> (v.amount_cents, v.order_number)
 """)
-
 
 _LINKED = text("""
 SELECT l.source, l.source_key, l.payment_key FROM payment_link l
@@ -113,7 +114,7 @@ def record(session: Session, reported: Sequence[ContributionReported], _: dateti
     again = len(booked) < len(reported)
     named = session.execute(_NAME, told).all() if again else []
     completed = session.execute(_COMPLETE, told).all() if again else []
-    different = session.execute(_DIFFERENT, told).all()
+    different = session.execute(_DIFFERENT, _columns(reported)).all()
     fresh = [row.id for row in booked]
     donors = checkouts.complete(session, fresh + [row.id for row in named])
     ledger.settle(session, {*fresh, *(row.id for row in (*named, *completed))})
@@ -145,6 +146,16 @@ def _linked(session: Session, reported: Sequence[ContributionReported]) -> Seque
         replace(gift, payment_key=gift.payment_key or links.get((gift.source, gift.source_key), ""))
         for gift in reported
     ]
+
+
+def _columns(gifts: Sequence[ContributionReported]) -> dict[str, object]:
+    return {
+        "sources": [gift.source for gift in gifts],
+        "keys": [gift.source_key for gift in gifts],
+        "amounts": [gift.amount_cents for gift in gifts],
+        "orders": [gift.order_number for gift in gifts],
+        "causes": [gift.cause for gift in gifts],
+    }
 
 
 def _recorded(row: Row[Any], contact_id: int | None) -> Event:
