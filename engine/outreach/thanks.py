@@ -9,17 +9,17 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.db import rows
 from engine.events import ContributionRecorded, Event, HumanNeeded, LettersComposed
-from engine.money import dollars
+from engine.money import amount
 from engine.settings import Settings
 
 SHIPPED = "thank_you"
 LONGEST_NAME = 100
-RHYTHMS = {"monthly": " a month", "weekly": " a week"}
+RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter", "yearly": " a year"}
 
 _FACTS = text("""
-SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.paid_at, g.paid_at_offset, g.fund_id, g.order_number,
-    g.recurring_period, c.first_name, c.language, c.chapter_id, coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
-    coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
+SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.paid_at_offset, g.fund_id,
+    g.order_number, g.recurring_period, c.first_name, c.language, c.chapter_id,
+    coalesce(f.thanks_mailing_id, m.id) AS mailing_id, coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
 FROM contribution g JOIN contact c ON c.id = g.contact_id
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
@@ -63,7 +63,7 @@ def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
         "cause": gift.inbound_event_id,
         "facts": {
             "first_name": str(gift.first_name)[:LONGEST_NAME] or "friend",
-            "amount": dollars(gift.amount_cents),
+            "amount": amount(gift.amount_cents, gift.currency),
             "given_on": _day(gift.paid_at, gift.paid_at_offset),
             "receiver": gift.receiver,
             "order_number": gift.order_number,
