@@ -1,10 +1,17 @@
 """Stripe's bodies of invented people, as its API rendered them before 2025-03-31 (`old=True`) and since."""
 
 import json
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from engine.events import Person
+from engine.sources import parse
+from tests.make import arrived
+
 AT = 1_793_620_800  # 2026-11-02T12:00:00Z
+PAID = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+TOLD = datetime(2026, 11, 2, 12, 0, 2, tzinfo=UTC)  # when the events say that they happened
 _numbers = count(1)
 
 
@@ -33,6 +40,12 @@ BILLING = {
 }  # fmt: skip
 METADATA = {"form": "common-ground", "refcode": "nov-letter", "refcode2": "b", "employer": "City Library",
             "occupation": "Librarian"}  # fmt: skip
+
+ROSA = Person(
+    email="rosa.delgado@example.org", first_name="Rosa Maria", last_name="Delgado", street="14 Lincoln Street, Apt 2",
+    city="Worcester", state="MA", zip="01605", country="US", phone="+15085550123", employer="City Library",
+    occupation="Librarian",
+)  # fmt: skip
 
 
 def charge(**changed: Any) -> dict[str, Any]:
@@ -68,12 +81,19 @@ def line(*, old: bool = False, **changed: Any) -> dict[str, Any]:
         "period": {"start": AT, "end": AT + 30 * 86400},
     }  # fmt: skip
     if old:
-        body |= {"subscription": subscription, "proration": False, "type": "subscription", "price": price(),
-                 "plan": {"id": "price_1", "object": "plan", "amount": 1000, "interval": "month", "interval_count": 1}}
+        body |= {
+            "subscription": subscription,
+            "proration": False,
+            "type": "subscription",
+            "price": price(),
+            "plan": {"id": "price_1", "object": "plan", "amount": 1000, "interval": "month", "interval_count": 1},
+        }
     else:
         details = {"subscription": subscription, "subscription_item": key("si"), "proration": False}
-        body |= {"parent": {"type": "subscription_item_details", "subscription_item_details": details},
-                 "pricing": {"type": "price_details", "price_details": {"price": "price_1"}, "unit_amount_decimal": "1000"}}
+        body |= {
+            "parent": {"type": "subscription_item_details", "subscription_item_details": details},
+            "pricing": {"type": "price_details", "price_details": {"price": "price_1"}, "unit_amount_decimal": "1000"},
+        }
     return body | changed  # fmt: skip
 
 
@@ -87,8 +107,13 @@ def invoice(*, old: bool = False, **changed: Any) -> dict[str, Any]:
         "status_transitions": {"finalized_at": AT - 5, "paid_at": AT}, "lines": {"object": "list", "data": [line(old=old)]},
     }  # fmt: skip
     if old:
-        body |= {"subscription": key("sub"), "charge": key("ch"), "payment_intent": key("pi"), "paid": True,
-                 "subscription_details": {"metadata": METADATA}}
+        body |= {
+            "subscription": key("sub"),
+            "charge": key("ch"),
+            "payment_intent": key("pi"),
+            "paid": True,
+            "subscription_details": {"metadata": METADATA},
+        }
     else:
         details = {"subscription": key("sub"), "metadata": METADATA}
         body |= {"parent": {"type": "subscription_details", "subscription_details": details, "quote_details": None}}
@@ -169,3 +194,14 @@ def warning(**changed: Any) -> dict[str, Any]:
         "id": key("issfr"), "object": "radar.early_fraud_warning", "actionable": True, "charge": key("ch"),
         "created": AT + 3600, "fraud_type": "made_with_stolen_card", "payment_intent": key("pi"),
     } | changed  # fmt: skip
+
+
+def told(type: str, object: Any, **changed: Any) -> Any:
+    """What the parser makes of one event: a list of ours, or why not. Raises Invalid."""
+    return parse(arrived(raw(event(type, object, **changed)), source="stripe"))
+
+
+def only(type: str, object: Any, **changed: Any) -> Any:
+    """The one event of ours that it makes."""
+    (found,) = told(type, object, **changed)
+    return found

@@ -45,8 +45,8 @@ class Codes:
 
 
 def part(raw: object) -> object:
-    """An optional object: whatever is none says nothing."""
-    return raw if isinstance(raw, dict) else {}
+    """An optional object, raw or read already: whatever is none says nothing."""
+    return raw if isinstance(raw, dict | Lenient) else {}
 
 
 def listed(raw: object) -> list[Any]:
