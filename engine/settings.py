@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr | None = None
     stripe_api_base: _Url = "https://api.stripe.com"
     stripe_webhook_secrets: SecretStr | None = None
+    refund_fraud_warnings: bool = False
     sendgrid_api_key: SecretStr | None = None
     sendgrid_host: _Url = "https://api.sendgrid.com"
     sendgrid_webhook_public_keys: str = ""

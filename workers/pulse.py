@@ -23,6 +23,8 @@ LEADER_LOCK = 0x67726E64  # "grnd"
 # Chores by name and how often; what each does stands in workers/upkeep.py.
 SCHEDULE: dict[str, timedelta] = {
     "books": timedelta(days=1),
+    "stripe_catch_up": timedelta(hours=1),
+    "fraud_refunds": timedelta(minutes=5),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")

@@ -11,7 +11,7 @@ from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books
 from engine.staff import notices
-from workers import delivery
+from workers import delivery, fraud_refunds, stripe_catch_up
 
 BOOKS = "books"
 
@@ -47,4 +47,8 @@ def check_books(deps: Deps) -> None:
     log.info("books checked", contributions=proof.contributions, discrepancies=len(proof.discrepancies))
 
 
-CHORES: dict[str, Callable[[Deps], None]] = {BOOKS: check_books}
+CHORES: dict[str, Callable[[Deps], None]] = {
+    BOOKS: check_books,
+    stripe_catch_up.CHORE: stripe_catch_up.catch_up,
+    fraud_refunds.CHORE: fraud_refunds.refund,
+}

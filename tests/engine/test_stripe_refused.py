@@ -238,9 +238,8 @@ def test_no_value_in_any_field_makes_the_parser_raise_anything_but_invalid(type:
         inside = said
         while True:
             name = data.draw(st.sampled_from(sorted(inside)))
-            inner = (
-                inside[name]["data"][0] if isinstance(inside[name], dict) and inside[name].get("data") else inside[name]
-            )
+            inner = inside[name]["data"] if isinstance(inside[name], dict) and "data" in inside[name] else inside[name]
+            inner = inner[0] if isinstance(inner, list) and inner else inner
             if not (isinstance(inner, dict) and inner and data.draw(st.booleans())):
                 inside[name] = data.draw(VALUES)
                 break
