@@ -2,15 +2,18 @@
 
 Events are fetched raw: the SDK's objects are no dicts since version 15, and turn decimals into another type. Each event is
 rendered by the API version of its own time, like the webhook that told it or should have.
+
+The SDK takes a sixth of a second and many megabytes to import, and only the process that does the chores asks Stripe: it
+is imported when it is first needed.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Any
-
-import stripe
 
 from engine.errors import Forbidden, GroundswellError, Invalid, Unavailable
 from engine.ports import Answer, Listed
@@ -27,11 +30,15 @@ class StripePayments:
     """One account, by its secret key."""
 
     def __init__(self, key: str, base: str, *, seconds: float = SECONDS, retries: int = RETRIES) -> None:
-        self._client = stripe.StripeClient(
-            key,
-            base_addresses={"api": base},
-            http_client=stripe.RequestsClient(timeout=seconds),
-            max_network_retries=retries,
+        self._key, self._base, self._seconds, self._retries = key, base, seconds, retries
+
+    @cached_property
+    def _client(self) -> Any:
+        return _sdk().StripeClient(
+            self._key,
+            base_addresses={"api": self._base},
+            http_client=_sdk().RequestsClient(timeout=self._seconds),
+            max_network_retries=self._retries,
         )
 
     def events(
@@ -58,7 +65,7 @@ class StripePayments:
             answer = self._client.raw_request(
                 "post", "/v1/refunds", **what, reason="fraudulent", idempotency_key=idempotency_key
             )
-        except stripe.StripeError as error:
+        except _sdk().StripeError as error:
             return _refusal(error)
         made = answer.data if isinstance(answer.data, dict) else {}
         if made.get("status") in ("failed", "canceled"):
@@ -68,7 +75,7 @@ class StripePayments:
     def _get(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         try:
             answer = self._client.raw_request("get", path, **asked)
-        except stripe.StripeError as error:
+        except _sdk().StripeError as error:
             raise _ours(error) from None
         if not isinstance(answer.data, dict) or not isinstance(answer.data.get("data"), list):
             raise Unavailable("Stripe answered with something that is no list")
@@ -87,25 +94,30 @@ def _listed(event: Any) -> Listed:
     )
 
 
-def _ours(error: stripe.StripeError) -> GroundswellError:
+def _ours(error: Any) -> GroundswellError:
     """The same in our words. The vendor's own may repeat what we sent, the key's ends included."""
-    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+    if isinstance(error, _sdk().AuthenticationError | _sdk().PermissionError):
         return Forbidden("Stripe does not accept STRIPE_API_KEY for this")
-    if isinstance(error, stripe.InvalidRequestError):
+    if isinstance(error, _sdk().InvalidRequestError):
         return Invalid(f"Stripe does not understand our request ({error.code or 'no code'})")
     return Unavailable(f"Stripe does not answer ({_what(error)})")
 
 
-def _refusal(error: stripe.StripeError) -> Answer:
+def _refusal(error: Any) -> Answer:
     if error.code == ALREADY_BACK:
         return Answer("accepted")
     said = _ours(error)
     if isinstance(said, Forbidden):
         return Answer("refused", retryable=True, detail=str(said))
-    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError | stripe.CardError):
+    if isinstance(error, _sdk().InvalidRequestError | _sdk().IdempotencyError | _sdk().CardError):
         return Answer("refused", detail=str(error.code or type(error).__name__))
     return Answer("uncertain", detail=str(said))
 
 
-def _what(error: stripe.StripeError) -> str:
+def _what(error: Any) -> str:
     return f"HTTP {error.http_status}" if error.http_status else type(error).__name__
+
+
+@cache
+def _sdk() -> Any:
+    return import_module("stripe")

@@ -43,8 +43,8 @@ MaybeSubscription = Annotated[_SubscriptionDetails, BeforeValidator(part)]
 
 
 class _Parent(Lenient):
-    subscription_details: MaybeSubscription = _SubscriptionDetails()
-    subscription_item_details: MaybeSubscription = _SubscriptionDetails()
+    subscription_details: MaybeSubscription = Field(default_factory=_SubscriptionDetails)
+    subscription_item_details: MaybeSubscription = Field(default_factory=_SubscriptionDetails)
 
 
 MaybeParent = Annotated[_Parent, BeforeValidator(part)]
@@ -56,7 +56,7 @@ class _Line(Lenient):
     subscription: Link = ""
     price: MaybePrice = Price()
     plan: MaybePrice = Price()
-    parent: MaybeParent = _Parent()
+    parent: MaybeParent = Field(default_factory=_Parent)
 
     @property
     def period(self) -> str:
@@ -99,8 +99,8 @@ class _Invoice(Lenient):
     charge: Link = ""
     payment_intent: Link = ""
     payments: Annotated[list[_InvoicePayment], BeforeValidator(listed)] = Field(default_factory=list)
-    parent: MaybeParent = _Parent()
-    subscription_details: MaybeSubscription = _SubscriptionDetails()
+    parent: MaybeParent = Field(default_factory=_Parent)
+    subscription_details: MaybeSubscription = Field(default_factory=_SubscriptionDetails)
     status_transitions: Annotated[_Transitions, BeforeValidator(part)] = _Transitions()
     lines: Annotated[list[_Line], BeforeValidator(listed)] = Field(default_factory=list)
     customer_email: Text = ""

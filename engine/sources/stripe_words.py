@@ -172,7 +172,7 @@ def person(known: Sequence[Details], metadata: Mapping[str, Any]) -> Person:
     first, last = _names(_first(details.name for details in known))
     address = _address([details.address for details in known])
     return Person(
-        email=next(filter(None, (email_address(details.email) for details in known)), None),
+        email=next(filter(None, (email_address(details.email) for details in known if details.email)), None),
         first_name=first,
         last_name=last,
         street=", ".join(filter(None, (address.line1, address.line2))),

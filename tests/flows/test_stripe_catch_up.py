@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from engine import bell, inbox
+from engine import bell
 from engine.adapters.stripe_payments import StripePayments
 from engine.bootstrap import Deps, build
 from engine.db import transaction
@@ -18,7 +18,7 @@ from engine.settings import Settings
 from tests import fake_stripe
 from tests import make_stripe as make
 from tests.fake_stripe import KEY, FakeStripe
-from tests.flows.house import one, rows
+from tests.flows.house import one, rows, run_everything
 from workers import fraud_refunds, stripe_catch_up, upkeep
 from workers.pulse import SCHEDULE, plan
 
@@ -263,11 +263,15 @@ def test_a_house_without_a_key_asks_nobody(deps: Deps, settings: Settings):
     assert build(settings.model_copy(update={"stripe_api_key": SecretStr(KEY)})).payments is not None
 
 
-def test_what_was_fetched_is_read_like_what_was_sent(house: Deps, stripe: FakeStripe):
-    stripe.events = happened(house, 2, ago=timedelta(hours=3))
+def test_what_was_fetched_is_booked_like_what_was_sent(house: Deps, stripe: FakeStripe):
+    stripe.events = happened(house, 3, ago=timedelta(hours=3))
     stripe_catch_up.catch_up(house)
-    with inbox.loaded(inbox.claim(house.sessions, bell.INTAKE)) as (_, raw):
-        assert [len(inbox_event.body) > 100 for inbox_event in raw] == [True, True]
+    run_everything(house)
+    booked = rows(house, "SELECT source_key FROM contribution WHERE source = 'stripe' AND amount_cents = 2700")
+    assert {row.source_key for row in booked} == {event["data"]["object"]["id"] for event in stripe.events}
+    stripe_catch_up.catch_up(house)
+    run_everything(house)
+    assert len(rows(house, "SELECT id FROM contribution")) == 3
 
 
 # Refunds of what is called fraud.
