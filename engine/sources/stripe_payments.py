@@ -64,11 +64,12 @@ class _PaymentIntent(Lenient):
     metadata: Metadata = Field(default_factory=dict)
 
     def charge(self) -> _Charge:
-        """The charge that took the money: listed of old, named or whole since then."""
+        """The charge that took the money: listed of old, then named beside the list, since then named or whole."""
         if isinstance(self.latest_charge, dict):
             return model(_Charge, self.latest_charge)
         if self.latest_charge:
-            return model(_Charge, {"id": self.latest_charge})
+            named = model(_Charge, {"id": self.latest_charge})
+            return next((charge for charge in self.charges if charge.id == named.id), named)
         return next((charge for charge in self.charges if charge.status == "succeeded"), (*self.charges, _Charge())[0])
 
 

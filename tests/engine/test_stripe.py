@@ -45,6 +45,12 @@ def test_of_several_charges_the_one_that_took_the_money_counts():
     )
 
 
+def test_a_charge_that_is_named_beside_the_list_is_found_in_it():
+    charges = {"data": [make.charge(id="ch_newest", billing_details=None), make.charge(id="ch_1")]}
+    gift = only("payment_intent.succeeded", make.payment_intent(charges=charges, latest_charge="ch_1"))
+    assert (gift.charge_key, gift.paid_at, gift.donor) == ("ch_1", PAID, ROSA)
+
+
 def test_a_payment_that_says_its_invoice_is_left_to_the_invoice():
     for said in (make.payment_intent(old=True, invoice="in_1"), make.payment_intent(old=True, invoice={"id": "in_1"}),
                  make.payment_intent(payment_details={"order_reference": "in_1"})):  # fmt: skip
