@@ -33,6 +33,9 @@ from engine.sources.stripe_words import (
 )
 from engine.sources.words import Ignored, Lenient, Number, Text, model
 
+# Days that a line may pay for, least and most, and what that makes the plan: the newer shape names no interval.
+_SPANS = ((1, 1, "daily"), (6, 7, "weekly"), (28, 31, "monthly"), (89, 92, "quarterly"), (364, 366, "yearly"))
+
 
 class _SubscriptionDetails(Lenient):
     subscription: Link = ""
@@ -50,6 +53,17 @@ class _Parent(Lenient):
 MaybeParent = Annotated[_Parent, BeforeValidator(part)]
 
 
+class _Span(Lenient):
+    start: MaybeMoment = None
+    end: MaybeMoment = None
+
+    @property
+    def rhythm(self) -> str:
+        """Our word for how long it is; empty when there is none."""
+        days = (self.end - self.start).days if self.start and self.end else 0
+        return next((word for least, most, word in _SPANS if least <= days <= most), "")
+
+
 class _Line(Lenient):
     amount: Any = None
     proration: Any = None
@@ -57,9 +71,11 @@ class _Line(Lenient):
     price: MaybePrice = Price()
     plan: MaybePrice = Price()
     parent: MaybeParent = Field(default_factory=_Parent)
+    pays_for: Annotated[_Span, BeforeValidator(part)] = Field(_Span(), alias="period")
 
     @property
     def period(self) -> str:
+        """Our word for the interval it names; empty when it names none."""
         return self.price.period or self.plan.period
 
     @property
@@ -122,6 +138,12 @@ class _Invoice(Lenient):
         return next((line.period for line in self.lines if line.period), "")
 
     @property
+    def rhythm(self) -> str:
+        """How often its plan gives: as a line says, or else by the time that a line pays for."""
+        spans = (line.pays_for.rhythm for line in self.lines)
+        return self.period or next(filter(None, spans), MONTHLY)
+
+    @property
     def means(self) -> _Means:
         """What paid it, as far as the body tells."""
         if self.payment_intent or self.charge:
@@ -175,7 +197,7 @@ def _gift(told: Told, said: _Invoice, amount: int) -> ContributionReported:
         currency=said.currency,
         paid_at=said.status_transitions.paid_at or said.created or told.at,
         donor=person([known], words),
-        recurring_period=(said.period or MONTHLY) if said.plan_key else "once",
+        recurring_period=said.rhythm if said.plan_key else "once",
         sequence=1 if said.plan_key and said.billing_reason != "subscription_create" else 0,
         payment_key=said.means.payment_intent,
         charge_key=said.means.charge,

@@ -160,6 +160,16 @@ def test_a_rhythm_is_told_in_our_words(unit: object, count: object, period: str)
     assert plan.period == period
 
 
+@pytest.mark.parametrize(
+    ("days", "period"),
+    [(7, "weekly"), (28, "monthly"), (31, "monthly"), (90, "quarterly"), (365, "yearly"), (366, "yearly"), (1, "daily"),
+     (13, "monthly"), (0, "monthly"), (-30, "monthly")],
+)  # fmt: skip
+def test_where_no_interval_is_named_the_time_that_a_line_pays_for_tells_the_rhythm(days: int, period: str):
+    lines = {"data": [make.line(period=None), make.line(period={"start": make.AT, "end": make.AT + days * 86400})]}
+    assert only("invoice.paid", make.invoice(lines=lines)).recurring_period == period
+
+
 def test_only_what_is_asked_for_every_time_is_the_plans_amount():
     lines = [make.line(old=True), make.line(old=True, amount=-300, proration=True), make.line(old=True, amount=250),
              make.line(old=True, amount=7700, price=make.price(recurring=None), plan=None)]  # fmt: skip
