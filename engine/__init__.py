@@ -3,6 +3,7 @@
 errors money states events   values and words; no database
 settings db clock bell ports log metrics   how a process stands on its feet
 tables      the schema, one small file an area
+bookmarks   how far something that reads on and on has come
 inbox       the raw events of outsiders: stored, claimed, finished, replayed
 sources     outsiders' words -> our events; pure parsers
 people      contacts, the chapter near them, sign-ups, consents

@@ -39,6 +39,16 @@ ON CONFLICT (source, key) DO NOTHING
 RETURNING source, key, id
 """
 
+# What we fetch ourselves, page by page. In order of key: a webhook that brings the same ones may insert them meanwhile.
+_STORE = text("""
+INSERT INTO inbound_event (source, key, kind, lane, body)
+SELECT CAST(:source AS text), v.key, v.kind, CAST(:lane AS text), v.body
+FROM unnest(CAST(:keys AS text[]), CAST(:kinds AS text[]), CAST(:bodies AS bytea[])) AS v(key, kind, body)
+ORDER BY v.key
+ON CONFLICT (source, key) DO NOTHING
+RETURNING id
+""")
+
 _CLAIM_FRESH = text("""
 WITH due AS MATERIALIZED (
     SELECT id, octet_length(body) AS size FROM inbound_event
@@ -178,6 +188,15 @@ def _blameless(error: BaseException | None) -> bool:
     return isinstance(error, OperationalError | InterfaceError) and not isinstance(
         error.orig, psycopg.errors.ProgramLimitExceeded
     )
+
+
+def store(session: Session, source: str, lane: str, arrivals: Sequence[tuple[str, str, bytes]]) -> int:
+    """Store what we fetched ourselves, each (key, kind, body) once. Returns how many are new."""
+    if not arrivals:
+        return 0
+    keys, kinds, bodies = (list(column) for column in zip(*arrivals, strict=True))
+    values = {"source": source, "lane": lane, "keys": keys, "kinds": kinds, "bodies": bodies}
+    return len(session.execute(_STORE, values).all())
 
 
 def claim(sessions: Sessions, lane: str, *, tried_first: bool = False) -> Claim | None:

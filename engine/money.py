@@ -1,11 +1,31 @@
-"""Money: integer cents and a currency, never a float.
+"""Money: integer minor units and a currency, never a float.
 
-ActBlue writes amounts as strings with one or two decimals ("5.0", "25.77"), a hand-made body as a JSON number.
+ActBlue writes amounts as strings with one or two decimals ("5.0", "25.77"), a hand-made body as a JSON number. Stripe
+writes minor units, and says of each currency how many make one whole.
 """
 
 import re
+from collections.abc import Mapping
 
 from engine.errors import Invalid
+
+_NO_DECIMALS = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"
+_TWO_DECIMALS = """
+    aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf cny cop crc
+    cup cve czk dkk dop dzd egp ern etb eur fjd fkp gbp gel ghs gip gmd gtq gyd hkd hnl htg huf idr ils inr irr isk jmd
+    kes kgs khr kpw kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mru mur mvr mwk mxn myr mzn nad ngn nio nok npr
+    nzd pab pen pgk php pkr pln qar ron rsd rub sar sbd scr sdg sek sgd shp sle sos srd ssp stn svc syp szl thb tjs tmt
+    top try ttd twd tzs uah ugx usd uyu uzs ves wst xcd xcg yer zar zmw zwg
+"""
+_THREE_DECIMALS = "bhd iqd jod kwd lyd omr tnd"
+
+# Every currency by its ISO code in lower case, and how many decimals its minor units stand for where we are told them.
+# Two differ from ISO 4217 because Stripe keeps counting them in hundredths (ISK, UGX), one because it counts it whole (MGA).
+CURRENCIES: Mapping[str, int] = {
+    code: decimals
+    for decimals, codes in ((0, _NO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS))
+    for code in codes.split()
+}
 
 _DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,2}))?", re.ASCII)
 
@@ -29,5 +49,11 @@ def dollars(amount_cents: int) -> str:
 
 
 def amount(minor_units: int, currency: str) -> str:
-    """How a person writes an amount in any currency."""
-    return dollars(minor_units) if currency == "usd" else f"{minor_units} {currency.upper()}"
+    """The same for every currency: "$27", "27.50 EUR", "5,000 JPY". Raises Invalid for one that is not in CURRENCIES."""
+    if currency == "usd":
+        return dollars(minor_units)
+    if currency not in CURRENCIES:
+        raise Invalid("an unknown currency")
+    decimals = CURRENCIES[currency]
+    whole, rest = divmod(minor_units, 10**decimals)
+    return f"{whole:,}.{rest:0{decimals}} {currency.upper()}" if rest else f"{whole:,} {currency.upper()}"

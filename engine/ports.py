@@ -76,6 +76,36 @@ class Keeper(Protocol):
         """Every letter it took, doubles included, oldest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An event as the payment processor lists it. `key`: its id. `at`: when it happened, to the second. `body`: JSON."""
+
+    key: str
+    type: str
+    at: datetime
+    live: object  # True, False, or whatever it says instead
+    body: bytes
+
+
+class Payments(Protocol):
+    """The payment processor, asked by us. Every request ends by itself, retries and all, in some half a minute."""
+
+    def events(
+        self, *, since: datetime, until: datetime | None = None, undelivered: bool = False
+    ) -> Iterator[Sequence[Listed]]:
+        """Its events from `since` to `until` (both included), the newest first, in pages of at most 100, never empty.
+
+        `undelivered`: only those that it could not hand to every webhook. Raises Unavailable, or Forbidden (our key).
+        """
+
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Answer:
+        """Give all that is left of one payment back. The same key twice is one refund. Never raises.
+
+        accepted: it is back, by this call or before. refused: it is not, and `retryable` says whether later may work.
+        uncertain: to be asked again with the same key.
+        """
+
+
 class Mailer(Protocol):
     """A mail provider."""
 

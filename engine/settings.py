@@ -39,13 +39,13 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr | None = None
     stripe_api_base: _Url = "https://api.stripe.com"
     stripe_webhook_secrets: SecretStr | None = None
+    refund_fraud_warnings: bool = False
     sendgrid_api_key: SecretStr | None = None
     sendgrid_host: _Url = "https://api.sendgrid.com"
     sendgrid_webhook_public_keys: str = ""
     operator_email: str = ""
     letter_age_hours: int = Field(48, ge=1)
     raw_body_days: int = Field(90, ge=1)
-    refund_fraud_warnings: bool = False
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
     web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")

@@ -12,7 +12,7 @@ from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books
 from engine.staff import notices
-from workers import delivery
+from workers import delivery, fraud_refunds, stripe_catch_up
 
 BOOKS, BODIES = "books", "bodies"
 
@@ -58,4 +58,9 @@ def empty_bodies(deps: Deps) -> None:
     log.info("old bodies emptied", count=emptied)
 
 
-CHORES: dict[str, Callable[[Deps], None]] = {BOOKS: check_books, BODIES: empty_bodies}
+CHORES: dict[str, Callable[[Deps], None]] = {
+    BOOKS: check_books,
+    BODIES: empty_bodies,
+    stripe_catch_up.CHORE: stripe_catch_up.catch_up,
+    fraud_refunds.CHORE: fraud_refunds.refund,
+}

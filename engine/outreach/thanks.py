@@ -14,7 +14,7 @@ from engine.settings import Settings
 
 SHIPPED = "thank_you"
 LONGEST_NAME = 100
-RHYTHMS = {"monthly": " a month", "weekly": " a week"}
+RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter", "yearly": " a year"}
 
 _FACTS = text("""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.paid_at_offset, g.fund_id,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.money import cents, dollars
+from engine.money import CURRENCIES, amount, cents, dollars
 
 MOST = 99_999_999_999  # nine digits of dollars
 
@@ -57,3 +57,32 @@ def test_no_text_does_anything_but_mean_an_amount_or_be_invalid(text: str):
 )  # fmt: skip
 def test_an_amount_is_shown_as_a_person_writes_it(amount: int, shown: str):
     assert dollars(amount) == shown
+
+
+@pytest.mark.parametrize(
+    ("minor_units", "currency", "shown"),
+    [(2700, "usd", "$27"), (2750, "eur", "27.50 EUR"), (2700, "eur", "27 EUR"), (5000, "jpy", "5,000 JPY"),
+     (1, "jpy", "1 JPY"), (1250, "kwd", "1.250 KWD"), (5, "bhd", "0.005 BHD"), (500_000, "ugx", "5,000 UGX"),
+     (100, "isk", "1 ISK"), (123_456_789, "gbp", "1,234,567.89 GBP")],
+)  # fmt: skip
+def test_an_amount_of_any_currency_is_shown_in_its_own_units(minor_units: int, currency: str, shown: str):
+    assert amount(minor_units, currency) == shown
+
+
+def test_a_currency_that_nobody_knows_is_refused():
+    with pytest.raises(Invalid, match="an unknown currency"):
+        amount(100, "xyz")
+
+
+def test_every_currency_has_three_letters_and_stands_once():
+    assert all(len(code) == 3 and code.isascii() and code.islower() for code in CURRENCIES)
+    assert {code: CURRENCIES[code] for code in ("usd", "jpy", "krw", "kwd", "eur")} == {
+        "usd": 2, "jpy": 0, "krw": 0, "kwd": 3, "eur": 2,
+    }  # fmt: skip
+
+
+@given(st.sampled_from(sorted(CURRENCIES)), st.integers(1, 2**53))
+def test_no_two_amounts_of_a_currency_look_the_same(currency: str, minor_units: int):
+    digits = amount(minor_units, currency).removeprefix("$").removesuffix(f" {currency.upper()}").replace(",", "")
+    whole, _, fraction = digits.partition(".")
+    assert int(whole + fraction.ljust(CURRENCIES[currency], "0")) == minor_units

@@ -188,7 +188,11 @@ def test_the_thank_you_tells_of_the_gift_as_the_receipt_does(session: Session):
 @pytest.mark.parametrize(
     ("changed", "fact", "said"),
     [({"recurring_period": "weekly"}, "rhythm", " a week"), ({"recurring_period": "once"}, "rhythm", ""),
-     ({"recurring_period": "yearly"}, "rhythm", ""), ({"entity_id": 123456}, "receiver", "Common Ground Massachusetts PAC"),
+     ({"recurring_period": "yearly"}, "rhythm", " a year"), ({"recurring_period": "quarterly"}, "rhythm", " a quarter"),
+     ({"recurring_period": "every 2 weeks"}, "rhythm", ""),
+     ({"amount_cents": 2750, "currency": "eur"}, "amount", "27.50 EUR"),
+     ({"amount_cents": 5000, "currency": "jpy"}, "amount", "5,000 JPY"),
+     ({"entity_id": 123456}, "receiver", "Common Ground Massachusetts PAC"),
      ({"entity_id": 999, "entity_name": "A Friend's Committee"}, "receiver", "A Friend's Committee"),
      ({"entity_id": None, "entity_name": ""}, "receiver", ""),
      ({"donor": Person(email="rosa@example.org")}, "first_name", "friend"),
