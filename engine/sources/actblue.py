@@ -20,10 +20,10 @@ from pydantic import BeforeValidator, Field
 from engine.errors import Invalid
 from engine.events import ContributionReported, Event, Person, PlanEndReported, PlanReported, RawEvent, RefundReported
 from engine.sources.actblue_words import (
+    ENDED_BY,
     LONGEST_ID,
     RHYTHMS,
     SOURCE,
-    EndedBy,
     answer_of,
     cents_of,
     moment_of,
@@ -45,7 +45,6 @@ from engine.sources.words import (
 
 CONTRIBUTION, REFUND, CANCELLATION = "contribution", "refund", "cancellation"
 MARKS: Mapping[str, str] = MappingProxyType({CANCELLATION: "cancelledAt", REFUND: "refundedAt"})  # the first wins
-ENDED_BY: Mapping[str, EndedBy] = MappingProxyType({"active": "donor", "lapsed": "lapsed"})
 
 
 def _object(raw: object) -> object:

@@ -1,6 +1,8 @@
 """What ActBlue's webhook bodies and CSV reports have in common: ids, amounts, moments, and how they are judged."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 from engine.errors import Invalid
@@ -14,6 +16,7 @@ FARTHEST = timedelta(hours=16)  # Postgres knows no offset as large
 LONGEST_ID = 64  # theirs have nine digits; far more would not fit the index on it
 
 EndedBy = Literal["donor", "lapsed", "other"]
+ENDED_BY: Mapping[str, EndedBy] = MappingProxyType({"active": "donor", "donor request": "donor", "lapsed": "lapsed"})
 
 
 def moment_of(raw: object) -> datetime:
