@@ -18,11 +18,17 @@ KNOWN_BY = 1024 * 1024  # so many bytes of its beginning, and its size, tell one
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: the line it begins on (the header is line 1), its cells, or why it cannot be read as one."""
+    """One record: its first and last line (the header is line 1), its cells, or why it cannot be read as one."""
 
     line: int
+    last: int
     cells: Sequence[str]
     fault: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in words: a quotation mark that does not close takes many lines with it."""
+        return f"line {self.line}" if self.last <= self.line else f"lines {self.line} to {self.last}"
 
 
 class Rows(Protocol):
@@ -61,9 +67,9 @@ class Report:
             except StopIteration:
                 return
             except csv.Error:
-                yield Record(line, (), "no record: a quotation mark that does not close, or a cell without end")
+                yield Record(line, self._rows.line_num, (), "a cell without end: a quotation mark does not close")
                 continue
-            yield Record(line, cells, "" if _is_text(cells) else "not UTF-8")
+            yield Record(line, self._rows.line_num, cells, "" if _is_text(cells) else "not UTF-8")
 
 
 @contextmanager

@@ -54,12 +54,12 @@ class Tally:
         if row.different and len(self.differences) < LISTED:
             self.differences.append(f"line {row.line}: {row.different}")
 
-    def refuse(self, line: int, reason: str) -> None:
+    def refuse(self, place: str, reason: str) -> None:
         """Count a row that was not."""
         self.rows += 1
         self.refused += 1
         if len(self.refusals) < LISTED:
-            self.refusals.append(f"line {line}: {reason}")
+            self.refusals.append(f"{place}: {reason}")
 
 
 Progress = Callable[[int, int], None]  # bytes and rows so far
@@ -100,7 +100,7 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def _import(deps: Deps, report: Report, mark: _Bookmark, batch: Sequence[Record], tally: Tally) -> None:
     """One batch, or its rows one by one when one of them cannot be booked."""
-    rows, refused = _read(report, batch)
+    rows, refused = read(report, batch)
     try:
         compared = _book(deps, report, mark, rows, records=len(batch))
     except (StatementError, Invalid, ValueError) as error:
@@ -110,26 +110,26 @@ def _import(deps: Deps, report: Report, mark: _Bookmark, batch: Sequence[Record]
             for record in batch:
                 _import(deps, report, mark, [record], tally)
             return
-        compared, refused = [], [(batch[0].line, f"cannot be booked ({_name(error)})")]
+        compared, refused = [], [(batch[0].place, f"cannot be booked ({_name(error)})")]
         _book(deps, report, mark, [], records=1)
     for row in compared:
         tally.take(row)
-    for line, reason in refused:
-        tally.refuse(line, reason)
+    for place, reason in refused:
+        tally.refuse(place, reason)
 
 
-def _read(report: Report, batch: Sequence[Record]) -> tuple[list[Row], list[tuple[int, str]]]:
-    """What the records say, and those that cannot be understood, by line, with the reason. Empty lines say nothing."""
+def read(report: Report, batch: Sequence[Record]) -> tuple[list[Row], list[tuple[str, str]]]:
+    """What the records say, and those that cannot be understood, by place, with the reason. Empty lines say nothing."""
     rows: list[Row] = []
-    refused: list[tuple[int, str]] = []
+    refused: list[tuple[str, str]] = []
     for record in batch:
         if record.fault:
-            refused.append((record.line, record.fault))
+            refused.append((record.place, record.fault))
         elif any(record.cells):
             try:
                 rows.append(Row(record.line, actblue_csv.events_of(report.layout, record.cells)))
             except Invalid as error:
-                refused.append((record.line, str(error)))
+                refused.append((record.place, str(error)))
     return rows, refused
 
 

@@ -1,5 +1,6 @@
 """What ActBlue's webhook bodies and CSV reports have in common: ids, amounts, moments, and how they are judged."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -14,6 +15,8 @@ RHYTHMS = ("weekly", "monthly")
 EARLIEST, LATEST = 2004, 2099  # ActBlue's first year; beyond the other lies a typing error
 FARTHEST = timedelta(hours=16)  # Postgres knows no offset as large
 LONGEST_ID = 64  # theirs have nine digits; far more would not fit the index on it
+
+_BELOW_ZERO = re.compile(r"\A-(?=\d)", re.ASCII)
 
 EndedBy = Literal["donor", "lapsed", "other"]
 ENDED_BY: Mapping[str, EndedBy] = MappingProxyType({"active": "donor", "donor request": "donor", "lapsed": "lapsed"})
@@ -48,7 +51,7 @@ def cents_of(raw: object) -> int:
 
 def refunded_cents_of(raw: object) -> int:
     """The amount of a refund: nobody has published whether it is told below zero, so both mean the same."""
-    return cents_of(str(raw).strip().removeprefix("-") if isinstance(raw, str | int) else raw)
+    return cents_of(_BELOW_ZERO.sub("", str(raw).strip()) if isinstance(raw, str | int) else raw)
 
 
 def payment_key(order_number: str, line_item: str) -> str:
