@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import latency
+from bench import imports, latency
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
+    "import": ("rows a second of `groundswell import actblue`, and whether its memory stays flat", imports.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
 

@@ -102,11 +102,11 @@ def test_rows_that_cannot_be_read_are_told_by_their_lines_and_the_others_are_boo
     ][1] == "Zo\u00eb"
 
 
-def test_a_quotation_mark_that_never_closes_costs_its_own_rows_only(deps: Deps, tmp_path: Path):
+def test_a_quotation_mark_that_never_closes_costs_the_lines_that_are_told(deps: Deps, tmp_path: Path):
     told = [row | {"Recipient Committee": "PAC"} for row in many(900)]
-    told[3]["Fundraising Page"] = "@"
+    told[3]["Fundraising Page"] = "OPEN"
     path = tmp_path / "paid.csv"
-    path.write_bytes(as_csv(told).replace(b"@", b'"open'))
+    path.write_bytes(as_csv(told).replace(b"OPEN", b'"open'))
     found = tally(deps, path)
     (refusal,) = found.refusals
     assert refusal.startswith("lines 5 to ")
