@@ -157,7 +157,7 @@ def _differences(there: _Booked, layout: Layout, gift: ContributionReported) -> 
     if there.amount_cents != gift.amount_cents:
         yield _said("amount", there.amount_cents, gift.amount_cents)
     if _second(there.paid_at) != _second(gift.paid_at):
-        yield _said("date", there.paid_at.isoformat(), gift.paid_at.isoformat())
+        yield _said("date", there.paid_at.astimezone(gift.paid_at.tzinfo).isoformat(), gift.paid_at.isoformat())
     if there.email and gift.donor.email and there.email != gift.donor.email:
         yield _said("email", masked(there.email), masked(gift.donor.email))
     if layout.has("Reference Code") and there.refcode != gift.refcode:

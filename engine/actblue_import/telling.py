@@ -97,14 +97,19 @@ def _sum_up(out: Console, path: Path, tally: Tally, *, dry_run: bool) -> None:
     else:
         out.print(f"{path.name}: no new rows", markup=False)
     different = sum(count for (_, standing), count in tally.counts.items() if standing == "different")
-    _list(out, f"{different:,} rows differ from the books; nothing was changed for them", tally.differences, different)
-    _list(out, f"{tally.refused:,} rows were refused", tally.refusals, tally.refused)
+    _list(
+        out,
+        f"Rows that differ from the books, for which nothing was changed: {different:,}",
+        tally.differences,
+        different,
+    )
+    _list(out, f"Rows that were refused: {tally.refused:,}", tally.refusals, tally.refused)
 
 
 def _list(out: Console, title: str, lines: Sequence[str], count: int) -> None:
     if not count:
         return
-    out.print(f"{title}:", markup=False)
+    out.print(title, markup=False)
     for line in lines:
         out.print(f"  {line}", markup=False)
     if count > len(lines):

@@ -73,7 +73,7 @@ def test_a_row_that_the_database_refuses_is_told_by_its_line_and_the_import_goes
     path = write(tmp_path / "paid.csv", told)
     code, said = imported(deps, path)
     assert code == 1
-    assert "1 rows were refused:\n  line 9: cannot be booked (CheckViolation)\n" in said
+    assert "Rows that were refused: 1\n  line 9: cannot be booked (CheckViolation)\n" in said
     assert [word for word in (*PERSONAL, "poison") if word in said.lower()] == []
     assert len(keys(deps)) == 29
     assert imported(deps, path)[0] == 0
@@ -172,7 +172,7 @@ def test_how_far_it_is_is_shown(deps: Deps, tmp_path: Path, terminal: bool):
     assert "1,500 rows" in out.getvalue()
 
 
-def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
+def command_line(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> dict[str, Any]:
     settings = deps.settings
     assert settings.database_url is not None
     assert settings.redis_url is not None
@@ -180,10 +180,14 @@ def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> subpro
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
     }
+    argv = [sys.executable, "-m", "engine.cli", "import", "actblue", *arguments, "--data-dir", folder]
+    return {"args": argv, "env": os.environ | places}
+
+
+def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli", "import", "actblue", *arguments, "--data-dir", folder],
-        env=os.environ | places, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        **command_line(deps, arguments, folder), capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_the_command_imports_says_what_came_of_it_and_ends_with_its_code(deps: Deps, tmp_path: Path):
@@ -198,3 +202,16 @@ def test_the_command_imports_says_what_came_of_it_and_ends_with_its_code(deps: D
     done = command(deps, [tmp_path / "no.csv", "--dry-run"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"groundswell: {tmp_path / 'no.csv'}: this is no report of ActBlue's")
+
+
+def test_a_command_that_is_killed_loses_nothing_and_goes_on(deps: Deps, tmp_path: Path):
+    path = write(tmp_path / "paid.csv", many(4000))
+    with subprocess.Popen(**command_line(deps, [path], tmp_path), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("paid.csv: ")
+        process.kill()
+    before = len(keys(deps))
+    assert 0 < before < 4000
+    done = command(deps, [path], tmp_path)
+    assert (done.returncode, f"paid.csv: {before:,} rows were done before" in done.stdout) == (0, True)
+    assert sorted(keys(deps), key=int) == [str(number) for number in range(1, 4001)]
