@@ -9,6 +9,7 @@ import argparse
 import csv
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -132,8 +133,8 @@ def _servers(places: Places) -> Iterator[Places]:
         _make(places)
         yield places
     finally:
-        for process in started:
-            process.terminate()
+        for process, how in zip(started, (signal.SIGINT, signal.SIGTERM), strict=True):
+            process.send_signal(how)
         for process in started:
             process.wait(running.END_SECONDS)
 
