@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import apply, latency
+from bench import apply, imports, latency
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "apply": ("pending events applied a second, beside a bare insert of the same rows", apply.run),
+    "import": ("rows a second of `groundswell import actblue`, and whether its memory stays flat", imports.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
 

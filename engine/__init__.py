@@ -18,5 +18,6 @@ demo_organisation   the invented organisation
 command_lines   the command line of each long-running process
 up          the whole system on one machine
 demo_gift   one realistic gift, posted and watched
+actblue_import   ActBlue's CSV reports onto the books
 cli         the `groundswell` command; nobody imports it
 """

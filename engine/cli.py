@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine import command_lines, demo_gift, inbox, migrate
 from engine import up as everything
+from engine.actblue_import import telling as actblue_reports
 from engine.bootstrap import Deps, build
 from engine.db import make_pool, transaction
 from engine.errors import GroundswellError, NotFound
@@ -39,9 +40,11 @@ app = typer.Typer(
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
 letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again.")
 books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
+imports = typer.Typer(no_args_is_help=True, help="What others keep of us, as files.")
 app.add_typer(events, name="events")
 app.add_typer(letters, name="letters")
 app.add_typer(books, name="books")
+app.add_typer(imports, name="import")
 out = Console(highlight=False, soft_wrap=True)
 
 DataDir = Annotated[
@@ -194,6 +197,20 @@ def check(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         table.add_row(wrong.rule, wrong.subject, wrong.detail)
     out.print(table)
     raise typer.Exit(1)
+
+
+@imports.command()
+def actblue(
+    file: Annotated[list[Path], typer.Argument(help="CSV reports: paid, refunded, managed-form or cancelled.")],
+    again: Annotated[bool, typer.Option("--again", help="From the beginning, not from where it was left.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is new or different.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Bring ActBlue's reports onto the books; list where they differ. Exit 1: rows were refused, 2: no report."""
+    deps = build(everything.resolved(data_dir.resolve()))
+    code = actblue_reports.run(deps, file, out, again=again, dry_run=dry_run)
+    deps.bells.close()
+    raise typer.Exit(code)
 
 
 def _ring(deps: Deps, lanes: Mapping[int, str]) -> None:

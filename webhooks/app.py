@@ -54,6 +54,9 @@ class Entry:
 ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/", home.show, PAGES),
     Entry(("POST",), "/webhooks/actblue", actblue.receive, HOOKS),
+    Entry(("POST",), "/webhooks/actblue/contributions", actblue.receive_contribution, HOOKS),
+    Entry(("POST",), "/webhooks/actblue/refunds", actblue.receive_refund, HOOKS),
+    Entry(("POST",), "/webhooks/actblue/cancellations", actblue.receive_cancellation, HOOKS),
     Entry(("POST",), "/webhooks/signup", signup.receive, HOOKS),
     Entry(("POST",), "/webhooks/actionnetwork/{secret}", actionnetwork.receive, HOOKS),
     Entry(("GET",), "/healthz", health.alive, None),

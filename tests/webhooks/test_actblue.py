@@ -362,15 +362,6 @@ def test_sixty_thousand_brackets_are_put_aside(door: Client, house: Deps):
     put_aside(arrive(door, house, b"[" * 60_000), "nested too deeply")
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("refund", "a refund: this version books contributions only"),
-     ("cancellation", "a cancellation: this version books contributions only")],
-)  # fmt: skip
-def test_a_refund_or_cancellation_is_kept_for_the_version_that_books_it(door: Client, house: Deps, name, reason):
-    put_aside(arrive(door, house, payload(f"actblue/{name}.json")), reason)
-
-
 @pytest.mark.parametrize("status", ["declined", "pending", "Declined", "something new"])
 def test_a_gift_that_was_not_approved_is_no_money(door: Client, house: Deps, status: str):
     came = arrive(door, house, raw(actblue_body(contribution={"status": status})))

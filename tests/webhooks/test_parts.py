@@ -28,9 +28,9 @@ def in_production(deps: Deps) -> Deps:
 
 def test_a_process_of_hooks_serves_hooks_and_health_alone(deps: Deps):
     served = paths(in_production(deps), "hooks")
-    assert served == {
-        "/webhooks/actblue", "/webhooks/signup", "/webhooks/actionnetwork/{secret}", "/healthz", "/readyz"
-    }  # fmt: skip
+    hooks = {entry.path for entry in app.ROUTES if entry.part == app.HOOKS}
+    assert served == hooks | {"/healthz", "/readyz"}
+    assert all(path.startswith("/webhooks/") for path in hooks)
 
 
 def test_a_process_of_staff_takes_no_events(deps: Deps):
