@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.giving import contributions
+from engine.mail import feedback, holds
 from engine.outreach import thanks
 from engine.settings import Settings
 from engine.staff import notices
@@ -29,8 +30,8 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanEndReported: (),
     # People and letters, as told.
     events.SignUpReported: (),
-    events.LetterReported: (),
-    events.AccountReported: (),
+    events.LetterReported: (feedback.letters_told,),
+    events.AccountReported: (holds.account_told,),
     # Money, as it stands.
     events.ContributionRecorded: (thanks.compose,),
     events.InstalmentRecorded: (thanks.compose,),
@@ -46,6 +47,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # People.
     events.SignedUp: (),
     # Letters.
+    events.LetterUnknown: (),
     events.LetterDelivered: (),
     events.LetterDeferred: (),
     events.LetterBounced: (),

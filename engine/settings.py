@@ -1,5 +1,6 @@
 """Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
 
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 not one
 DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
+P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
 
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
@@ -70,13 +72,31 @@ class Settings(BaseSettings):
         """Every valid `user:password`. Two are valid at once while one is being replaced."""
         return _listed(self.actblue_webhook_credentials)
 
+    @property
+    def sendgrid_public_keys(self) -> tuple[str, ...]:
+        """Every key that SendGrid's events may be signed with: base64. Two are valid at once while one is being replaced."""
+        return tuple(part.strip() for part in self.sendgrid_webhook_public_keys.split(",") if part.strip())
+
     @model_validator(mode="after")
     def _strong_in_production(self) -> Self:
         if not self.development and (weak := list(_weaknesses(self))):
             raise ValueError("production refuses to start: " + "; ".join(weak))
         if not all(":" in pair for pair in self.actblue_credentials):
             raise ValueError("ACTBLUE_WEBHOOK_CREDENTIALS must be user:password, several separated by commas")
+        if not all(map(_public_key, self.sendgrid_public_keys)):
+            raise ValueError(
+                "SENDGRID_WEBHOOK_PUBLIC_KEYS must be keys as SendGrid shows them, several separated by commas"
+            )
         return self
+
+
+def _public_key(written: str) -> bool:
+    """Whether this is the base64 of a P-256 key. The adapter that uses it costs too much to import for every process."""
+    try:
+        raw = b64decode(written, validate=True)
+    except ValueError:
+        return False
+    return raw.startswith(P256) and len(raw) == len(P256) + 64
 
 
 def _listed(secret: SecretStr | None) -> tuple[str, ...]:

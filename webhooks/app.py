@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
-from webhooks import actblue, health, home
+from webhooks import actblue, health, home, sendgrid
 from webhooks.dev import clock, mailbox
 from webhooks.receive import RETRY_AFTER, Writer
 from webhooks.security import HEADERS, RequestLog, SecurityHeaders
@@ -54,6 +54,7 @@ class Entry:
 ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/", home.show, PAGES),
     Entry(("POST",), "/webhooks/actblue", actblue.receive, HOOKS),
+    Entry(("POST",), "/webhooks/sendgrid", sendgrid.receive, HOOKS),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),

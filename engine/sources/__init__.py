@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine.errors import Invalid
 from engine.events import Event, RawEvent
-from engine.sources import actblue
+from engine.sources import actblue, sendgrid
 from engine.sources.words import Ignored, Split
 
 Told = list[Event] | Ignored | Split
@@ -12,6 +12,7 @@ Parser = Callable[[RawEvent], Told]
 
 PARSERS: dict[str, Parser] = {
     "actblue": actblue.parse,
+    "sendgrid": sendgrid.parse,
 }
 
 
