@@ -12,9 +12,21 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine import events
 from engine.db import rows
-from engine.events import Event, FactRecorded, LetterReported, LetterUnknown
+from engine.events import (
+    Complained,
+    Event,
+    FactRecorded,
+    LetterBounced,
+    LetterClicked,
+    LetterDeferred,
+    LetterDelivered,
+    LetterDropped,
+    LetterOpened,
+    LetterReported,
+    LetterUnknown,
+    Unsubscribed,
+)
 from engine.mail import suppressions
 from engine.mail.suppressions import Suppressed, Withdrawn
 from engine.settings import Settings
@@ -29,6 +41,13 @@ BECOMES = {
     "blocked": "bounced",
     "spamreport": "complained",
 }
+PLAIN = {
+    "delivered": LetterDelivered,
+    "deferred": LetterDeferred,
+    "dropped": LetterDropped,
+    "spamreport": Complained,
+}
+READ = {"open": LetterOpened, "click": LetterClicked}
 # A word that says something of the address itself may come without any id: an asynchronous bounce does.
 ABOUT_THE_ADDRESS = frozenset({"bounce", "blocked", "dropped", "spamreport", "unsubscribe"})
 
@@ -138,7 +157,7 @@ def letters_told(session: Session, told: Sequence[LetterReported], _: datetime, 
     _move(session, fresh)
     _forbid(session, fresh)
     machines = _judged(session, fresh)
-    return [*unknown, *(event for word in fresh for event in _facts(word, word.id in machines))]
+    return [*unknown, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
 
 
 def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _Word]:
@@ -233,23 +252,15 @@ def _judged(session: Session, fresh: Sequence[_Word]) -> set[int]:
     return machines
 
 
-def _facts(word: _Word, machine: bool) -> list[Event]:  # noqa: FBT001 one caller
-    cause, letter = word.told.cause, word.message_id
-    left = [events.Unsubscribed(cause, word.contact_id)] if word.told.suppresses == "unsubscribe" else []
-    match word.told.kind:
-        case "delivered":
-            return [events.LetterDelivered(cause, letter)]
-        case "deferred":
-            return [events.LetterDeferred(cause, letter)]
-        case "bounce" | "blocked":
-            return [events.LetterBounced(cause, letter, suppressed=bool(word.told.suppresses))]
-        case "dropped":
-            return [events.LetterDropped(cause, letter), *left]
-        case "spamreport":
-            return [events.Complained(cause, letter)]
-        case "open":
-            return [events.LetterOpened(cause, letter, machine)]
-        case "click":
-            return [events.LetterClicked(cause, letter, machine)]
-        case _:
-            return [*left] or [FactRecorded(cause)]
+def _facts(word: _Word, *, machine: bool) -> list[Event]:
+    kind, cause, letter = word.told.kind, word.told.cause, word.message_id
+    facts: list[Event] = []
+    if kind in PLAIN:
+        facts.append(PLAIN[kind](cause, letter))
+    elif kind in READ:
+        facts.append(READ[kind](cause, letter, machine))
+    elif BECOMES.get(kind) == "bounced":
+        facts.append(LetterBounced(cause, letter, suppressed=bool(word.told.suppresses)))
+    if word.told.suppresses == "unsubscribe":
+        facts.append(Unsubscribed(cause, word.contact_id))
+    return facts or [FactRecorded(cause)]
