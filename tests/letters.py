@@ -111,6 +111,6 @@ def word(kind: str, letter: Sent, seconds: int = 0, **changed: Any) -> LetterRep
 
 def tell(deps: Deps, elements: Sequence[Any]) -> int:
     """One body of these elements, taken in and drained. Returns the id of the whole one."""
-    id = put(deps, raw(list(elements)), lane=bell.FEEDBACK, source="sendgrid")
+    whole = put(deps, raw(list(elements)), lane=bell.FEEDBACK, source="sendgrid")
     intake.drain(deps, bell.FEEDBACK)
-    return id
+    return whole

@@ -39,7 +39,6 @@ KINDS = {
 # A stranger who can send through the same account could say it of anybody.
 RESUBSCRIBED = frozenset({"group_resubscribe", "resubscribe"})
 ACCOUNT = "account_status_change"
-SUSPENDED = ("suspend", "ban", "deactivat")
 # Why the provider did not even try, when the address is the reason. All others are about this letter.
 DROPPED_FOR_ADDRESS = {
     "bounced address": "bounce",
@@ -52,6 +51,7 @@ SUPPRESSING = {"bounce": "bounce", "spamreport": "complaint", "unsubscribe": "un
 # Only where one element ends and the next begins is looked at: each is read strictly when its turn comes.
 _ELEMENT = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 _GAP = re.compile(r"[ \t\r\n]*")
+_SUSPENDED = re.compile(r"(?<!un)(suspend|ban|deactivat)")
 _NAME = re.compile(r"[a-z_]{1,40}")
 _ADDRESS = re.compile(r"\S+@\S+")
 
@@ -172,4 +172,4 @@ def _url(raw: str) -> str:
 
 def _status(said: dict[str, Any]) -> str:
     told = clean(said.get("type"))[:LONGEST_STATUS]
-    return "suspended" if any(word in told.lower() for word in SUSPENDED) else told
+    return "suspended" if _SUSPENDED.search(told.lower()) else told

@@ -239,7 +239,7 @@ def test_two_links_within_three_seconds_are_a_machines_and_one_link_twice_is_not
     tell(session, word("click", scanner, 60, url=A), word("click", reader, 61, url=A), word("click", slow, 64, url=B))
     tell(session, word("click", other, 60, url=B))
     found = query(session, "SELECT message_id, machine FROM mail_event ORDER BY message_id, at")
-    expected = [(scanner, True), (scanner, True), (reader, False), (reader, False), (slow, False), (slow, False), (other, False)]  # fmt: skip
+    expected = [*[(scanner, True)] * 2, *[(reader, False)] * 2, *[(slow, False)] * 2, (other, False)]
     assert found == [(letter.message_id, machine) for letter, machine in expected]
 
 
