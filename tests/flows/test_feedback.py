@@ -12,9 +12,13 @@ from engine import bell, inbox, sources
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.mail import handovers, holds
+from engine.sources import letter_ids
+from tests.asgi import Client
 from tests.flows.house import one, put, rows, run_everything
 from tests.letters import AT, element, sent, tell
-from tests.make import actblue_body, raw
+from tests.make import actblue_body, payload, raw
+from tests.signing import signed
+from webhooks.app import build
 from workers import delivery, intake
 
 
@@ -30,6 +34,33 @@ def count(deps: Deps, table: str) -> int:
 
 def letter_state(deps: Deps) -> str:
     return str(one(deps, "SELECT state FROM message").state)
+
+
+def test_one_letters_day_through_the_door_into_the_right_rows(deps: Deps):
+    (letter,) = sent(deps, email="rosa.day@example.org", at=datetime(2023, 1, 1, tzinfo=UTC))
+    names = {b"MESSAGE": letter_ids.encode(letter.message_id), b"HANDOVER": letter_ids.encode(letter.handover_id)}
+    body = payload("sendgrid/one_letters_day.json").replace(b"PROVIDER", letter.provider_id.encode())
+    for place, name in names.items():
+        body = body.replace(place, name.encode())
+    with Client(build(deps)) as door:
+        assert door.send("POST", "/webhooks/sendgrid", signed(body), body).status == 200
+    intake.drain(deps, bell.FEEDBACK)
+    ignored = ("subscribed again at the provider: an event alone opens no address", "no letter of ours")
+    assert verdicts(deps) == [
+        *(("applied", word) for word in ("fact", "deferred", "delivered", "opened", "clicked", "clicked")),
+        ("applied", "unsubscribed"), ("ignored", ignored[0]), ("applied", "bounced"), ("applied", "bounced"),
+        ("applied", "dropped"), ("applied", "complained"), ("ignored", ignored[1]), ("applied", "account suspended"),
+        ("quarantined", "no kind of event that we know"),
+    ]  # fmt: skip
+    assert [tuple(row) for row in rows(deps, "SELECT reason FROM suppression ORDER BY 1")] == [
+        ("bounce",),
+        ("complaint",),
+        ("unsubscribe",),
+    ]
+    read = rows(deps, "SELECT kind, machine FROM mail_event WHERE kind IN ('open', 'click') ORDER BY at")
+    assert [tuple(row) for row in read] == [("open", True), ("click", True), ("click", False)]
+    assert letter_state(deps) == "complained"
+    assert "rosa" not in repr(rows(deps, "SELECT reason, url FROM mail_event")).lower()
 
 
 def test_one_event_46_times_in_a_batch_and_again_in_another_counts_once(deps: Deps):
