@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
+from time import sleep
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from sqlalchemy import text
 from engine import bell, inbox, sources
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.mail import handovers, holds
+from engine.mail import feedback, handovers, holds
 from engine.sources import letter_ids
 from tests.asgi import Client
 from tests.flows.house import one, put, rows, run_everything
-from tests.letters import AT, element, sent, tell
+from tests.letters import AT, element, sent, tell, word
 from tests.make import actblue_body, payload, raw
 from tests.signing import signed
 from webhooks.app import build
@@ -253,6 +254,25 @@ def test_two_workers_told_the_same_at_once_lose_nothing_and_count_nothing_twice(
     assert count(deps, "consent") == 40
     assert one(deps, "SELECT max(attempts) AS most FROM inbound_event").most == 1
     assert {row.state for row in rows(deps, "SELECT state FROM message")} == {"complained"}
+
+
+def test_two_links_clicked_in_a_moment_and_told_to_two_workers_at_once_are_a_machines(deps: Deps):
+    (letter,) = sent(deps)
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def told(link: str) -> None:
+        with deps.work() as (session, now):
+            feedback.letters_told(session, [word("click", letter, 600, url=link)], now, deps.settings)
+
+    with ThreadPoolExecutor(1) as pool:
+        with deps.work() as (session, now):
+            first = word("click", letter, 601, url="https://example.org/a")
+            feedback.letters_told(session, [first], now, deps.settings)
+            other = pool.submit(told, "https://example.org/b")
+            while not other.done() and not rows(deps, waiting):
+                sleep(0.01)
+        other.result(30)
+    assert [row.machine for row in rows(deps, "SELECT machine FROM mail_event")] == [True, True]
 
 
 def test_a_word_about_an_uncertain_handover_settles_it_and_the_letter_is_not_sent_again(deps: Deps):
