@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine import command_lines, demo_gift, inbox, migrate
+from engine import bell, command_lines, demo_gift, inbox, migrate
 from engine import up as everything
 from engine.actblue_import import telling as actblue_reports
 from engine.bootstrap import Deps, build
 from engine.db import make_pool, transaction
 from engine.errors import GroundswellError, NotFound
 from engine.giving import books as the_books
-from engine.mail import handovers
+from engine.mail import handovers, holds
 from engine.money import dollars
 from engine.settings import ROOT, Settings
 from engine.staff import notices
@@ -38,7 +38,7 @@ app = typer.Typer(
     help="Groundswell: donations and letters for chapters.",
 )
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
-letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again.")
+letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again, let campaigns go on.")
 books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
 imports = typer.Typer(no_args_is_help=True, help="What others keep of us, as files.")
 app.add_typer(events, name="events")
@@ -177,6 +177,19 @@ def retry(
     _ring(deps, lanes)
     out.print(f"{len(lanes)} ready again" if lanes else "none of these has failed")
     raise typer.Exit(0 if lanes else 1)
+
+
+@letters.command()
+def resume(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Let campaigns go on after the mail provider stopped our account and lifted that again."""
+    deps = build(everything.resolved(data_dir.resolve()))
+    with deps.work() as (session, now):
+        lifted = holds.lift(session, now)
+        notices.resolve(session, holds.STOPPED)
+    if lifted:
+        _ring(deps, {0: bell.DELIVERY})
+    out.print("campaigns go on" if lifted else "nothing was stopped")
+    raise typer.Exit(0 if lifted else 1)
 
 
 @books.command()

@@ -98,7 +98,7 @@ _SPLIT = text("""
 INSERT INTO inbound_event (source, key, kind, lane, body, received_at)
 SELECT p.source, p.key || ':' || v.place, 'part', p.lane, v.body, p.received_at
 FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS int[]), CAST(:bodies AS bytea[])) AS v(id, place, body)
-JOIN inbound_event p ON p.id = v.id
+JOIN inbound_event p ON p.id = v.id ORDER BY v.id, v.place
 ON CONFLICT (source, key) DO NOTHING
 """)
 

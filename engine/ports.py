@@ -106,6 +106,13 @@ class Payments(Protocol):
         """
 
 
+class FeedbackVerifier(Protocol):
+    """Whether a mail provider's request is its own."""
+
+    def sendgrid(self, body: bytes, signature: str, timestamp: str) -> bool:
+        """Whether SendGrid signed these bytes, not long ago. Takes any bytes and any headers; never raises."""
+
+
 class Mailer(Protocol):
     """A mail provider."""
 

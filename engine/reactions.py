@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.giving import checkouts, contributions, plans, reversals
+from engine.mail import feedback, holds
 from engine.outreach import thanks
 from engine.people import admission, sign_ups
 from engine.settings import Settings
@@ -30,8 +31,8 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanEndReported: (plans.end,),
     # People and letters, as told.
     events.SignUpReported: (sign_ups.record,),
-    events.LetterReported: (),
-    events.AccountReported: (),
+    events.LetterReported: (feedback.letters_told,),
+    events.AccountReported: (holds.account_told,),
     # Money, as it stands.
     events.ContributionRecorded: (thanks.compose,),
     events.InstalmentRecorded: (thanks.compose,),
@@ -48,6 +49,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # People.
     events.SignedUp: (),
     # Letters.
+    events.LetterUnknown: (),
     events.LetterDelivered: (),
     events.LetterDeferred: (),
     events.LetterBounced: (),

@@ -1,6 +1,7 @@
 """Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
 
 import re
+from base64 import b64decode
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +15,7 @@ DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 
 DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
+P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
 
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
@@ -93,6 +95,11 @@ class Settings(BaseSettings):
     def _development_secret(self) -> tuple[str, ...]:
         return (DEVELOPMENT_SECRET,) if self.development else ()
 
+    @property
+    def sendgrid_public_keys(self) -> tuple[str, ...]:
+        """Every key that SendGrid's events may be signed with: base64. Two are valid at once while one is being replaced."""
+        return tuple(part.strip() for part in self.sendgrid_webhook_public_keys.split(",") if part.strip())
+
     @model_validator(mode="after")
     def _strong_in_production(self) -> Self:
         if not self.development and (weak := list(_weaknesses(self))):
@@ -107,6 +114,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _, for they stand in an address"
             )
+        if not all(map(_public_key, self.sendgrid_public_keys)):
+            raise ValueError(
+                "SENDGRID_WEBHOOK_PUBLIC_KEYS must be keys as SendGrid shows them, several separated by commas"
+            )
         return self
 
 
@@ -115,6 +126,15 @@ def _network(written: str) -> bool:
         return written.strip() in ("", "*") or bool(ip_network(written.strip()))
     except ValueError:
         return False
+
+
+def _public_key(written: str) -> bool:
+    """Whether this is the base64 of a P-256 key. The adapter that uses it costs too much to import for every process."""
+    try:
+        raw = b64decode(written, validate=True)
+    except ValueError:
+        return False
+    return raw.startswith(P256) and len(raw) == len(P256) + 64
 
 
 def _listed(secret: SecretStr | None) -> tuple[str, ...]:

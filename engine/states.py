@@ -16,9 +16,11 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "ready": ("handed", "skipped", "cancelled", "expired", "failed"),
         # Back to ready only through a handover that ended refused(retryable), abandoned, split or resent.
         "handed": ("delivered", "bounced", "dropped", "complained", "ready", "failed"),
-        "delivered": ("complained", "bounced"),
-        "bounced": (),
-        "dropped": (),
+        # What became of a letter is told in any order, and of each of its handovers: it moves forward only, from dropped
+        # to delivered to bounced to complained.
+        "delivered": ("bounced", "complained"),
+        "bounced": ("complained",),
+        "dropped": ("delivered", "bounced", "complained"),
         "complained": (),
         "skipped": (),
         "cancelled": (),

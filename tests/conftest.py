@@ -22,9 +22,11 @@ from sqlalchemy.orm import Session
 
 from engine import demo_organisation, migrate
 from engine.adapters import bells, embedded
+from engine.adapters.sendgrid_signature import SendgridSignatures
 from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
 from engine.settings import Settings
+from tests import signing
 from tests.browser.chromium import CHROMIUM
 from tests.edge.nginx import NGINX
 from tests.fakes import FakeBells, FakeClock, FakeMailer
@@ -201,8 +203,9 @@ def deps(settings: Settings) -> Iterator[Deps]:
     assert settings.database_url is not None
     pool = make_pool(settings.database_url.get_secret_value())
     yield Deps(
-        settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells()
-    )
+        settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
+        feedback_verifier=SendgridSignatures([signing.public()]),
+    )  # fmt: skip
     pool.dispose()
 
 

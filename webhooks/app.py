@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
-from webhooks import actblue, actionnetwork, health, home, signup
+from webhooks import actblue, actionnetwork, health, home, sendgrid, signup
 from webhooks.dev import clock, mailbox
 from webhooks.receive import RETRY_AFTER, Writer
 from webhooks.security import HEADERS, RequestLog, SecurityHeaders
@@ -59,6 +59,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/webhooks/actblue/cancellations", actblue.receive_cancellation, HOOKS),
     Entry(("POST",), "/webhooks/signup", signup.receive, HOOKS),
     Entry(("POST",), "/webhooks/actionnetwork/{secret}", actionnetwork.receive, HOOKS),
+    Entry(("POST",), "/webhooks/sendgrid", sendgrid.receive, HOOKS),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),

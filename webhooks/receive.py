@@ -198,8 +198,8 @@ async def body_within(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def into_inbox(request: Request, source: str, kind: str, body: bytes) -> None:
-    """Store a money or people event under the hash of its bytes, and put its id on every log line from here on."""
+async def into_inbox(request: Request, source: str, kind: str, body: bytes, lane: str = bell.INTAKE) -> None:
+    """Store an event under the hash of its bytes, and put its id on every log line from here on."""
     writer: Writer = request.app.state.writer
-    stored = await writer.store(source, kind, bell.INTAKE, body, hashlib.sha256(body).hexdigest())
+    stored = await writer.store(source, kind, lane, body, hashlib.sha256(body).hexdigest())
     structlog.contextvars.bind_contextvars(inbound_event=stored or "known")

@@ -88,14 +88,17 @@ def _read(raw: Sequence[RawEvent], first: Mapping[int, bytes]) -> _Read:
 def _verdicts(raw: Sequence[RawEvent], read: _Read, everything: Sequence[Event]) -> list[Verdict]:
     """On the rest: applied, with what it put on record in a word each; or told before, when it changed nothing."""
     words: dict[int, set[str]] = {}
+    idle: dict[int, str] = {}
     for happened in everything:
-        if happened.cause is not None and happened.word:
+        if happened.cause is not None and happened.idle:
+            idle[happened.cause] = happened.word
+        elif happened.cause is not None and happened.word:
             words.setdefault(happened.cause, set()).add(happened.word)
     decided = {verdict.id for verdict in read.verdicts}
     return [
         Verdict(event.id, "applied", ", ".join(sorted(words[event.id])))
         if event.id in words
-        else Verdict(event.id, "ignored", "told before")
+        else Verdict(event.id, "ignored", idle.get(event.id, "told before"))
         for event in raw
         if event.id not in decided
     ]

@@ -10,6 +10,7 @@ from engine.events.letters import (
     LetterDropped,
     LetterOpened,
     LetterReported,
+    LetterUnknown,
     MailStopped,
     Unsubscribed,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "LetterDropped",
     "LetterOpened",
     "LetterReported",
+    "LetterUnknown",
     "LettersComposed",
     "MailStopped",
     "PaymentLinked",

@@ -13,7 +13,8 @@ class LetterReported(Event):
     open click spamreport unsubscribe.
 
     `message_id` and `handover_id` are ours, given back; None when they were lost on the way. `provider_id` names the
-    handover at the provider. `suppresses`: the address itself is at fault. `machine`: told to be no person.
+    handover at the provider. `suppresses`: why the address must not be written to any more (a reason of `suppression`), or
+    nothing. `machine`: told to be no person.
     """
 
     kind: str
@@ -24,7 +25,7 @@ class LetterReported(Event):
     provider_id: str = ""
     url: str = ""
     reason: str = ""
-    suppresses: bool = False
+    suppresses: str = ""
     machine: bool = False
 
 
@@ -34,6 +35,14 @@ class AccountReported(Event):
 
     status: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LetterUnknown(Event):
+    """What the provider told is about no letter of ours, or about one to somebody else: it changes nothing."""
+
+    word: ClassVar[str] = "no letter of ours"
+    idle: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What all events have in common, and the words they are made of.
 
 `cause` is the id of the inbound event from which a fact followed: log lines and letters carry it from request to mailbox.
-`word` says in one word what an event put on record; an inbound event whose words changed nothing was told before.
+`word` says in one word what an event put on record, or of an `idle` one why nothing was; an inbound event of which no word
+came was told before.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Event:
     """Root of all events."""
 
     word: ClassVar[str] = ""
+    idle: ClassVar[bool] = False
 
     cause: int | None
 

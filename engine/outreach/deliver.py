@@ -1,7 +1,7 @@
 """The last look: who may still be written to is decided in the transaction that claims the letter.
 
 One statement locks what is due, gives each letter its verdict, and writes a handover for each that may go. Letters of
-this issue's only kind travel one per handover; caps, consent, quiet hours and goals join the verdict with their areas.
+today's only kind travel one per handover; caps, consent, quiet hours and goals join the verdict with their areas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,23 +14,31 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.mail.render import one_line, render
+from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.ports import Letter
 
 BATCH = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 
-# Locked rows and verdicts are MATERIALIZED: inlined, the planner would decide several times.
-_CLAIM = text("""
+# Locked rows and verdicts are MATERIALIZED: inlined, the planner would decide several times. A hold stops campaigns, not
+# receipts; so does a person who unsubscribed. An address that bounces or complained gets nothing at all.
+_CLAIM = text(f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM message WHERE state = 'ready' AND lane = :lane AND due_at <= :now
+        AND (:lane <> 'delivery' OR NOT EXISTS (SELECT FROM mail_hold WHERE lifted_at IS NULL))
     ORDER BY due_at, id LIMIT :most FOR UPDATE SKIP LOCKED
 ), verdict AS MATERIALIZED (
     SELECT m.id, m.mailing_id,
-        CASE WHEN m.expires_at <= :now THEN 'expired' WHEN c.email IS NULL THEN 'skipped' ELSE 'handed' END AS state,
+        CASE WHEN m.expires_at <= :now THEN 'expired' WHEN c.email IS NULL OR s.reason <> '' THEN 'skipped'
+            ELSE 'handed' END AS state,
         CASE WHEN m.expires_at <= :now THEN 'its time has passed'
-             WHEN c.email IS NULL THEN 'no address' ELSE '' END AS reason,
+             WHEN c.email IS NULL THEN 'no address' ELSE coalesce('address suppressed: ' || s.reason, '') END AS reason,
         nextval(pg_get_serial_sequence('handover', 'id')) AS handover_id
     FROM due JOIN message m ON m.id = due.id JOIN contact c ON c.id = m.contact_id
+    LEFT JOIN LATERAL (
+        SELECT min(reason) AS reason FROM ({STANDING_SUPPRESSIONS}) x
+        WHERE x.email = c.email AND (reason <> 'unsubscribe' OR :lane = 'delivery')
+    ) s ON true
 ), opened AS (
     INSERT INTO handover (id, mailing_id, lane, due_at) OVERRIDING SYSTEM VALUE
     SELECT handover_id, mailing_id, :lane, now() + make_interval(secs => :lease) FROM verdict WHERE state = 'handed'

@@ -191,6 +191,18 @@ def test_a_quarantined_event_is_shown_and_replayed_by_command(system: System):
     again = system.run("events", "replay", "--all")
     assert (again.returncode, again.stdout) == (1, "none of these is in quarantine\n")
     assert system.run("letters", "retry", "--all").returncode == 1
+    assert system.run("letters", "resume").returncode == 1
+
+
+def test_a_person_lets_campaigns_go_on(system: System):
+    system.query("INSERT INTO mail_hold (reason, since) VALUES ('suspended', now()) RETURNING id")
+    system.query("INSERT INTO notice (kind, subject, detail) VALUES ('mail stopped', 'mail provider', '') RETURNING id")
+    resumed = system.run("letters", "resume")
+    assert (resumed.returncode, resumed.stdout) == (0, "campaigns go on\n")
+    assert system.query("SELECT count(*) FROM mail_hold WHERE lifted_at IS NULL") == [(0,)]
+    assert system.query("SELECT count(*) FROM notice WHERE resolved_at IS NULL") == [(0,)]
+    again = system.run("letters", "resume")
+    assert (again.returncode, again.stdout) == (1, "nothing was stopped\n")
 
 
 def test_a_worker_runs_alone_serves_its_numbers_and_dies_whole(system: System):

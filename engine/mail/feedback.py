@@ -1,0 +1,266 @@
+"""What became of letters, as their provider tells it: any number of times, in any order, and of other people's letters too.
+
+Each word is attributed to a letter of ours and kept once (mail_event); only what is new has effects, in one transaction:
+the letter's state moves forward, its address is suppressed, consent is withdrawn. Told about anything else: no change.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import (
+    Complained,
+    Event,
+    FactRecorded,
+    LetterBounced,
+    LetterClicked,
+    LetterDeferred,
+    LetterDelivered,
+    LetterDropped,
+    LetterOpened,
+    LetterReported,
+    LetterUnknown,
+    Unsubscribed,
+)
+from engine.mail import suppressions
+from engine.mail.suppressions import Suppressed, Withdrawn
+from engine.settings import Settings
+
+SOURCE = "sendgrid"
+# What a letter's state can become here, in the order in which it only moves forward (see STATES).
+FORWARD = ("handed", "dropped", "delivered", "bounced", "complained")
+BECOMES = {
+    "dropped": "dropped",
+    "delivered": "delivered",
+    "bounce": "bounced",
+    "blocked": "bounced",
+    "spamreport": "complained",
+}
+PLAIN = {
+    "delivered": LetterDelivered,
+    "deferred": LetterDeferred,
+    "dropped": LetterDropped,
+    "spamreport": Complained,
+}
+READ = {"open": LetterOpened, "click": LetterClicked}
+# A word that says something of the address itself may come without any id: an asynchronous bounce does.
+ABOUT_THE_ADDRESS = frozenset({"bounce", "blocked", "dropped", "spamreport", "unsubscribe"})
+
+# By our own ids, if they belong together and the letter went to that address; else by the provider's id and the address;
+# else, of what says something about the address, the letter handed over to it last before. Erased: no address is left.
+_ATTRIBUTE = text("""
+WITH told AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, message_id bigint, handover_id bigint,
+        provider_id text, email text, at timestamptz, about_the_address boolean)
+)
+SELECT v.place, m.id AS message_id, coalesce(h.id, m.handover_id, 0) AS handover_id, c.id AS contact_id, c.email
+FROM told v JOIN message m ON m.id = v.message_id JOIN contact c ON c.id = m.contact_id
+LEFT JOIN handover h ON h.id = v.handover_id
+WHERE (v.handover_id IS NULL OR h.mailing_id = m.mailing_id) AND (c.email = v.email OR c.email IS NULL OR v.email IS NULL)
+UNION ALL
+SELECT v.place, f.message_id, f.handover_id, c.id, c.email
+FROM told v JOIN contact c ON c.email = v.email
+CROSS JOIN LATERAL (
+    SELECT m.id AS message_id, h.id AS handover_id FROM message m JOIN handover h ON h.id = m.handover_id
+    WHERE m.contact_id = c.id AND CASE
+        WHEN v.handover_id IS NOT NULL THEN h.id = v.handover_id
+        WHEN v.provider_id <> '' THEN h.provider_id = v.provider_id
+        ELSE v.about_the_address AND h.created_at <= v.at + interval '1 minute' END
+    ORDER BY h.created_at DESC, m.id DESC LIMIT 1
+) f
+WHERE v.message_id IS NULL
+ORDER BY place
+""")
+
+# Whatever is told of a handover proves that it was taken. Before the letters: the order of `handovers.record`.
+_PROVE = text("""
+WITH proven AS MATERIALIZED (
+    SELECT h.id, v.provider_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, provider_id text) JOIN handover h ON h.id = v.id
+    WHERE h.state IN ('submitting', 'uncertain') ORDER BY h.id FOR UPDATE OF h
+)
+UPDATE handover h SET state = 'accepted', reason = '', answered_at = clock_timestamp(),
+    provider_id = coalesce(nullif(p.provider_id, ''), h.provider_id)
+FROM proven p WHERE h.id = p.id
+""")
+
+_LOCK = text("SELECT id FROM message WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+
+_KEEP = text("""
+INSERT INTO mail_event (message_id, handover_id, kind, at, url, reason, machine, inbound_event_id)
+SELECT message_id, handover_id, kind, at, url, reason, machine, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, message_id bigint, handover_id bigint, kind text,
+    at timestamptz, url text, reason text, machine boolean, cause bigint)
+ORDER BY message_id, place
+ON CONFLICT (message_id, handover_id, kind, at, url) DO NOTHING
+RETURNING id, message_id, handover_id, kind, at, url
+""")
+
+# A letter that is not on its way (ready again, failed, cancelled) stays what it is.
+_MOVE = text("""
+UPDATE message m SET delivered_at = least(m.delivered_at, v.delivered_at),
+    state = CASE WHEN array_position(:forward, m.state) < array_position(:forward, v.state) THEN v.state ELSE m.state END
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz)
+WHERE m.id = v.id
+""")
+
+# No person clicks within seconds of the delivery (or before), nor two links within seconds: a scanner tries them all.
+# Judged anew for all clicks of these letters, so that the order in which they are told does not matter.
+_JUDGE = text("""
+WITH judged AS MATERIALIZED (
+    SELECT e.id, coalesce(e.at <= m.delivered_at + interval '5 seconds', false)
+        OR min(e.url) OVER near <> max(e.url) OVER near AS machine
+    FROM mail_event e JOIN message m ON m.id = e.message_id WHERE e.message_id = ANY(:ids) AND e.kind = 'click'
+    WINDOW near AS (PARTITION BY e.message_id ORDER BY e.at
+        RANGE BETWEEN interval '3 seconds' PRECEDING AND interval '3 seconds' FOLLOWING)
+), changed AS (
+    UPDATE mail_event e SET machine = j.machine FROM judged j WHERE e.id = j.id AND e.machine <> j.machine
+)
+SELECT id FROM judged WHERE machine
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One word of the provider with the letter that it is about. `email`: the contact's; None when erased."""
+
+    told: LetterReported
+    message_id: int
+    handover_id: int
+    contact_id: int
+    email: str | None
+    id: int = 0  # once kept
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it the same word again. Of a letter whose reader was erased no link is kept."""
+        url = self.told.url if self.email else ""
+        return (self.message_id, self.handover_id, self.told.kind, self.told.at, url)
+
+
+def letters_told(session: Session, told: Sequence[LetterReported], _: datetime, __: Settings) -> list[Event]:
+    """Attribute, keep, and let everything follow from what is new. Eight statements at most, however many words."""
+    words = _attributed(session, told)
+    unknown = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
+    if not words:
+        return [*unknown]
+    _prove(session, words.values())
+    session.execute(_LOCK, {"ids": sorted({word.message_id for word in words.values()})})
+    fresh = _kept(session, words)
+    if not fresh:
+        return [*unknown]
+    _move(session, fresh)
+    _forbid(session, fresh)
+    machines = _judged(session, fresh)
+    return [*unknown, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
+
+
+def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _Word]:
+    """The words about letters of ours, by their place."""
+    records = [
+        {
+            "place": place,
+            "message_id": word.message_id,
+            "handover_id": word.handover_id,
+            "provider_id": word.provider_id,
+            "email": word.email,
+            "at": word.at,
+            "about_the_address": word.kind in ABOUT_THE_ADDRESS,
+        }
+        for place, word in enumerate(told)
+    ]
+    found = session.execute(_ATTRIBUTE, {"rows": rows(records)})
+    return {row.place: _Word(told[row.place], *row[1:]) for row in found}
+
+
+def _prove(session: Session, words: Iterable[_Word]) -> None:
+    """The handovers that these words name were taken: nobody needs to ask any more."""
+    taken: dict[int, str] = {}
+    for word in words:
+        if word.told.handover_id is not None:
+            taken[word.handover_id] = taken.get(word.handover_id) or word.told.provider_id
+    if taken:
+        session.execute(_PROVE, {"rows": rows({"id": each, "provider_id": theirs} for each, theirs in taken.items())})
+
+
+def _kept(session: Session, words: dict[int, _Word]) -> list[_Word]:
+    """Those that were not told before, with the ids under which they are kept."""
+    records = [
+        {
+            "place": place,
+            "message_id": word.message_id,
+            "handover_id": word.handover_id,
+            "kind": word.told.kind,
+            "at": word.told.at,
+            "url": word.key[-1],
+            "reason": word.told.reason,
+            "machine": word.told.machine,
+            "cause": word.told.cause,
+        }
+        for place, word in words.items()
+    ]
+    ids = {tuple(row[1:]): row.id for row in session.execute(_KEEP, {"rows": rows(records)})}
+    return [
+        _Word(word.told, word.message_id, word.handover_id, word.contact_id, word.email, kept)
+        for word in words.values()
+        if (kept := ids.pop(word.key, None)) is not None
+    ]
+
+
+def _move(session: Session, fresh: Sequence[_Word]) -> None:
+    moves: dict[int, dict[str, Any]] = {}
+    for word in fresh:
+        move = moves.setdefault(word.message_id, {"id": word.message_id, "state": FORWARD[0], "delivered_at": None})
+        move["state"] = max(move["state"], BECOMES.get(word.told.kind, FORWARD[0]), key=FORWARD.index)
+        if word.told.kind == "delivered":
+            move["delivered_at"] = min(move["delivered_at"] or word.told.at, word.told.at)
+    moving = [move for move in moves.values() if move["state"] != FORWARD[0]]
+    if moving:
+        session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)})
+
+
+def _forbid(session: Session, fresh: Sequence[_Word]) -> None:
+    """Suppress the addresses and withdraw the consent that these words call for."""
+    suppressions.suppress(
+        session,
+        (
+            Suppressed(word.email, word.told.suppresses, word.told.at, word.told.cause)
+            for word in fresh
+            if word.told.suppresses and word.email
+        ),
+    )
+    suppressions.withdraw(
+        session,
+        (
+            Withdrawn(word.contact_id, word.told.at, SOURCE, word.told.cause)
+            for word in fresh
+            if word.told.suppresses == "unsubscribe"
+        ),
+    )
+
+
+def _judged(session: Session, fresh: Sequence[_Word]) -> set[int]:
+    """The words among these, and among earlier clicks on the same letters, that no person made."""
+    machines = {word.id for word in fresh if word.told.machine}
+    if ids := sorted({word.message_id for word in fresh if word.told.kind in ("click", "delivered")}):
+        machines |= set(session.scalars(_JUDGE, {"ids": ids}))
+    return machines
+
+
+def _facts(word: _Word, *, machine: bool) -> list[Event]:
+    kind, cause, letter = word.told.kind, word.told.cause, word.message_id
+    facts: list[Event] = []
+    if kind in PLAIN:
+        facts.append(PLAIN[kind](cause, letter))
+    elif kind in READ:
+        facts.append(READ[kind](cause, letter, machine))
+    elif BECOMES.get(kind) == "bounced":
+        facts.append(LetterBounced(cause, letter, suppressed=bool(word.told.suppresses)))
+    if word.told.suppresses == "unsubscribe":
+        facts.append(Unsubscribed(cause, word.contact_id))
+    return facts or [FactRecorded(cause)]

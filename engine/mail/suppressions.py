@@ -1,0 +1,58 @@
+"""Addresses that must not be written to, and consent that was withdrawn: written in the transaction of what caused it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.people import consent
+
+# The newest word of each reason counts, whatever the order in which they come: who unsubscribed again is not written to
+# because of a yes in between.
+_SUPPRESS = text("""
+INSERT INTO suppression (email, reason, at, inbound_event_id)
+SELECT email, reason, at, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, reason text, at timestamptz, cause bigint)
+ORDER BY email, reason
+ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at, inbound_event_id = excluded.inbound_event_id
+    WHERE excluded.at > suppression.at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """An address that must not be written to since `at`. `reason`: bounce, complaint, unsubscribe or invalid."""
+
+    email: str
+    reason: str
+    at: datetime
+    cause: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A person who wants no more mail since `at`, as `source` told."""
+
+    contact_id: int
+    at: datetime
+    source: str
+    cause: int | None
+
+
+def suppress(session: Session, told: Iterable[Suppressed]) -> None:
+    """Put these addresses on record, each once for a reason."""
+    newest: dict[tuple[str, str], Suppressed] = {}
+    for word in sorted(told, key=lambda word: word.at):
+        newest[word.email, word.reason] = word
+    if newest:
+        session.execute(_SUPPRESS, {"rows": rows(map(asdict, newest.values()))})
+
+
+def withdraw(session: Session, told: Iterable[Withdrawn]) -> None:
+    """Put these withdrawals of consent to mail on record, each once."""
+    no = {"channel": "mail", "given": False, "place": "", "wording": ""}
+    if words := [asdict(word) | no for word in told]:
+        consent.hear(session, words)
