@@ -15,11 +15,12 @@ from engine import bell, log, reactions
 from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_broker
 from engine.adapters.lifeline import die_with_parent
 from engine.adapters.mailbox import Mailbox
+from engine.adapters.signatures import Signatures
 from engine.clock import PostgresClock, SkippableClock
 from engine.db import Sessions, make_pool, make_sessions, transaction
 from engine.errors import Unavailable
 from engine.events import Event
-from engine.ports import Bells, Clock, Mailer
+from engine.ports import Bells, Clock, Mailer, Verifier
 from engine.settings import Settings
 
 
@@ -32,6 +33,7 @@ class Deps:
     clock: Clock
     mailer: Mailer | None
     bells: Bells
+    verifier: Verifier
 
     @contextmanager
     def work(self) -> Iterator[tuple[Session, datetime]]:
@@ -74,4 +76,5 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         clock=SkippableClock() if settings.development else PostgresClock(),
         mailer=Mailbox(settings.mailbox_file) if settings.development else None,
         bells=RedisBells(settings.redis_url.get_secret_value()),
+        verifier=Signatures(stripe_secrets=settings.stripe_secrets),
     )

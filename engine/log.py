@@ -6,7 +6,9 @@
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 
+import orjson
 import structlog
 
 from engine.errors import GroundswellError
@@ -42,19 +44,18 @@ def configure(settings: Settings, process: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _, __, line: {**line, "process": process},
+        lambda _, __, line: {**line, "timestamp": datetime.now(UTC).isoformat(), "process": process},
         structlog.processors.ExceptionRenderer(without_values),
     ]
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(_json)
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False, pad_level=False)
     )
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -67,3 +68,7 @@ def configure(settings: Settings, process: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _json(line: structlog.typing.EventDict, **_: object) -> str:
+    return orjson.dumps(line, default=repr).decode()

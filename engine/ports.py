@@ -86,3 +86,10 @@ class Mailer(Protocol):
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
         """Provider ids of those handovers that it did take, or None when it cannot be asked."""
+
+
+class Verifier(Protocol):
+    """Whether a request was signed by whom it claims to come from. Takes any bytes and any header; never raises."""
+
+    def stripe(self, body: bytes, header: str) -> bool:
+        """`header`: Stripe-Signature."""

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from engine import demo_organisation, migrate
 from engine.adapters import bells, embedded
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
 from engine.settings import Settings
@@ -181,8 +182,9 @@ def deps(settings: Settings) -> Iterator[Deps]:
     assert settings.database_url is not None
     pool = make_pool(settings.database_url.get_secret_value())
     yield Deps(
-        settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells()
-    )
+        settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
+        verifier=Signatures(settings.stripe_secrets),
+    )  # fmt: skip
     pool.dispose()
 
 

@@ -1,17 +1,21 @@
 """`POST /webhooks/actblue`: ActBlue's events, by HTTP Basic. A 2xx means stored, understood or not."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from webhooks.receive import into_inbox, json_body
+from engine.bootstrap import Deps
+from webhooks.receive import Receiver, by_hash
 from webhooks.security import require_basic
+from webhooks.writer import Arrival
 
 BODY_LIMIT = 256 * 1024
 
 
-async def receive(request: Request) -> Response:
-    """Authenticate, take the bytes, store, answer."""
-    require_basic(request, request.app.state.deps.settings.actblue_credentials)
-    body = await json_body(request, BODY_LIMIT)
-    await into_inbox(request, "actblue", "", body)
-    return JSONResponse({"status": "stored"})
+def _admit(deps: Deps, request: Request) -> None:
+    require_basic(request, deps.settings.actblue_credentials)
+
+
+def _read(_: Deps, __: Request, body: bytes) -> Arrival:
+    return by_hash("actblue", "", body)
+
+
+receive = Receiver(BODY_LIMIT, _admit, _read)

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
 from engine.settings import Settings
@@ -24,7 +25,10 @@ def house(servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> I
         url = servers.database(name)
         settings = Settings(database_url=url, redis_url=servers.redis_url, data_dir=tmp_path_factory.mktemp("house"))
         pool = make_pool(url)
-        yield Deps(settings, make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells())
+        yield Deps(
+            settings, make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
+            verifier=Signatures(settings.stripe_secrets),
+        )  # fmt: skip
         pool.dispose()
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

@@ -28,7 +28,7 @@ def in_production(deps: Deps) -> Deps:
 
 def test_a_process_of_hooks_serves_hooks_and_health_alone(deps: Deps):
     served = paths(in_production(deps), "hooks")
-    assert served == {"/webhooks/actblue", "/healthz", "/readyz"}
+    assert served == {"/webhooks/actblue", "/webhooks/stripe", "/healthz", "/readyz"}
 
 
 def test_a_process_of_staff_takes_no_events(deps: Deps):
