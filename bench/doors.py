@@ -1,6 +1,6 @@
 """The servers that `bench intake` compares with the product: each one uvicorn process, made by a function without arguments.
 
-`bare` does nothing, `edge` nothing under the product's middleware, `checked` checks Stripe's signature and stores nothing.
+`edge` does nothing (as `bench.bare`) under the product's middleware, `checked` checks Stripe's signature and stores nothing.
 `obvious` is what one writes after reading the manuals of Stripe, SQLModel and Dramatiq.
 """
 
@@ -20,26 +20,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bench.bare import nothing
 from bench.load import PATH
 from engine import bootstrap
 from engine.db import driver_url
 from engine.settings import DEVELOPMENT_STRIPE_SECRET, Settings
 from engine.tables import InboundEvent
+from webhooks.app import settle
 from webhooks.edge import Edge
 
 QUEUE = "obvious"
 SOURCE = "obvious"
 
 
-def bare() -> Starlette:
-    """Reads the body and answers."""
-    return _app(_nothing)
-
-
 def edge() -> Starlette:
     """The same under the product's middleware, logging as the product does."""
     deps = bootstrap.start("web")
-    return _app(_nothing, Middleware(Edge, hosts=deps.settings.hosts))
+    settle()
+    return _app(nothing, Middleware(Edge, hosts=deps.settings.hosts))
 
 
 def checked() -> Starlette:
@@ -88,11 +86,6 @@ def obvious() -> Starlette:
         return JSONResponse({"status": "stored"})
 
     return _app(answer)
-
-
-async def _nothing(request: Request) -> Response:
-    await request.body()
-    return JSONResponse({"status": "stored"})
 
 
 def _process(number: int) -> None:

@@ -31,7 +31,7 @@ from bench.report import Failed, Spread
 
 NOTHING, EDGE, CHECKED, PRODUCT, OBVIOUS = "nothing", "edge", "checked", "product", "obvious"
 APPLICATIONS = {
-    NOTHING: "bench.doors:bare",
+    NOTHING: "bench.bare:app",
     EDGE: "bench.doors:edge",
     CHECKED: "bench.doors:checked",
     PRODUCT: "webhooks.app:main",

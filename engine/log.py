@@ -6,7 +6,9 @@
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 import structlog
@@ -16,6 +18,14 @@ from engine.settings import Settings
 
 # Dramatiq's own lines are left out: what fails in a job our middleware says once, a lost Redis our bells.
 _QUIET = {"dramatiq": logging.CRITICAL + 1, "uvicorn": logging.WARNING, "alembic": logging.WARNING}
+
+
+class _Json(structlog.processors.JSONRenderer):
+    """Renders lines of this process as JSON."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(lambda line, **_: orjson.dumps(line, default=repr).decode())
+        self.process = process
 
 
 def without_values(exc_info: structlog.typing.ExcInfo) -> str:
@@ -48,7 +58,7 @@ def configure(settings: Settings, process: str) -> None:
         structlog.processors.ExceptionRenderer(without_values),
     ]
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(_json)
+        _Json(process)
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False, pad_level=False)
     )
@@ -70,5 +80,25 @@ def configure(settings: Settings, process: str) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def _json(line: structlog.typing.EventDict, **_: object) -> str:
-    return orjson.dumps(line, default=repr).decode()
+def repeated(event: str) -> Callable[..., None]:
+    """A way to write many lines of one event at level info: `say(**fields)`. Ask for it after `configure`.
+
+    JSON lines, production's, are made here at a fraction of what structlog takes; they look the same.
+    """
+    process = _json_process()
+    if process is None:
+        return partial(structlog.get_logger().bind().info, event)
+
+    def say(**fields: object) -> None:
+        told = {"event": event, "level": "info", "timestamp": datetime.now(UTC), "process": process}
+        line = fields | structlog.contextvars.get_contextvars() | told
+        sys.stderr.buffer.write(orjson.dumps(line, default=repr, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stderr.buffer.flush()
+
+    return say
+
+
+def _json_process() -> str | None:
+    """The name of this process when its lines are JSON by `configure`."""
+    last = structlog.get_config()["processors"][-1]
+    return last.process if isinstance(last, _Json) else None

@@ -10,6 +10,7 @@ Answering: a broker whose acknowledgements may fail in silence, since a message 
 from collections.abc import Iterable
 from contextlib import closing
 from threading import Condition, Thread
+from time import sleep
 from typing import Any
 
 import redis
@@ -24,6 +25,7 @@ from engine import metrics
 
 NAMESPACE = "dramatiq"
 RING_SECONDS = 0.5
+PAUSE_SECONDS = 0.02  # between two rings: under load one bell stands for many commits
 FETCH_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 DEAD_LETTER_MS = 60_000
@@ -132,6 +134,7 @@ class RedisBells:
                 if not wanted:
                     return
             self._deliver(wanted)
+            sleep(PAUSE_SECONDS)
 
     def _deliver(self, wanted: Iterable[str]) -> None:
         for queue in sorted(wanted):
