@@ -1,5 +1,6 @@
 """The edge: one middleware around everything. Which hosts are answered, what every answer carries, one log line a request."""
 
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
 
@@ -31,7 +32,7 @@ class Edge:
         self._strict = TrustedHostMiddleware(self._remembering, allowed_hosts=hosts, www_redirect=False)
         self._hosts: set[bytes] = set()
         self._meters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._say = log.repeated("request")
+        self._lines = log.Lines("request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer through the inner application, watching."""
@@ -73,7 +74,9 @@ class Edge:
         meters[0].inc()
         meters[1].observe(seconds)
         if template not in PROBES or status != 200:
-            self._say(method=method, route=template, status=status, ms=round(seconds * 1000, 1))
+            fields = {"method": method, "route": template, "status": status, "ms": int(seconds * 10_000) / 10}
+            if self._lines.add(fields):
+                get_running_loop().call_soon(self._lines.flush)
 
 
 def _host(scope: Scope) -> bytes | None:
