@@ -47,19 +47,26 @@ class Receiver:
 
 async def json_body(request: Request, limit: int) -> bytes:
     """The raw bytes of a JSON request: 415 for another type or any encoding, 413 over the limit, 408 when it dawdles."""
-    kind = request.headers.get("content-type", "application/json")
-    if kind != "application/json" and kind.partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "Unsupported Media Type")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415, "Unsupported Media Type")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and (len(length.lstrip("0")) > LONGEST_LENGTH or int(length) > limit):
-        raise HTTPException(413, "Content Too Large")
+    for name, value in request.scope["headers"]:
+        if name == b"content-type" and not _is_json(value):
+            raise HTTPException(415, "Unsupported Media Type")
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise HTTPException(415, "Unsupported Media Type")
+        if name == b"content-length" and _is_longer(value, limit):
+            raise HTTPException(413, "Content Too Large")
     writer: Writer = request.app.state.writer
     try:
         return await writer.deadlines.within(BODY_SECONDS, _whole(request.receive, limit))
     except TimeoutError:
         raise HTTPException(408, "Request Timeout") from None
+
+
+def _is_json(kind: bytes) -> bool:
+    return kind == b"application/json" or kind.partition(b";")[0].strip().lower() == b"application/json"
+
+
+def _is_longer(length: bytes, limit: int) -> bool:
+    return length.isdigit() and (len(length.lstrip(b"0")) > LONGEST_LENGTH or int(length) > limit)
 
 
 async def _whole(receive: Receive, limit: int) -> bytes:
