@@ -50,12 +50,13 @@ class Arrival:
 
 
 class Writer:
-    """The one task of this process that writes to the inbox. `receive`: its statement, see `inbox.RECEIVE`."""
+    """The one task of this process that writes to the inbox, with the inbox's two statements."""
 
-    def __init__(self, deps: Deps, receive: str = inbox.RECEIVE) -> None:
+    def __init__(self, deps: Deps, receive: str = inbox.RECEIVE, again: str = inbox.RECEIVE_AGAIN) -> None:
         self.deadlines = Deadlines()
         self._deps = deps
         self._receive = receive
+        self._again = again
         self._waiting: deque[Arrival] = deque()
         self._bytes_waiting = 0
         self._arrived = asyncio.Event()
@@ -168,7 +169,7 @@ class Writer:
             return
         beside = [inbox.key_beside(arrival.key, arrival.body) for arrival in known]
         sources, keys, _, lanes, bodies = _columns(known)
-        cursor = await (await self._connected()).execute(inbox.RECEIVE_AGAIN, [sources, keys, beside, lanes, bodies])
+        cursor = await (await self._connected()).execute(self._again, [sources, keys, beside, lanes, bodies])
         kept: dict[str, int] = dict(await cursor.fetchall())
         for arrival, key in zip(known, beside, strict=True):
             number = kept.pop(key, None)
