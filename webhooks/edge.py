@@ -89,5 +89,8 @@ def _host(scope: Scope) -> bytes | None:
 
 def _completed(headers: Sequence[tuple[bytes, bytes]], carried: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """An answer's own headers, and those of `carried` that it does not set itself."""
-    own = _NAMES.intersection([name.lower() for name, _ in headers])
-    return [*headers, *(carried if not own else [pair for pair in carried if pair[0] not in own])]
+    for name, _ in headers:
+        if name.lower() in _NAMES:
+            own = {name.lower() for name, _ in headers}
+            return [*headers, *(pair for pair in carried if pair[0] not in own)]
+    return [*headers, *carried]

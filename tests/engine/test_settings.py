@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from engine.cli import masked
-from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, ROOT, Settings
+from engine.settings import DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, Settings
 from tests.system import clean_environment
 
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
@@ -83,7 +83,7 @@ WEAK = [
     ("ACTBLUE_WEBHOOK_CREDENTIALS", DEVELOPMENT_CREDENTIALS), ("ACTBLUE_WEBHOOK_CREDENTIALS", "actblue:too-short"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{STRONG},old:{STRONG[:31]}"), ("ACTBLUE_WEBHOOK_CREDENTIALS", f"{STRONG}:"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{'xy' * 20}"), ("STRIPE_API_KEY", f"sk_test_{STRONG}"),
-    ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG), ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
+    ("STRIPE_WEBHOOK_SECRETS", f"whsec_{DEVELOPMENT_SECRET}"), ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG), ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
     ("STRIPE_WEBHOOK_SECRETS", f"whsec_{STRONG},whsec_too-short"),
 ]  # fmt: skip
 
@@ -186,3 +186,9 @@ def test_a_password_is_masked_wherever_it_stands(raw: str):
 
 def test_an_empty_secret_is_shown_as_empty():
     assert masked("secret_key", SecretStr("")) == ""
+
+
+def test_stripe_has_a_secret_in_development_and_none_of_its_own_in_production(environment: pytest.MonkeyPatch):
+    assert Settings().stripe_secrets == (DEVELOPMENT_STRIPE_SECRET,)
+    assert starting(environment, STRIPE_WEBHOOK_SECRETS=None).stripe_secrets == ()
+    assert starting(environment).stripe_secrets == (f"whsec_{STRONG}", f"whsec_{STRONG[::-1]}")
