@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from engine.cli import masked
-from engine.settings import DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, Settings
+from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, ROOT, Settings
 from tests.system import clean_environment
 
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
@@ -83,7 +83,8 @@ WEAK = [
     ("ACTBLUE_WEBHOOK_CREDENTIALS", DEVELOPMENT_CREDENTIALS), ("ACTBLUE_WEBHOOK_CREDENTIALS", "actblue:too-short"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{STRONG},old:{STRONG[:31]}"), ("ACTBLUE_WEBHOOK_CREDENTIALS", f"{STRONG}:"),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{'xy' * 20}"), ("STRIPE_API_KEY", f"sk_test_{STRONG}"),
-    ("STRIPE_WEBHOOK_SECRETS", f"whsec_{DEVELOPMENT_SECRET}"), ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG), ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
+    ("STRIPE_WEBHOOK_SECRETS", f"whsec_{DEVELOPMENT_SECRET}"), ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG),
+    ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
     ("STRIPE_WEBHOOK_SECRETS", f"whsec_{STRONG},whsec_too-short"),
 ]  # fmt: skip
 
