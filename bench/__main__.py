@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import apply, imports, latency
+from bench import apply, imports, intake, latency
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
+    "intake": (
+        "Stripe's events committed to Postgres and answered, beside doing nothing and the obvious design",
+        intake.run,
+    ),
     "apply": ("pending events applied a second, beside a bare insert of the same rows", apply.run),
     "import": ("rows a second of `groundswell import actblue`, and whether its memory stays flat", imports.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),

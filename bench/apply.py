@@ -87,15 +87,15 @@ def run(arguments: Sequence[str]) -> None:
     chosen = [source for source in SOURCES if source in options.only.split(",")]
     measured: dict[str, list[tuple[float, float]]] = {source: [] for source in chosen}
     gift_seconds = 0.0
-    with running.folder() as home, _servers(home) as places:
+    with running.folder() as home, running.servers(home) as servers:
         for number in range(options.rounds):
             for source in report.turns(chosen, number):
                 progress(f"round {number + 1}: {source}")
-                house = _house(places, f"bench_{source}_{number}")
+                house = _house(servers.places, f"bench_{source}_{number}")
                 measured[source].append(_round(house, source, options.events))
         if options.waiting:
             progress(f"one gift while {options.waiting} of the provider's events wait")
-            gift_seconds = _beside(_house(places, "bench_waiting"), options.waiting)
+            gift_seconds = _beside(_house(servers.places, "bench_waiting"), options.waiting)
     _show(measured, options.events, busy, gift_seconds)
 
 
@@ -116,26 +116,6 @@ def _show(measured: dict[str, list[tuple[float, float]]], events: int, busy: flo
         figures["gift_beside_feedback_seconds"] = round(gift_seconds, 3)
         print(f"a gift with the other lane full: applied after {gift_seconds:.3f} s ({WITHIN_SECONDS:.0f} allowed)")
     report.close("apply", ratios, figures)
-
-
-@contextmanager
-def _servers(home: Path) -> Iterator[embedded.Places]:
-    places = embedded.Places(home / "data")
-    places.prepare()
-    commands = [embedded.postgres(places, settings=embedded.DURABLE), embedded.redis_server(places)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    processes = [
-        subprocess.Popen(c.argv, cwd=c.cwd, user=c.user, group=c.user, **quiet)  # type: ignore[call-overload]
-        for c in commands
-    ]
-    try:
-        running.await_postgres(places)
-        yield places
-    finally:
-        for process, number in zip(processes, (2, 15), strict=True):
-            process.send_signal(number)
-        for process in processes:
-            process.wait(running.END_SECONDS)
 
 
 def _house(places: embedded.Places, name: str) -> House:

@@ -1,4 +1,4 @@
-"""A whole system in real processes: `groundswell up --demo` on a data folder and a port of its own, ended afterwards."""
+"""Real processes, ended afterwards: a whole system (`groundswell up --demo`), or embedded servers and one command alone."""
 
 import os
 import shutil
@@ -7,18 +7,22 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
 import psycopg
-from sqlalchemy import make_url
+from psycopg import sql
 
 from bench.report import Failed, progress
+from engine import command_lines, migrate
+from engine.adapters import bells, embedded
 from engine.adapters.embedded import Places
-from engine.db import driver_url
+from engine.adapters.lifeline import tied
+from engine.db import make_pool
 from engine.settings import ROOT, Settings
 
 PERSISTENT = "/var/tmp"  # /tmp is memory on many machines, where an fsync costs nothing
@@ -88,6 +92,82 @@ def system(home: Path) -> Iterator[System]:
         _end(process)
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """An embedded Postgres with the schema in it, an embedded Redis, and what a process of ours must be told of them."""
+
+    places: Places
+    postgres: psutil.Process
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a process that uses them, logging as in production."""
+        addresses = {"DATABASE_URL": self.places.database_url, "REDIS_URL": self.places.redis_url}
+        return environment() | addresses | {"GROUNDSWELL_DATA_DIR": str(self.places.data_dir), "LOG_FORMAT": "json"}
+
+
+@contextmanager
+def servers(home: Path) -> Iterator[Servers]:
+    """Start an embedded Postgres, as durable as `up` has it, and Redis. Raises Failed when they do not answer."""
+    places = Places(home / "data")
+    places.prepare()
+    with ExitStack() as ending:
+        commands = (embedded.postgres(places, settings=embedded.DURABLE), embedded.redis_server(places))
+        for command in commands:
+            postgres_or_redis = subprocess.Popen(
+                command.argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            ending.callback(_end, postgres_or_redis)
+            if command is commands[0]:
+                postgres = psutil.Process(postgres_or_redis.pid)
+        _await(lambda: _database_made(places) and bells.answers(places.redis_url), "the embedded servers do not answer")
+        pool = make_pool(places.database_url, size=1)
+        migrate.upgrade(pool)
+        pool.dispose()
+        yield Servers(places, postgres)
+
+
+@contextmanager
+def web(found: Servers, application: str, log: Path) -> Iterator[tuple[psutil.Process, int]]:
+    """One uvicorn process, started as the product's is, its output in a file: the process and its port."""
+    port = _free_port()
+    argv = [application if part == "webhooks.app:main" else part for part in command_lines.web("127.0.0.1", port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            (*tied(signal.SIGTERM), *argv), env=found.environment, cwd=ROOT, stdout=output, stderr=output
+        )
+    try:
+        _await(lambda: _listens(port), f"{application} does not answer, see {log}")
+        yield psutil.Process(process.pid), port
+    finally:
+        _end(process)
+
+
+def _database_made(places: Places) -> bool:
+    try:
+        with psycopg.connect(places.database_url, dbname="postgres", connect_timeout=2, autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(embedded.DATABASE)))
+    except psycopg.OperationalError:
+        return False
+    except psycopg.errors.DuplicateDatabase:
+        pass
+    return True
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _await(reached: Callable[[], bool], otherwise: str) -> None:
+    deadline = monotonic() + READY_SECONDS
+    while not reached():
+        if monotonic() > deadline:
+            raise Failed(otherwise)
+        sleep(0.05)
+
+
 def _await_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = monotonic() + READY_SECONDS
     while READY not in log.read_bytes():
@@ -103,20 +183,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()  # its children die with it
         process.wait()
-
-
-def await_postgres(places: Places) -> None:
-    """Wait until this Postgres answers."""
-    deadline = monotonic() + READY_SECONDS
-    admin = make_url(places.database_url).set(database="postgres").render_as_string(hide_password=False)
-    while True:
-        try:
-            psycopg.connect(driver_url(admin), autocommit=True, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            if monotonic() > deadline:
-                raise Failed("Postgres did not start") from None
-            sleep(0.05)
 
 
 def environment() -> dict[str, str]:

@@ -15,13 +15,13 @@ from engine import bell, log, reactions
 from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_broker
 from engine.adapters.lifeline import die_with_parent
 from engine.adapters.mailbox import Mailbox
-from engine.adapters.sendgrid_signature import SendgridSignatures
+from engine.adapters.signatures import Signatures
 from engine.adapters.stripe_payments import StripePayments
 from engine.clock import PostgresClock, SkippableClock
 from engine.db import Sessions, make_pool, make_sessions, transaction
 from engine.errors import Unavailable
 from engine.events import Event
-from engine.ports import Bells, Clock, FeedbackVerifier, Mailer, Payments
+from engine.ports import Bells, Clock, Mailer, Payments, Verifier
 from engine.settings import Settings
 
 
@@ -34,7 +34,7 @@ class Deps:
     clock: Clock
     mailer: Mailer | None
     bells: Bells
-    feedback_verifier: FeedbackVerifier
+    verifier: Verifier
     payments: Payments | None = None
 
     @contextmanager
@@ -78,7 +78,7 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         clock=SkippableClock() if settings.development else PostgresClock(),
         mailer=Mailbox(settings.mailbox_file) if settings.development else None,
         bells=RedisBells(settings.redis_url.get_secret_value()),
-        feedback_verifier=SendgridSignatures(settings.sendgrid_public_keys),
+        verifier=Signatures(settings.stripe_secrets, settings.sendgrid_public_keys),
         payments=_payments(settings),
     )
 

@@ -6,7 +6,9 @@
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 
+import orjson
 import structlog
 
 from engine.errors import GroundswellError
@@ -14,6 +16,14 @@ from engine.settings import Settings
 
 # Dramatiq's own lines are left out: what fails in a job our middleware says once, a lost Redis our bells.
 _QUIET = {"dramatiq": logging.CRITICAL + 1, "uvicorn": logging.WARNING, "alembic": logging.WARNING}
+
+
+class _Json(structlog.processors.JSONRenderer):
+    """Renders lines of this process as JSON."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(lambda line, **_: orjson.dumps(line, default=repr).decode())
+        self.process = process
 
 
 def without_values(exc_info: structlog.typing.ExcInfo) -> str:
@@ -42,19 +52,18 @@ def configure(settings: Settings, process: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _, __, line: {**line, "process": process},
+        lambda _, __, line: {**line, "timestamp": datetime.now(UTC).isoformat(), "process": process},
         structlog.processors.ExceptionRenderer(without_values),
     ]
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        _Json(process)
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False, pad_level=False)
     )
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -67,3 +76,39 @@ def configure(settings: Settings, process: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+
+
+class Lines:
+    """Many lines of one event at level info. Made after `configure`.
+
+    JSON lines, production's, are made here at a fraction of what structlog takes, and look the same. They wait until
+    `flush`, so that what ends together is written together.
+    """
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._process = _json_process()
+        self._logger = structlog.get_logger().bind()
+        self._waiting: list[bytes] = []
+
+    def add(self, fields: dict[str, object]) -> bool:
+        """Say it. Returns whether `flush` is to be called soon, which nobody was told yet."""
+        if self._process is None:
+            self._logger.info(self._event, **fields)
+            return False
+        fields |= structlog.contextvars.get_contextvars()
+        fields |= {"event": self._event, "level": "info", "timestamp": datetime.now(UTC), "process": self._process}
+        self._waiting.append(orjson.dumps(fields, default=repr, option=orjson.OPT_APPEND_NEWLINE))
+        return len(self._waiting) == 1
+
+    def flush(self) -> None:
+        """Write what waits."""
+        sys.stderr.buffer.write(b"".join(self._waiting))
+        sys.stderr.buffer.flush()
+        self._waiting.clear()
+
+
+def _json_process() -> str | None:
+    """The name of this process when its lines are JSON by `configure`."""
+    last = structlog.get_config()["processors"][-1]
+    return last.process if isinstance(last, _Json) else None

@@ -106,13 +106,6 @@ class Payments(Protocol):
         """
 
 
-class FeedbackVerifier(Protocol):
-    """Whether a mail provider's request is its own."""
-
-    def sendgrid(self, body: bytes, signature: str, timestamp: str) -> bool:
-        """Whether SendGrid signed these bytes, not long ago. Takes any bytes and any headers; never raises."""
-
-
 class Mailer(Protocol):
     """A mail provider."""
 
@@ -123,3 +116,13 @@ class Mailer(Protocol):
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
         """Provider ids of those handovers that it did take, or None when it cannot be asked."""
+
+
+class Verifier(Protocol):
+    """Whether a request was signed by whom it claims to come from. Takes any bytes and any header; never raises."""
+
+    def stripe(self, body: bytes, header: str) -> bool:
+        """`header`: Stripe-Signature."""
+
+    def sendgrid(self, body: bytes, signature: str, timestamp: str) -> bool:
+        """Both are headers of SendGrid's event webhook."""

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 not one
 DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
+DEVELOPMENT_STRIPE_SECRET = f"whsec_{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
 P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
@@ -100,6 +101,11 @@ class Settings(BaseSettings):
         """Every key that SendGrid's events may be signed with: base64. Two are valid at once while one is being replaced."""
         return tuple(part.strip() for part in self.sendgrid_webhook_public_keys.split(",") if part.strip())
 
+    @property
+    def stripe_secrets(self) -> tuple[str, ...]:
+        """Every valid signing secret of Stripe's webhooks. Production has none until it is told one."""
+        return _listed(self.stripe_webhook_secrets) or ((DEVELOPMENT_STRIPE_SECRET,) if self.development else ())
+
     @model_validator(mode="after")
     def _strong_in_production(self) -> Self:
         if not self.development and (weak := list(_weaknesses(self))):
@@ -165,7 +171,7 @@ def _weaknesses(settings: Settings) -> list[str]:
     ]
     if settings.stripe_api_key and "_test_" in settings.stripe_api_key.get_secret_value():
         found.append("STRIPE_API_KEY is a test key")
-    if not all(s.startswith("whsec_") and len(s) >= SHORTEST_SECRET for s in _listed(settings.stripe_webhook_secrets)):
+    if not all(s.startswith("whsec_") and not _weak(s) for s in settings.stripe_secrets):
         found.append("STRIPE_WEBHOOK_SECRETS is weak (each begins with whsec_)")
     if settings.sendgrid_api_key and len(settings.sendgrid_api_key.get_secret_value()) < SHORTEST_SECRET:
         found.append("SENDGRID_API_KEY is weak")
@@ -173,4 +179,4 @@ def _weaknesses(settings: Settings) -> list[str]:
 
 
 def _weak(secret: str) -> bool:
-    return len(secret) < SHORTEST_SECRET or secret == DEVELOPMENT_SECRET or len(set(secret)) < 8
+    return len(secret) < SHORTEST_SECRET or secret.endswith(DEVELOPMENT_SECRET) or len(set(secret)) < 8

@@ -1,7 +1,7 @@
 """The web application driven in process, as a server would through ASGI: its lifespan, raw headers, bodies in chunks."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -53,6 +53,14 @@ class Client:
             return await asyncio.gather(*(self._one(*request) for request in requests))
 
         return self._runner.run(gather())
+
+    def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Something else on the application's loop."""
+
+        async def within() -> None:
+            await work()
+
+        self._runner.run(within())
 
     async def _one(self, method: str, path: str, headers: Headers = (), *chunks: bytes | None) -> Answer:
         raw = [(n.encode(), v if isinstance(v, bytes) else v.encode("latin-1")) for n, v in headers]

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from engine import demo_organisation, migrate
 from engine.adapters import bells, embedded
-from engine.adapters.sendgrid_signature import SendgridSignatures
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
 from engine.settings import Settings
@@ -204,7 +204,7 @@ def deps(settings: Settings) -> Iterator[Deps]:
     pool = make_pool(settings.database_url.get_secret_value())
     yield Deps(
         settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
-        feedback_verifier=SendgridSignatures([signing.public()]),
+        verifier=Signatures(settings.stripe_secrets, [signing.public()]),
     )  # fmt: skip
     pool.dispose()
 

@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from time import time
 from typing import Any
 
 from engine.events import ContributionReported, Person, RawEvent
-from engine.settings import DEVELOPMENT_CREDENTIALS
+from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_STRIPE_SECRET
 
 PAYLOADS = Path(__file__).resolve().parent / "payloads"
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
@@ -80,3 +82,16 @@ def gift(number: int | None = None, **changed: Any) -> ContributionReported:
         "paid_at": datetime(2026, 11, 3, 0, 3, 15, tzinfo=UTC), "entity_id": 12345, "form_slug": "common-ground",
     }  # fmt: skip
     return ContributionReported(**told | changed)
+
+
+def stripe_signature(
+    body: bytes, *, secret: str = DEVELOPMENT_STRIPE_SECRET, ago: float = 0, scheme: str = "v1"
+) -> tuple[str, str]:
+    """The Stripe-Signature header of these bytes, made that many seconds ago."""
+    moment = int(time() - ago)
+    return ("stripe-signature", f"t={moment},{scheme}={stripe_digest(body, moment, secret)}")
+
+
+def stripe_digest(body: bytes, moment: object, secret: str = DEVELOPMENT_STRIPE_SECRET) -> str:
+    """What Stripe signs at that moment, in hex."""
+    return hmac.digest(secret.encode(), f"{moment}.".encode() + body, "sha256").hex()

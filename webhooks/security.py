@@ -1,22 +1,15 @@
-"""Who may come in, and what every answer carries: credentials, security headers, one log line a request."""
+"""Who may come in, and the security headers that every answer carries."""
 
 import base64
 import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from time import perf_counter
 
-import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from engine import metrics
 
 LONGEST_AUTHORIZATION = 1024
-PROBES = ("/healthz", "/readyz")  # asked every few seconds: counted, and logged only when something is wrong
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action 'self';"
@@ -27,8 +20,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-log = structlog.get_logger("webhooks.requests")
 
 
 def require_basic(request: Request, credentials: Sequence[str]) -> None:
@@ -83,61 +74,3 @@ def _one_of(given: bytes, secrets: Sequence[str]) -> bool:
 
 def _digest(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
-
-
-class SecurityHeaders:
-    """Adds HEADERS to every answer that does not set its own, and keeps pages out of caches."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer through the inner application."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                if not scope["path"].startswith("/static/"):
-                    headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await self.app(scope, receive, with_headers)
-
-
-class RequestLog:
-    """One line and one count a request: the route's template, never the path, query or body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer through the inner application, watching."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        structlog.contextvars.clear_contextvars()
-        began = perf_counter()
-        status = 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        finally:
-            _note(scope, status, perf_counter() - began)
-
-
-def _note(scope: Scope, status: int, seconds: float) -> None:
-    route = scope.get("route")
-    template = getattr(route, "path", None) or "unrouted"
-    method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"
-    metrics.REQUESTS.labels(template, method, str(status)).inc()
-    metrics.REQUEST_SECONDS.labels(template).observe(seconds)
-    if template not in PROBES or status != 200:
-        log.info("request", method=method, route=template, status=status, ms=round(seconds * 1000, 1))

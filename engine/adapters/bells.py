@@ -9,6 +9,7 @@ Answering: a broker whose acknowledgements may fail in silence, since a message 
 
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from threading import Condition, Thread
 from typing import Any
 
@@ -24,6 +25,7 @@ from engine import metrics
 
 NAMESPACE = "dramatiq"
 RING_SECONDS = 0.5
+PAUSE_SECONDS = 0.02  # between two rings of the same bell: under load one stands for many commits
 FETCH_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 DEAD_LETTER_MS = 60_000
@@ -102,11 +104,13 @@ class RedisBells:
         if not queues:
             return
         with self._state:
+            news = not self._wanted.issuperset(queues)
             self._wanted.update(queues)
             if (self._thread is None or not self._thread.is_alive()) and not self._closing:
                 self._thread = Thread(target=self._run, name="bells", daemon=True)
                 self._thread.start()
-            self._state.notify()
+            if news:
+                self._state.notify()
 
     def close(self) -> None:
         """Ring what was noted, for at most a second, and stop."""
@@ -132,6 +136,11 @@ class RedisBells:
                 if not wanted:
                     return
             self._deliver(wanted)
+            with self._state:
+                self._state.wait_for(partial(self._others, wanted), PAUSE_SECONDS)
+
+    def _others(self, rung: set[str]) -> bool:
+        return self._closing or not self._wanted <= rung
 
     def _deliver(self, wanted: Iterable[str]) -> None:
         for queue in sorted(wanted):

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from engine import command_lines
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
 from engine.settings import ROOT, Settings
@@ -54,7 +55,14 @@ def house(servers, module_database: str, tmp_path_factory: pytest.TempPathFactor
     settings = Settings(
         database_url=module_database, redis_url=servers.redis_url, data_dir=tmp_path_factory.mktemp("house")
     )
-    yield Deps(settings, make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells())
+    yield Deps(
+        settings,
+        make_sessions(pool),
+        clock=FakeClock(),
+        mailer=FakeMailer(),
+        bells=FakeBells(),
+        verifier=Signatures(()),
+    )
     pool.dispose()
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from engine.cli import masked
-from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, ROOT, Settings
+from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, ROOT, Settings
 from tests.system import clean_environment
 
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
@@ -101,7 +101,8 @@ WEAK = [
     ("ACTBLUE_WEBHOOK_CREDENTIALS", f"actblue:{'xy' * 20}"), ("STRIPE_API_KEY", f"sk_test_{STRONG}"),
     ("SIGNUP_WEBHOOK_TOKENS", DEVELOPMENT_SECRET), ("SIGNUP_WEBHOOK_TOKENS", f"{STRONG},{STRONG[:31]}"),
     ("ACTIONNETWORK_WEBHOOK_SECRETS", "too-short"), ("ACTIONNETWORK_WEBHOOK_SECRETS", f"{DEVELOPMENT_SECRET},{STRONG}"),
-    ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG), ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
+    ("STRIPE_WEBHOOK_SECRETS", f"whsec_{DEVELOPMENT_SECRET}"), ("STRIPE_WEBHOOK_SECRETS", STRONG + STRONG),
+    ("STRIPE_WEBHOOK_SECRETS", "whsec_too-short"),
     ("STRIPE_WEBHOOK_SECRETS", f"whsec_{STRONG},whsec_too-short"),
 ]  # fmt: skip
 
@@ -215,3 +216,9 @@ def test_proxies_are_trusted_by_address_or_network(environment: pytest.MonkeyPat
 @pytest.mark.parametrize("proxies", ["proxy.example.org", "127.0.0.1 10.0.0.1", "10.0.0.1/8"])
 def test_a_proxy_that_nobody_would_believe_is_refused(environment: pytest.MonkeyPatch, proxies: str):
     assert "TRUSTED_PROXIES" in refusal(environment, TRUSTED_PROXIES=proxies)
+
+
+def test_stripe_has_a_secret_in_development_and_none_of_its_own_in_production(environment: pytest.MonkeyPatch):
+    assert Settings().stripe_secrets == (DEVELOPMENT_STRIPE_SECRET,)
+    assert starting(environment, STRIPE_WEBHOOK_SECRETS=None).stripe_secrets == ()
+    assert starting(environment).stripe_secrets == (f"whsec_{STRONG}", f"whsec_{STRONG[::-1]}")

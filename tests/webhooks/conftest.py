@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from engine.adapters.sendgrid_signature import SendgridSignatures
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
 from engine.settings import Settings
@@ -28,7 +28,7 @@ def house(servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> I
         pool = make_pool(url)
         yield Deps(
             settings, make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
-            feedback_verifier=SendgridSignatures([signing.public()]),
+            verifier=Signatures(settings.stripe_secrets, [signing.public()]),
         )  # fmt: skip
         pool.dispose()
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,6 +1,7 @@
 """What our logs hold of a gift: ids, a route's template, a status. Nothing that was sent, even when the database objects."""
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -82,3 +83,28 @@ def test_a_gift_that_the_database_refuses_leaves_no_personal_data_in_the_log(dep
     assert "job failed" in said
     assert "IntegrityError" in said
     assert [word for word in PERSONAL if word in said.lower()] == []
+
+
+def test_a_line_of_json_looks_the_same_whoever_writes_it(house: Deps, capfdbinary):
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        log.configure(house.settings.model_copy(update={"log_format": "json"}), "web")
+        structlog.contextvars.bind_contextvars(inbound_event=7)
+        structlog.get_logger().info("request", route="/", status=200)
+        lines = log.Lines("request")
+        assert [lines.add({"route": "/", "status": 200}) for _ in range(2)] == [True, False]
+        lines.flush()
+    finally:
+        structlog.contextvars.clear_contextvars()
+        structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    told = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
+    assert len(told) == 3
+    assert {len(line.pop("timestamp")) for line in told} == {32}
+    assert (
+        told
+        == [{"event": "request", "level": "info", "process": "web", "inbound_event": 7, "route": "/", "status": 200}]
+        * 3
+    )

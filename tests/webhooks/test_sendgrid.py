@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from engine import bell
-from engine.adapters.sendgrid_signature import SendgridSignatures
+from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.settings import Settings
@@ -131,7 +131,7 @@ def test_only_json_posts_are_taken(house: Deps, door: Client):
 
 
 def with_keys(house: Deps, *keys: str) -> Deps:
-    return replace(house, feedback_verifier=SendgridSignatures(keys))
+    return replace(house, verifier=Signatures((), keys))
 
 
 def test_several_keys_are_valid_at_once_while_one_is_being_replaced(house: Deps):
