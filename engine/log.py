@@ -1,6 +1,6 @@
 """Log lines: one structlog configuration for every process. They carry ids, never names, addresses, bodies or tokens.
 
-`event` ids bound in `structlog.contextvars` by the edges run from the request to the letter.
+Ids of inbound events run from the request's line to the letter's.
 """
 
 import logging
@@ -96,7 +96,6 @@ class Lines:
         if self._process is None:
             self._logger.info(self._event, **fields)
             return False
-        fields |= structlog.contextvars.get_contextvars()
         fields |= {"event": self._event, "level": "info", "timestamp": datetime.now(UTC), "process": self._process}
         self._waiting.append(orjson.dumps(fields, default=repr, option=orjson.OPT_APPEND_NEWLINE))
         return len(self._waiting) == 1

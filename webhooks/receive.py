@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from engine import bell
 from engine.bootstrap import Deps
+from webhooks.edge import STORED_AS
 from webhooks.writer import Arrival, Writer
 
 BODY_SECONDS = 10.0
@@ -43,7 +43,7 @@ class Receiver:
         self.admit(state.deps, request)
         body = await self._body(request)
         stored = await state.writer.store(self.read(state.deps, request, body))
-        structlog.contextvars.bind_contextvars(inbound_event=stored or "known")  # on every log line from here on
+        scope[STORED_AS] = stored or "known"
         await send({"type": "http.response.start", "status": 200, "headers": [*_STORED_HEADERS]})
         await send({"type": "http.response.body", "body": STORED})
 
