@@ -30,7 +30,7 @@ _ENDS = text("SELECT source_key FROM cancellation WHERE source = :source AND sou
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the report as events, the fact first; `different`: what the books say otherwise, "" when nothing."""
+    """One fact of a row as events, itself first; `different`: what the books say otherwise, "" when nothing."""
 
     line: int
     events: Sequence[Event]

@@ -38,7 +38,7 @@ UPDATE bookmark SET number = :after, updated_at = now() WHERE name = :name AND n
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a report: rows by (kind, standing), and the first lines of what a person should see."""
+    """What came of a report: facts by (kind, standing), and the first lines of what a person should see."""
 
     skipped: int = 0
     rows: int = 0
@@ -48,8 +48,7 @@ class Tally:
     refusals: list[str] = field(default_factory=list)
 
     def take(self, row: Row) -> None:
-        """Count a row that was understood."""
-        self.rows += 1
+        """Count a fact that was understood."""
         self.counts[row.kind, row.standing] += 1
         if row.different and len(self.differences) < LISTED:
             self.differences.append(f"line {row.line}: {row.different}")
@@ -112,6 +111,7 @@ def _import(deps: Deps, report: Report, mark: _Bookmark, batch: Sequence[Record]
             return
         compared, refused = [], [(batch[0].place, f"cannot be booked ({_name(error)})")]
         _book(deps, report, mark, [], records=1)
+    tally.rows += len({row.line for row in compared})
     for row in compared:
         tally.take(row)
     for place, reason in refused:
@@ -127,7 +127,7 @@ def read(report: Report, batch: Sequence[Record]) -> tuple[list[Row], list[tuple
             refused.append((record.place, record.fault))
         elif any(record.cells):
             try:
-                rows.append(Row(record.line, actblue_csv.events_of(report.layout, record.cells)))
+                rows += [Row(record.line, fact) for fact in actblue_csv.facts_of(report.layout, record.cells)]
             except Invalid as error:
                 refused.append((record.place, str(error)))
     return rows, refused

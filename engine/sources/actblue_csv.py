@@ -1,8 +1,8 @@
 """ActBlue's CSV reports, row by row: the same events as the webhooks', with the same keys, so that both meet one row.
 
-Paid, refunded and managed-form reports share their columns: a row with a refund date tells a refund and nothing else (the
-paid report holds no refunded gifts, the refunded report no others), every other row a gift. The cancelled report is known
-by its `Cancelled On`. Columns are found by name: they grow from year to year, and several are all called `Reserved`.
+Paid, refunded and managed-form reports share their columns: every row tells a gift, one with a refund date its refund, too
+(the paid report holds no refunded gifts, the refunded report no others). The cancelled report is known by its
+`Cancelled On`. Columns are found by name: they grow from year to year, and several are all called `Reserved`.
 
 Times are Eastern wall clock without an offset. A gift is dated by `Date`: it has the time of day, and in a published row of
 a fourth instalment it lies on the day of that instalment, as `paidAt` does; `Payment Date` is that day's midnight there.
@@ -89,15 +89,16 @@ def layout_of(header: Sequence[str]) -> Layout:
     return Layout(tells, places, len(names))
 
 
-def events_of(layout: Layout, row: Sequence[str]) -> list[Event]:
-    """What one row tells, the fact first, then how its plan stands. Raises Invalid, naming columns, never a value."""
+def facts_of(layout: Layout, row: Sequence[str]) -> list[list[Event]]:
+    """What one row tells: a gift, its refund (with the gift, for a report of paid gifts leaves out those that went back), or
+    the end of a plan. Each is the fact first, then how its plan stands. Raises Invalid, naming columns, never a value."""
     if len(row) < layout.width or any(row[layout.width :]):
         raise Invalid(f"{len(row)} columns where the header has {layout.width}")
     if layout.tells == CANCELLATIONS:
-        return [_end(layout, row)]
+        return [[_end(layout, row)]]
     if layout.cell(row, "Refund Date", "Refund ID"):
-        return [_refund(layout, row)]
-    return _gift(layout, row)
+        return [_gift(layout, row, refunded_cents_of), [_refund(layout, row)]]
+    return [_gift(layout, row, cents_of)]
 
 
 def eastern(raw: object) -> datetime:
@@ -195,10 +196,10 @@ def _refund(layout: Layout, cells: Sequence[str]) -> Event:
     return RefundReported(None, SOURCE, key, amount, refunded_at, payment_key=key)
 
 
-def _gift(layout: Layout, cells: Sequence[str]) -> list[Event]:
+def _gift(layout: Layout, cells: Sequence[str], cents: Callable[[object], int]) -> list[Event]:
     row = _Row(layout, cells)
     order, line_item = row.id("Receipt ID"), row.id("Lineitem ID")
-    amount, paid_at = row.read("Amount", cents_of, 0), row.read("Date", eastern, _NEVER)
+    amount, paid_at = row.read("Amount", cents, 0), row.read("Date", eastern, _NEVER)
     row.check()
     period, entity = _period(row), number(row.text("Recipient ID"))
     gift = ContributionReported(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.errors import Invalid
 from engine.events import ContributionReported, PlanEndReported, PlanReported, RefundReported
 from engine.sources import actblue_csv, parse
-from engine.sources.actblue_csv import eastern, events_of, layout_of, other_reading
+from engine.sources.actblue_csv import eastern, facts_of, layout_of, other_reading
 from tests.csv_reports import (
     CANCELLED,
     CANCELLED_22,
@@ -29,7 +29,7 @@ SUMMER, WINTER = timezone(timedelta(hours=-4)), timezone(timedelta(hours=-5))
 
 
 def told(row: dict[str, str], columns: Any = PAID_101) -> list[Any]:
-    return list(events_of(layout_of(columns), cells(columns, row)))
+    return [event for fact in facts_of(layout_of(columns), cells(columns, row)) for event in fact]
 
 
 def refused(row: dict[str, str], columns: Any = PAID_101) -> str:
@@ -75,11 +75,12 @@ def test_a_gift_recurs_by_what_was_pledged(said: dict[str, str], period: str):
     assert (gift.recurring_period, [plan.period for plan in plans]) == (period, [] if period == "once" else [period])
 
 
-def test_a_row_with_a_refund_date_tells_the_refund_alone():
+def test_a_row_with_a_refund_date_tells_the_gift_and_its_refund():
     assert told(paid(7, **REFUNDED)) == [
+        *told(paid(7)),
         RefundReported(
             None, "actblue", "AB7/7", 2700, datetime(2026, 11, 5, 8, 9, 10, tzinfo=WINTER), payment_key="AB7/7"
-        )
+        ),
     ]
     assert told(paid(7, Amount="-27.00", **REFUNDED)) == told(paid(7, **REFUNDED))
 
@@ -145,8 +146,8 @@ def test_a_row_of_another_length_is_refused_and_empty_cells_too_many_are_not():
     layout, row = layout_of(PAID_101), cells(PAID_101, paid(7))
     for wrong in (row[:-1], row[:1], [], [*row, "x"]):
         with pytest.raises(Invalid, match="columns where the header has 101"):
-            events_of(layout, wrong)
-    assert len(events_of(layout, [*row, "", ""])) == 1
+            facts_of(layout, wrong)
+    assert len(facts_of(layout, [*row, "", ""])) == 1
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_header_that_is_none_is_refused_in_one_sentence(header: Any, sentence:
 def test_columns_are_found_whatever_their_case_and_the_spaces_around_them():
     columns = tuple(f" {name.upper()} " for name in PAID_101)
     layout = layout_of(columns)
-    (gift,) = events_of(layout, cells(PAID_101, paid(7)))
+    ((gift,),) = facts_of(layout, cells(PAID_101, paid(7)))
     assert gift.amount_cents == 2700
 
 

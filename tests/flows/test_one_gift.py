@@ -1,6 +1,7 @@
 """One gift from raw bytes to the letter, and the ways in which it may happen twice or stop in between."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
@@ -364,3 +365,22 @@ def end_of_lease(deps: Deps) -> None:
 
 def with_operator(deps: Deps):
     return deps.settings.model_copy(update={"operator_email": "Ops@example.org"})
+
+
+@pytest.mark.parametrize(("hours", "state"), [(0, "handed"), (47, "handed"), (48, "skipped"), (1000, "skipped")])
+def test_a_gift_that_is_heard_of_late_is_booked_and_not_thanked_for(deps: Deps, hours: int, state: str):
+    paid_at = (deps.clock.now - timedelta(hours=hours)).isoformat()
+    put(deps, raw(actblue_body(lineitems=[line_item(paidAt=paid_at)])))
+    run_everything(deps)
+    assert one(deps, "SELECT gave_cents FROM contact").gave_cents == 2700
+    letter = one(deps, "SELECT state, reason FROM message")
+    assert letter.state == state
+    assert letter.reason == (f"the gift was {hours} hours old, more than 48" if state == "skipped" else "")
+    assert len(deps.mailer.accepted) == (state == "handed")
+
+
+def test_how_late_is_too_late_is_a_setting(deps: Deps):
+    patient = replace(deps, settings=deps.settings.model_copy(update={"letter_age_hours": 100}))
+    put(patient, raw(actblue_body(lineitems=[line_item(paidAt="2026-10-31T12:00:00+00:00")])))
+    run_everything(patient)
+    assert one(patient, "SELECT state FROM message").state == "handed"
