@@ -23,9 +23,13 @@ FAILED = "letter failed"  # the kind of notice
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
 _RECORD = text("""
-UPDATE handover h SET state = v.state, provider_id = v.provider_id, reason = v.reason, answered_at = clock_timestamp()
-FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, provider_id text, reason text)
-WHERE h.id = v.id AND h.state IN ('submitting', 'uncertain')
+WITH open AS MATERIALIZED (
+    SELECT h.id, v.state, v.provider_id, v.reason
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, provider_id text, reason text)
+    JOIN handover h ON h.id = v.id WHERE h.state IN ('submitting', 'uncertain') ORDER BY h.id FOR UPDATE OF h
+)
+UPDATE handover h SET state = o.state, provider_id = o.provider_id, reason = o.reason, answered_at = clock_timestamp()
+FROM open o WHERE h.id = o.id
 RETURNING h.id
 """)
 
