@@ -1,23 +1,47 @@
-"""What we know. The map, in dependency order: a name may import from the lines above it, never below.
+"""What we know. The map, in dependency order: a name may import from the groups above it, never from its own or below.
 
-errors money states events   values and words; no database
-settings db clock bell ports log metrics   how a process stands on its feet
+errors      every error we raise on purpose
+
+settings    one frozen object read from the environment
+money       integer minor units and a currency
+states      every state a row can be in, and what it may become next
+events      facts in the past tense, and the raw ones of outsiders
+db          the door to Postgres: the pool, transactions, rows as JSON
+
+bell        the names of the bells, and which events ring them
+
+ports       what we ask of the outside: clock, bells, mailer, payments, verifier
+clock       production's clock, and development's, which skips ahead
+log         one configuration of log lines for every process
+metrics     what is counted, and the page of numbers
+
 tables      the schema, one small file an area
+
 bookmarks   how far something that reads on and on has come
-inbox       the raw events of outsiders: stored, claimed, finished, replayed
+inbox       the raw events of outsiders: stored, claimed, finished, replayed, emptied
 sources     outsiders' words -> our events; pure parsers
-people      contacts, the chapter near them, sign-ups, consents
-giving      contributions, the ledger, the totals, the books
-mail        letters: their words, their rendering, their handing over
+
+people      contacts, the chapter near them, sign-ups, consents; admission: who a batch is about
+
+giving      contributions, refunds, disputes, plans; the ledger, the totals, the books
+
+mail        letters: their words, rendering, handing over, what became of them; suppressions and holds
+
 outreach    who is written to, when, and the last look before a letter leaves
-staff       what needs a human being
+staff       what needs a person
+
 reactions   everything that follows from an event, on one screen
-adapters    the outside: Redis, the mailbox, embedded servers, processes
-bootstrap   builds one frozen `Deps` from settings
+adapters    the outside: Redis, Stripe, signatures, the mailbox, embedded servers, processes
+migrate     migrations, then the data that comes with the code: ZIPs and shipped letters
 demo_organisation   the invented organisation
+
+bootstrap   builds one frozen `Deps` from settings; above it stand `webhooks` and `workers`
+
 command_lines   the command line of each long-running process
+
 up          the whole system on one machine
 demo_gift   one realistic gift, posted and watched
 actblue_import   ActBlue's CSV reports onto the books
+
 cli         the `groundswell` command; nobody imports it
 """

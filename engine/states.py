@@ -1,7 +1,7 @@
 """STATES: every state a row can be in and what it may become next.
 
 The database's CHECKs and the diagrams of the docs come from here. Reasons (`quarantined` why, `skipped` why) are
-columns beside the state. Areas that later issues build add their tables here.
+columns beside the state. A contribution's `status` is none of these: it follows from the ledger (`engine.giving.ledger`).
 """
 
 STATES: dict[str, dict[str, tuple[str, ...]]] = {

@@ -1,7 +1,7 @@
-"""Signatures of webhooks, checked by the senders' own packages.
+"""Signatures of webhooks: Stripe's by its own package, SendGrid's by `sendgrid_signature`.
 
-Those take a tenth of a second and many megabytes to import, and only web processes check signatures: they are imported at
-the first check, which a web process makes when it starts.
+What checks them takes a tenth of a second and many megabytes to import, and only web processes check signatures: Stripe's
+package is imported at the first check, which a web process makes when it starts, the other at the first event.
 """
 
 from collections.abc import Sequence

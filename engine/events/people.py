@@ -10,7 +10,8 @@ from engine.events.root import Event, Person
 
 @dataclass(frozen=True, slots=True)
 class SignUpReported(Event):
-    """Someone signed up or acted elsewhere. `kind`: signup, submission, signature, attendance, donation, outreach.
+    """Someone signed up or acted elsewhere. `kind`: signup; of Action Network's: submission, signature, attendance,
+    donation, outreach, action, upload.
 
     `mail` and `text` are consent to either: True given, False withdrawn, None not said. `place` is where (a page or the
     name of an action), `wording` what she agreed to, `detail` what else was told (JSON values).

@@ -1,1 +1,1 @@
-"""Money: contributions, the ledger that only grows, the totals that follow from it, the proof that all agree."""
+"""Money: contributions, what takes them back, plans; the ledger that only grows, the totals that follow, the proof of it."""

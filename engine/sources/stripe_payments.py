@@ -1,6 +1,6 @@
 """Stripe's payments: PaymentIntents, checkouts, refunds, disputes, early fraud warnings.
 
-A one-off gift is its PaymentIntent, an instalment its invoice (`stripe_plans`): before 2025-03-31 a PaymentIntent says
+A one-off gift is its PaymentIntent, an instalment its invoice (`stripe_invoices`): before 2025-03-31 a PaymentIntent says
 that it pays an invoice, since then it may not, and booking joins the two. A refund or a dispute points at the charge, the
 PaymentIntent, or both.
 """

@@ -1,4 +1,4 @@
-"""Telling a person that something needs one: on the home page and in the metrics, and by letter, once a day a matter."""
+"""Telling a person that something needs one: on the home page and in the metrics, and by letter, one a day for each kind."""
 
 from collections.abc import Sequence
 from datetime import datetime

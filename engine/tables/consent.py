@@ -1,4 +1,4 @@
-"""What people allowed, what they forbade, how they came to us, and what became of letters to them."""
+"""What people allowed, which addresses must not be written to, and how people came to us."""
 
 from datetime import datetime
 from typing import Any

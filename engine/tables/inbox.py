@@ -24,12 +24,12 @@ class InboundEvent(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=identity())
     source: str = Field(sa_column=words(default=None))
     key: str = Field(sa_column=words(default=None))
-    kind: str = Field(sa_column=words())  # what the URL says it is; empty: infer
+    kind: str = Field(sa_column=words())  # what the receiver or the inbox knows of it; empty: nothing
     lane: str = Field(sa_column=words(default=None))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     received_at: datetime = Field(sa_column=moment(now=True))
     state: str = Field(sa_column=words(default="pending"))
-    reason: str = Field(sa_column=words())  # why ignored, quarantined, or why the last try failed
+    reason: str = Field(sa_column=words())  # what was put on record; or why not, or why the last try failed
     attempts: int = Field(default=0, sa_column=count())
     due_at: datetime = Field(sa_column=moment(now=True))  # SQL now(): next try, or the end of the lease
     lease: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))

@@ -1,4 +1,5 @@
-"""Letters: what is written (mailing), to whom (message), and each request to the provider (handover)."""
+"""Letters: what is written (mailing), to whom (message), each request to the provider (handover), what it told of them
+(mail_event), and when it stopped our account (mail_hold)."""
 
 from datetime import datetime
 from typing import Any
