@@ -40,10 +40,12 @@ app = typer.Typer(
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
 letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again, let campaigns go on.")
 books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
+matters = typer.Typer(no_args_is_help=True, help="What needs a person: list it, say that it was seen to.")
 imports = typer.Typer(no_args_is_help=True, help="What others keep of us, as files.")
 app.add_typer(events, name="events")
 app.add_typer(letters, name="letters")
 app.add_typer(books, name="books")
+app.add_typer(matters, name="notices")
 app.add_typer(imports, name="import")
 out = Console(highlight=False, soft_wrap=True)
 
@@ -137,7 +139,7 @@ def show(event: Annotated[int, typer.Argument(max=MOST_ID)], data_dir: DataDir =
     deps = build(everything.resolved(data_dir.resolve()))
     with deps.work() as (session, _):
         found = inbox.get(session, event)
-    for name in ("id", "source", "key", "received_at", "state", "reason", "attempts", "finished_at"):
+    for name in ("id", "source", "kind", "lane", "key", "received_at", "state", "reason", "attempts", "finished_at"):
         out.print(f"{name:12} {getattr(found, name) if getattr(found, name) is not None else ''}", markup=False)
     body = found.body.decode("utf-8", "replace")
     out.print("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in body), markup=False)
@@ -190,6 +192,32 @@ def resume(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         _ring(deps, {0: bell.DELIVERY})
     out.print("campaigns go on" if lifted else "nothing was stopped")
     raise typer.Exit(0 if lifted else 1)
+
+
+@matters.command(name="list")
+def list_notices(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """What still needs a person, the newest first."""
+    deps = build(everything.resolved(data_dir.resolve()))
+    table = Table("Id", "What", "Of what", "What it says", "Times", "Last")
+    with deps.work() as (session, _):
+        for row in notices.open_notices(session):
+            table.add_row(
+                str(row.id), row.kind, row.subject, row.detail, str(row.seen), f"{row.last_at:%Y-%m-%d %H:%M}"
+            )
+    out.print(table if table.row_count else "nothing needs a person")
+
+
+@matters.command()
+def resolve(
+    notice: Annotated[list[int], typer.Argument(help="Ids of notices.", max=MOST_ID)],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Say that these were seen to."""
+    deps = build(everything.resolved(data_dir.resolve()))
+    with deps.work() as (session, _):
+        closed = notices.resolve_ids(session, notice)
+    out.print(f"{closed} seen to" if closed else "none of these is open")
+    raise typer.Exit(0 if closed else 1)
 
 
 @books.command()

@@ -61,6 +61,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),
+    events.MatterSettled: (notices.close,),
     events.LettersComposed: (),  # the edge rings the bell of their lane
 }
 

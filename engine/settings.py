@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     def _strong_in_production(self) -> Self:
         if not self.development and (weak := list(_weaknesses(self))):
             raise ValueError("production refuses to start: " + "; ".join(weak))
+        if self.refund_fraud_warnings and self.stripe_api_key is None:
+            raise ValueError("REFUND_FRAUD_WARNINGS needs STRIPE_API_KEY: nobody else can give the money back")
         if not all(":" in pair for pair in self.actblue_credentials):
             raise ValueError("ACTBLUE_WEBHOOK_CREDENTIALS must be user:password, several separated by commas")
         if not all(map(_network, self.trusted_proxies.split(","))):

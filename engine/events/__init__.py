@@ -46,6 +46,7 @@ from engine.events.root import (
     Event,
     HumanNeeded,
     LettersComposed,
+    MatterSettled,
     Person,
     RawEvent,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "LetterUnknown",
     "LettersComposed",
     "MailStopped",
+    "MatterSettled",
     "PaymentLinked",
     "Person",
     "PlanCancelled",

@@ -67,3 +67,11 @@ class HumanNeeded(Event):
     kind: str
     subject: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatterSettled(Event):
+    """What needed a person needs one no more."""
+
+    kind: str
+    subject: str

@@ -60,7 +60,8 @@ _CHECKS = {
               FROM refund WHERE contribution_id IS NOT NULL GROUP BY contribution_id) r
         FULL JOIN (SELECT contribution_id, coalesce(-sum(amount_cents) FILTER (WHERE kind = 'refund'), 0) AS gone,
                   coalesce(sum(amount_cents) FILTER (WHERE kind = 'refund_failed'), 0) AS failed
-              FROM ledger_entry WHERE kind IN ('refund', 'refund_failed') GROUP BY contribution_id) l
+              FROM ledger_entry l WHERE kind IN ('refund', 'refund_failed') AND NOT EXISTS (SELECT FROM ledger_entry d
+                  WHERE d.contribution_id = l.contribution_id AND d.kind = 'duplicate') GROUP BY contribution_id) l
             ON l.contribution_id = r.contribution_id
         WHERE (coalesce(r.gone, 0), coalesce(r.failed, 0)) <> (coalesce(l.gone, 0), coalesce(l.failed, 0))""",
     "a dispute is not what the ledger holds": """
@@ -93,6 +94,9 @@ _CHECKS = {
         WHERE (c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at)
             IS DISTINCT FROM (coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
                 coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",
+    "a payment that was booked twice does not come to nothing": """
+        SELECT 'contribution ' || contribution_id AS subject, sum(amount_cents) || ' cents' AS detail FROM ledger_entry
+        GROUP BY contribution_id HAVING bool_or(kind = 'duplicate') AND sum(amount_cents) <> 0""",
     "what a contact gives monthly is not what her plans promise": f"""
         SELECT 'contact ' || c.id AS subject,
                format('%s cents, must be %s', c.gives_monthly_cents, coalesce(t.monthly, 0)) AS detail
@@ -128,7 +132,7 @@ WHERE NOT EXISTS (SELECT FROM refund f WHERE v.what = 'refund' AND (f.source, f.
 _SUMS = text("""
 SELECT (SELECT count(*) FROM contribution) AS contributions,
        (SELECT count(*) FROM ledger_entry) AS entries,
-       (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry) AS cents
+       (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry WHERE currency = 'usd') AS cents
 """)
 
 
@@ -143,7 +147,7 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What was looked at, and every discrepancy (the first twenty of each rule)."""
+    """What was looked at, and every discrepancy (the first twenty of each rule). `cents`: of what is in dollars."""
 
     contributions: int
     entries: int

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
@@ -82,16 +83,35 @@ WHERE (g.source, g.source_key) = (l.source, l.source_key) AND g.payment_key = ''
 RETURNING g.id
 """)
 
-# Booked as a payment and as an instalment before anything said that they are one: the payment's entry is taken back.
-_TAKE_BACK = text("""
-INSERT INTO ledger_entry (contribution_id, kind, source, source_key, amount_cents, currency, occurred_at)
-SELECT p.id, 'duplicate', p.source, p.source_key, -p.amount_cents, p.currency, p.paid_at
+# Booked as a payment and as an instalment before anything said that they are one: whatever the payment's entries come to is
+# taken back, and all that is known of it goes over to the instalment.
+_TWICE = text("""
+SELECT i.id AS instalment_id, p.id AS payment_id, p.source_key, l.payment_key, p.charge_key
 FROM payment_link l JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
     ON (l.source, l.source_key) = (k.source, k.source_key)
 JOIN contribution i ON (i.source, i.source_key) = (l.source, l.source_key)
 JOIN contribution p ON (p.source, p.payment_key) = (l.source, l.payment_key) AND p.payment_key <> '' AND p.id <> i.id
+ORDER BY p.id
+""")
+_TAKE_BACK = text("""
+INSERT INTO ledger_entry (contribution_id, kind, source, source_key, amount_cents, currency, occurred_at)
+SELECT p.id, 'duplicate', p.source, p.source_key, -sum(l.amount_cents), p.currency, p.paid_at
+FROM contribution p JOIN ledger_entry l ON l.contribution_id = p.id WHERE p.id = ANY(:payments) GROUP BY p.id
 ON CONFLICT (source, source_key, kind, contribution_id) DO NOTHING
-RETURNING contribution_id, source_key
+""")
+_MOVE = """
+UPDATE {table} f SET contribution_id = v.instalment
+FROM unnest(CAST(:payments AS bigint[]), CAST(:instalments AS bigint[])) v(payment, instalment)
+WHERE f.contribution_id = v.payment
+"""
+_MOVE_REFUNDS, _MOVE_DISPUTES = text(_MOVE.format(table="refund")), text(_MOVE.format(table="dispute"))
+_GIVE_UP = text("UPDATE contribution SET payment_key = '', charge_key = '' WHERE id = ANY(:payments)")
+_TAKE_OVER = text("""
+UPDATE contribution i SET payment_key = v.payment_key,
+    charge_key = CASE i.charge_key WHEN '' THEN v.charge_key ELSE i.charge_key END
+FROM unnest(CAST(:instalments AS bigint[]), CAST(:payment_keys AS text[]), CAST(:charge_keys AS text[]))
+    v(id, payment_key, charge_key)
+WHERE i.id = v.id
 """)
 
 
@@ -127,14 +147,25 @@ def link(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Setti
         return []
     keys = {"sources": [source for source, _ in fresh], "keys": [key for _, key in fresh]}
     joined = session.scalars(_JOIN, keys).all()
-    doubled = session.execute(_TAKE_BACK, keys).all()
-    ledger.settle(session, {*joined, *(row.contribution_id for row in doubled)})
+    twice = session.execute(_TWICE, keys).all()
+    if twice:
+        _make_one(session, twice)
+    ledger.settle(session, {*joined, *(booked for row in twice for booked in (row.payment_id, row.instalment_id))})
     return [
         *(FactRecorded(each[key].cause) for key in fresh),
         *(
-            HumanNeeded(
-                None, TWICE, f"contribution {row.contribution_id}", f"{row.source_key} was an instalment's payment"
-            )
-            for row in doubled
+            HumanNeeded(None, TWICE, f"contribution {row.payment_id}", f"{row.source_key} was an instalment's payment")
+            for row in twice
         ),
     ]
+
+
+def _make_one(session: Session, twice: Sequence[Row[Any]]) -> None:
+    columns = {
+        "payments": [row.payment_id for row in twice],
+        "instalments": [row.instalment_id for row in twice],
+        "payment_keys": [row.payment_key for row in twice],
+        "charge_keys": [row.charge_key for row in twice],
+    }
+    for statement in (_TAKE_BACK, _MOVE_REFUNDS, _MOVE_DISPUTES, _GIVE_UP, _TAKE_OVER):
+        session.execute(statement, columns)

@@ -19,6 +19,7 @@ from engine.events import (
     FraudWarned,
     FraudWarningReported,
     HumanNeeded,
+    MatterSettled,
     RefundFailed,
     RefundRecorded,
     RefundReported,
@@ -123,8 +124,12 @@ def dispute(session: Session, told: Sequence[DisputeReported], _: datetime, __: 
     for row in session.execute(_DISPUTE_ROWS, ids):
         cause = words[row.source, row.source_key].cause
         happened.append(DisputeRecorded(cause, row.id, row.contribution_id, row.state))
-        sentence = f"{amount(row.amount_cents, row.currency)}, {row.reason or 'no reason told'}: {row.state}"
-        happened.append(HumanNeeded(cause, DISPUTED, f"dispute {row.source_key}", sentence))
+        subject = f"dispute {row.source_key}"
+        if row.state in ("won", "closed"):
+            happened.append(MatterSettled(cause, DISPUTED, subject))
+        else:
+            sentence = f"{amount(row.amount_cents, row.currency)}, {row.reason or 'no reason told'}: {row.state}"
+            happened.append(HumanNeeded(cause, DISPUTED, subject, sentence))
     return happened
 
 

@@ -16,7 +16,7 @@ FROM donation_form d JOIN fund f ON f.id = d.fund_id ORDER BY d.id
 """)
 _NUMBERS = text("""
 SELECT (SELECT count(*) FROM contribution) AS gifts,
-    (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry) AS cents,
+    (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry WHERE currency = 'usd') AS cents,
     (SELECT count(*) FROM handover WHERE state = 'accepted') AS letters,
     (SELECT count(*) FROM inbound_event WHERE state = 'quarantined') AS quarantined
 """)

@@ -27,12 +27,17 @@ FROM (
 GROUP BY n.contact_id
 """
 
-TRUE_MONTHLY = """
-SELECT p.contact_id, sum(CASE p.period
-    WHEN 'monthly' THEN p.amount_cents WHEN 'weekly' THEN p.amount_cents * 52 / 12
-    WHEN 'quarterly' THEN p.amount_cents / 3 WHEN 'yearly' THEN p.amount_cents / 12 ELSE 0 END)::bigint AS monthly
+_TIMES_A_YEAR = """
+CASE p.period WHEN 'daily' THEN 365.0 WHEN 'weekly' THEN 52.0 WHEN 'monthly' THEN 12.0 WHEN 'quarterly' THEN 4.0
+    WHEN 'yearly' THEN 1.0
+    ELSE CASE substring(p.period from '^every [0-9]+ ([a-z]+)$') WHEN 'days' THEN 365.0 WHEN 'weeks' THEN 52.0
+        WHEN 'months' THEN 12.0 WHEN 'years' THEN 1.0 ELSE 0.0 END
+        / greatest(coalesce(substring(p.period from '^every ([0-9]+) ')::numeric, 1), 1) END
+"""
+TRUE_MONTHLY = f"""
+SELECT p.contact_id, sum(floor(p.amount_cents * {_TIMES_A_YEAR} / 12))::bigint AS monthly
 FROM recurring_plan p
-WHERE p.state = 'active' AND p.contact_id IS NOT NULL AND p.fund_id IS NOT NULL AND p.currency = 'usd' {only}
+WHERE p.state = 'active' AND p.contact_id IS NOT NULL AND p.fund_id IS NOT NULL AND p.currency = 'usd' {{only}}
 GROUP BY p.contact_id
 """
 

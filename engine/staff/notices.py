@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell, metrics
 from engine.db import rows
-from engine.events import Event, HumanNeeded, LettersComposed
+from engine.events import Event, HumanNeeded, LettersComposed, MatterSettled
 from engine.settings import Settings
 
 SHIPPED = "operator_notice"
@@ -44,6 +44,10 @@ SELECT id, kind, subject, detail, seen, first_at, last_at FROM notice WHERE reso
 ORDER BY last_at DESC LIMIT :most
 """)
 
+_RESOLVE_IDS = text("""
+UPDATE notice SET resolved_at = now() WHERE id = ANY(:ids) AND resolved_at IS NULL RETURNING id
+""")
+
 _RESOLVE = text("""
 UPDATE notice SET resolved_at = now()
 WHERE kind = :kind AND resolved_at IS NULL AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY(:subjects))
@@ -64,6 +68,18 @@ def tell(session: Session, needs: Sequence[HumanNeeded], now: datetime, settings
     values = {"rows": records, "email": email, "now": now, "lane": bell.RECEIPTS, "shipped": SHIPPED}
     made = session.scalars(_WRITE, values | {"home": settings.base_url}).all()
     return [LettersComposed(None, bell.RECEIPTS)] if made else []
+
+
+def close(session: Session, settled: Sequence[MatterSettled], _: datetime, __: Settings) -> list[Event]:
+    """These matters need nobody any more."""
+    for kind in {matter.kind for matter in settled}:
+        resolve(session, kind, [matter.subject for matter in settled if matter.kind == kind])
+    return []
+
+
+def resolve_ids(session: Session, ids: Sequence[int]) -> int:
+    """A person has seen to these. Returns how many were open."""
+    return len(session.execute(_RESOLVE_IDS, {"ids": list(ids)}).all())
 
 
 def resolve(session: Session, kind: str, subjects: Sequence[str] | None = None) -> None:

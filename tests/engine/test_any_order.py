@@ -1,6 +1,7 @@
 """Whatever order a donor's events come in, and however they are cut into batches, the same rows stand at the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -24,8 +25,10 @@ from engine.events import (
     RefundReported,
     RefundTotalReported,
 )
+from engine.giving import books
 from engine.reactions import react
 from engine.settings import Settings
+from engine.staff import notices
 from tests.books import assert_books_balance
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
@@ -170,12 +173,38 @@ def test_refunds_told_singly_and_in_all_take_back_the_larger_of_the_two_in_any_o
 
 def test_a_payment_and_its_instalment_booked_apart_are_one_once_the_link_is_told(session: Session):
     unlinked = gift(source_key="in_1", payment_key="", charge_key="", plan_key="sub_1", amount_cents=2700)
-    told = [BARE, unlinked, PaymentLinked(None, "stripe", "in_1", "pi_1")]
+    told = [BARE, unlinked, PaymentLinked(None, "stripe", "in_1", "pi_1"), refund(1, 700), BARE]
     for order in permutations(told):
         savepoint = session.begin_nested()
         for event in order:
             react(session, [event], NOON, Settings())
         assert_books_balance(session)
-        assert session.scalar(text("SELECT sum(amount_cents) FROM ledger_entry")) == 2700
-        assert session.scalar(text("SELECT gave_cents FROM contact")) == 2700
+        assert session.scalar(text("SELECT sum(amount_cents) FROM ledger_entry")) == 2000
+        assert session.scalar(text("SELECT gave_cents FROM contact")) == 2000
+        kept = session.execute(text("SELECT source_key, status FROM contribution WHERE status <> 'duplicate'")).all()
+        assert kept == [("in_1", "partly_refunded")]
         savepoint.rollback()
+
+
+@pytest.mark.parametrize(
+    ("period", "monthly"),
+    [("daily", 3041), ("weekly", 433), ("monthly", 100), ("quarterly", 33), ("yearly", 8), ("every 2 weeks", 216),
+     ("every 6 months", 16), ("every 10 days", 304), ("every 2 years", 4), ("now and then", 0), ("", 0)],
+)  # fmt: skip
+def test_what_a_plan_comes_to_in_a_month(session: Session, period: str, monthly: int):
+    react(session, [replace(plan(1, 100), period=period), INSTALMENT], NOON, Settings())
+    assert session.scalar(text("SELECT gives_monthly_cents FROM contact")) == monthly
+    assert_books_balance(session)
+
+
+def test_yen_are_no_dollars(session: Session):
+    react(session, [gift(), gift(2, currency="jpy", amount_cents=500_000)], NOON, Settings())
+    assert session.scalar(text("SELECT gave_cents FROM contact")) == 5000
+    assert books.check(session).cents == 5000
+
+
+def test_a_dispute_that_is_won_needs_nobody_any_more(session: Session):
+    react(session, [gift(), dispute("open")], NOON, Settings())
+    assert [row.kind for row in notices.open_notices(session)] == ["gift disputed"]
+    react(session, [dispute("won", at(250))], NOON, Settings())
+    assert notices.open_notices(session) == []
