@@ -47,7 +47,7 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "closed": ("open", "won", "lost"),
         "open": ("won", "lost"),
         "won": ("lost",),
-        "lost": (),
+        "lost": ("won",),
     },
     "fraud_warning": {
         "told": (),

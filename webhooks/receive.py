@@ -73,8 +73,9 @@ async def body_within(request: Request, limit: int) -> bytes:
 
 
 def by_hash(source: str, kind: str, body: bytes, lane: str = bell.INTAKE) -> Arrival:
-    """An event under the hash of its bytes."""
-    return Arrival(source, hashlib.sha256(body).hexdigest(), kind, lane, body)
+    """An event under the hash of its bytes and its kind: sent to a wrong address, it can be sent again to the right one."""
+    digest = hashlib.sha256(body).hexdigest()
+    return Arrival(source, f"{digest}:{kind}" if kind else digest, kind, lane, body)
 
 
 def _bare(kind: bytes) -> bytes:

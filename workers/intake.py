@@ -67,7 +67,7 @@ def _read(raw: Sequence[RawEvent], first: Mapping[int, bytes]) -> _Read:
     read = _Read()
     for event in raw:
         try:
-            same = event.id in first and sources.same(first[event.id], event.body)
+            same = event.id in first and sources.same(event, first[event.id])
             said = Ignored("told before") if same else sources.parse(event)
         except Invalid as error:
             read.verdicts.append(Verdict(event.id, "quarantined", str(error)))

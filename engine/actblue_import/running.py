@@ -23,6 +23,7 @@ from engine.events import Event
 from engine.sources import actblue_csv
 
 BATCH_ROWS = 500
+TRIES = 4
 LISTED = 50  # differences, and refused rows, that are told one by one
 
 # Where the reader of this file is; 0 for a new one.
@@ -101,7 +102,7 @@ def _import(deps: Deps, report: Report, mark: _Bookmark, batch: Sequence[Record]
     """One batch, or its rows one by one when one of them cannot be booked."""
     rows, refused = read(report, batch)
     try:
-        compared = _book(deps, report, mark, rows, records=len(batch))
+        compared = _patiently(lambda: _book(deps, report, mark, rows, records=len(batch)))
     except (StatementError, Invalid, ValueError) as error:
         if _postgres_is_away(error):
             raise
@@ -147,6 +148,17 @@ def _book(deps: Deps, report: Report, mark: _Bookmark, rows: Sequence[Row], *, r
     mark.done += records
     deps.ring_for(everything)
     return compared
+
+
+def _patiently(book: Callable[[], list[Row]]) -> list[Row]:
+    """Do it; once more when others were in the way: a lock that was held too long, a circle that Postgres broke."""
+    for _ in range(TRIES - 1):
+        try:
+            return book()
+        except OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+                raise
+    return book()
 
 
 def _postgres_is_away(error: Exception) -> bool:

@@ -33,6 +33,11 @@ FACTS: dict[type[Event], str] = {
     PlanEndReported: "end",
 }
 
+_ORPHANS = """
+        SELECT '{table} ' || f.id AS subject, 'not counted for contribution ' || g.id AS detail
+        FROM {table} f JOIN contribution g ON g.source = f.source AND (g.payment_key = f.payment_key
+            AND g.payment_key <> '' OR g.charge_key = f.charge_key AND g.charge_key <> '')
+        WHERE f.contribution_id IS NULL"""
 _CHECKS = {
     "a contribution's amount is not what the ledger holds": """
         SELECT 'contribution ' || g.id AS subject,
@@ -68,7 +73,7 @@ _CHECKS = {
         SELECT 'dispute ' || d.id AS subject, format('%s of %s cents, the ledger says %s', d.state, d.amount_cents,
                coalesce(sum(l.amount_cents), 0)) AS detail
         FROM dispute d LEFT JOIN ledger_entry l ON l.contribution_id = d.contribution_id
-            AND (l.source, l.source_key) = (d.source, d.source_key) AND l.kind IN ('dispute', 'dispute_won')
+            AND (l.source, l.source_key) = (d.source, d.source_key) AND l.kind IN ('dispute', 'dispute_won', 'dispute_lost')
         WHERE d.contribution_id IS NOT NULL
         GROUP BY d.id HAVING coalesce(sum(l.amount_cents), 0)
             <> CASE WHEN d.state IN ('open', 'lost') THEN -d.amount_cents ELSE 0 END""",
@@ -94,6 +99,18 @@ _CHECKS = {
         WHERE (c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at)
             IS DISTINCT FROM (coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
                 coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",
+    "a refund of a gift on the books is not its own": _ORPHANS.format(table="refund"),
+    "a dispute of a gift on the books is not its own": _ORPHANS.format(table="dispute"),
+    "one payment counts as two gifts": """
+        SELECT 'contribution ' || p.id AS subject, 'paid ' || i.source_key || ', which is booked, too' AS detail
+        FROM payment_link l JOIN contribution i ON (i.source, i.source_key) = (l.source, l.source_key)
+        JOIN contribution p ON (p.source, p.payment_key) = (l.source, l.payment_key) AND p.id <> i.id
+            AND p.payment_key <> ''""",
+    "a gift does not know the donor of its checkout": """
+        SELECT 'contribution ' || g.id AS subject, 'finished as ' || s.source_key AS detail
+        FROM checkout_session s JOIN contribution g
+            ON g.source = s.source AND g.payment_key = s.payment_key AND g.payment_key <> ''
+        JOIN contact c ON c.email = s.donor ->> 'email' WHERE g.contact_id IS NULL""",
     "a payment that was booked twice does not come to nothing": """
         SELECT 'contribution ' || contribution_id AS subject, sum(amount_cents) || ' cents' AS detail FROM ledger_entry
         GROUP BY contribution_id HAVING bool_or(kind = 'duplicate') AND sum(amount_cents) <> 0""",
@@ -105,7 +122,8 @@ _CHECKS = {
 }
 _APPLIED = text("""
 SELECT id, source, key, kind, body, attempts, received_at FROM inbound_event
-WHERE state IN ('applied', 'ignored') AND lane = 'intake' AND octet_length(body) > 0 ORDER BY id
+WHERE state IN ('applied', 'ignored') AND lane = 'intake' AND kind <> 'again'
+    AND octet_length(body) > 0 ORDER BY id
 """)
 _UNLIKE = text("""
 SELECT v.cause, v.source_key, format('%s %s at %s', v.amount_cents, v.currency, v.paid_at) AS told,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import CheckoutReported, DonorLearned, Event, FactRecorded, HumanNeeded, PaymentLinked
-from engine.giving import ledger
+from engine.giving import ledger, plans
 from engine.settings import Settings
 
 TWICE = "one payment booked twice"  # the kind of notice
@@ -27,10 +27,10 @@ RETURNING id, inbound_event_id
 """)
 
 _LED_TO = text("""
-SELECT g.id, g.contact_id, s.inbound_event_id FROM checkout_session s JOIN contribution g
+SELECT g.id, g.contact_id, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
     ON g.source = s.source AND g.payment_key = s.payment_key AND s.payment_key <> '' WHERE s.id = ANY(:ids)
 UNION
-SELECT g.id, g.contact_id, s.inbound_event_id FROM checkout_session s JOIN contribution g
+SELECT g.id, g.contact_id, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
     ON g.source = s.source AND g.plan_key = s.plan_key AND s.plan_key <> '' WHERE s.id = ANY(:ids)
 """)
 
@@ -122,8 +122,10 @@ def check_out(session: Session, told: Sequence[CheckoutReported], _: datetime, _
     found = session.execute(_LED_TO, {"ids": [row.id for row in kept]}).all()
     learned = complete(session, [row.id for row in found])
     ledger.settle(session, learned)
+    causes = {(row.source, row.plan_key): row.inbound_event_id for row in found if row.plan_key}
     return [
         *(FactRecorded(row.inbound_event_id) for row in kept),
+        *plans.follow(session, causes),
         *(
             DonorLearned(row.inbound_event_id, row.id, donor)
             for row in found

@@ -54,7 +54,8 @@ ON CONFLICT DO NOTHING
 RETURNING id, source, plan_key, contact_id, inbound_event_id, sequence
 """)
 
-# A payment that is on the books already, told as an instalment: it is known by that from now on, and by its words first.
+# A payment that is on the books already under its own id, told as an invoice: it is known by that from now on, and by its
+# words first.
 _NAME = text(f"""
 UPDATE contribution g SET source_key = v.source_key, plan_key = v.plan_key, sequence = v.sequence,
     recurring_period = v.recurring_period, contact_id = coalesce(c.id, g.contact_id),
@@ -64,7 +65,8 @@ UPDATE contribution g SET source_key = v.source_key, plan_key = v.plan_key, sequ
 FROM {_TOLD}
 JOIN contribution o ON o.source = v.source AND o.payment_key = v.payment_key AND o.payment_key <> ''
 LEFT JOIN contact c ON c.email = v.email
-WHERE v.plan_key <> '' AND g.id = o.id AND o.plan_key = '' AND o.source_key <> v.source_key
+WHERE v.source_key <> v.payment_key AND o.source_key = o.payment_key AND g.id = o.id AND NOT EXISTS (
+    SELECT FROM contribution x WHERE (x.source, x.source_key) = (v.source, v.source_key))
 RETURNING g.id, g.source, g.plan_key, v.cause, g.contact_id, o.contact_id AS contact_before
 """)
 
@@ -86,7 +88,7 @@ LEFT JOIN donation_form f ON f.slug = v.form_slug
 WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <> '' AND v.cause IS NOT NULL
     AND (g.contact_id IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''
         OR g.form_slug = '' AND v.form_slug <> '' OR g.refcode = '' AND v.refcode <> '')
-RETURNING g.id, g.contact_id, v.cause
+RETURNING g.id, g.contact_id, g.source, g.plan_key, v.cause
 """)
 
 # The same id with another amount or in another order: sources' ids should be unique, placeholders are not.
@@ -120,7 +122,7 @@ def record(session: Session, reported: Sequence[ContributionReported], _: dateti
     ledger.settle(session, {*fresh, *(row.id for row in (*named, *completed))})
     totals.refresh(session, {row.contact_before for row in named if row.contact_before is not None})
     causes = {(row.source, row.plan_key): row.inbound_event_id for row in booked if row.plan_key}
-    causes |= {(row.source, row.plan_key): row.cause for row in named}
+    causes |= {(row.source, row.plan_key): row.cause for row in (*named, *completed) if row.plan_key}
     return [
         *(_recorded(row, donors.get(row.id, row.contact_id)) for row in booked),
         *(FactRecorded(row.cause) for row in named),
@@ -136,8 +138,8 @@ def record(session: Session, reported: Sequence[ContributionReported], _: dateti
 
 
 def _linked(session: Session, reported: Sequence[ContributionReported]) -> Sequence[ContributionReported]:
-    """The same gifts; instalments told without their payment have it by the link that was told apart, if it was."""
-    lacking = [gift for gift in reported if gift.plan_key and not gift.payment_key]
+    """The same gifts; those told without their payment have it by the link that was told apart, if it was."""
+    lacking = [gift for gift in reported if not gift.payment_key]
     if not lacking:
         return reported
     keys = {"sources": [gift.source for gift in lacking], "keys": [gift.source_key for gift in lacking]}

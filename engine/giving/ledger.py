@@ -4,7 +4,8 @@ Facts of every kind (gift, refunds, disputes) may come in any order. `settle` lo
 contributions and adds the entries that are still missing; then status and totals are what the ledger says.
 
 Refunds are told one by one, as a running total, or both. What went back is the larger of the two, so each report adds
-only what no other has said. A refund that failed gives back what it took.
+only what no other has said. A refund that failed gives back what it took. A dispute takes when it is opened, gives back
+when it is won, and takes again when it is lost after all.
 """
 
 from collections.abc import Collection
@@ -20,10 +21,12 @@ UPDATE {table} f SET contribution_id = m.contribution_id
 FROM (
     SELECT f.id, g.id AS contribution_id FROM contribution g JOIN {table} f
         ON f.source = g.source AND f.payment_key = g.payment_key AND f.payment_key <> '' AND g.payment_key <> ''
+        AND f.currency = g.currency
     WHERE g.id = ANY(:ids)
     UNION
     SELECT f.id, g.id FROM contribution g JOIN {table} f
         ON f.source = g.source AND f.charge_key = g.charge_key AND f.charge_key <> '' AND g.charge_key <> ''
+        AND f.currency = g.currency
     WHERE g.id = ANY(:ids)
 ) m
 WHERE f.id = m.id AND f.contribution_id IS NULL
@@ -77,6 +80,12 @@ FROM dispute WHERE contribution_id = ANY(:ids) AND state IN ('open', 'won', 'los
 UNION ALL
 SELECT contribution_id, 'dispute_won', source, source_key, amount_cents, currency, coalesce(settled_at, opened_at)
 FROM dispute WHERE contribution_id = ANY(:ids) AND state = 'won'
+UNION ALL
+SELECT d.contribution_id, 'dispute_lost', d.source, d.source_key, -d.amount_cents, d.currency,
+    coalesce(d.settled_at, d.opened_at)
+FROM dispute d WHERE d.contribution_id = ANY(:ids) AND d.state = 'lost' AND EXISTS (
+    SELECT FROM ledger_entry l WHERE l.contribution_id = d.contribution_id AND l.kind = 'dispute_won'
+        AND (l.source, l.source_key) = (d.source, d.source_key))
 ON CONFLICT (source, source_key, kind, contribution_id) DO NOTHING
 """)
 

@@ -5,7 +5,7 @@ forward: a refund that failed stays failed, a dispute that is over does not open
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -29,6 +29,7 @@ from engine.giving import ledger
 from engine.money import amount
 from engine.settings import Settings
 
+EPOCH = datetime.min.replace(tzinfo=UTC)
 DISPUTED, WARNED = "gift disputed", "gift may be fraud"  # kinds of notice
 
 _KEYS = "source text, source_key text, payment_key text, charge_key text, cause bigint"
@@ -61,12 +62,15 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, amount_cents bigint, c
     opened_at timestamptz, settled_at timestamptz)
 ORDER BY source, source_key
 ON CONFLICT (source, source_key) DO UPDATE SET
-    state = excluded.state, settled_at = excluded.settled_at,
+    state = excluded.state, settled_at = excluded.settled_at, amount_cents = excluded.amount_cents,
     payment_key = greatest(d.payment_key, excluded.payment_key), charge_key = greatest(d.charge_key, excluded.charge_key)
-    WHERE array_position(CAST(:ranks AS text[]), excluded.state) > array_position(CAST(:ranks AS text[]), d.state)
+    WHERE (least(array_position(:ranks, excluded.state), 4), coalesce(excluded.settled_at, '-infinity'),
+            excluded.state = 'lost')
+        > (least(array_position(:ranks, d.state), 4), coalesce(d.settled_at, '-infinity'), d.state = 'lost')
 RETURNING id, source, source_key
 """)
-RANKS = ["inquiry", "closed", "open", "won", "lost"]  # the later wins, whichever came first
+# The one further on wins, whichever came first; of two ends the later, and of two at one instant the loss.
+RANKS = ["inquiry", "closed", "open", "won", "lost"]
 
 _WARNINGS = text(f"""
 INSERT INTO fraud_warning (source, source_key, payment_key, charge_key, state, warned_at, inbound_event_id)
@@ -113,9 +117,7 @@ def refund(
 
 def dispute(session: Session, told: Sequence[DisputeReported], _: datetime, __: Settings) -> list[Event]:
     """Keep how these disputes stand; the ledger follows, and a person is told while there is something to do."""
-    words = {
-        (event.source, event.source_key): event for event in sorted(told, key=lambda event: RANKS.index(event.state))
-    }
+    words = {(event.source, event.source_key): event for event in sorted(told, key=_standing)}
     records = [_keys(event) | _dispute(event) for event in words.values()]
     changed = session.execute(_DISPUTES, {"rows": rows(records), "ranks": RANKS}).all()
     ids = {"ids": [row.id for row in changed]}
@@ -175,6 +177,11 @@ def _furthest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def _refund_event(row: Row[Any], cause: int | None) -> Event:
     kind = RefundFailed if row.state == "failed" else RefundRecorded
     return kind(cause, row.id, row.contribution_id)
+
+
+def _standing(event: DisputeReported) -> tuple[object, ...]:
+    """What makes one word on a dispute stand over another, as the statement has it."""
+    return min(RANKS.index(event.state), 3), event.settled_at or EPOCH, event.state == "lost"
 
 
 def _dispute(event: DisputeReported) -> dict[str, object]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 TRUE_TOTALS = """
 SELECT n.contact_id,
     count(*) AS gave_count,
-    sum(n.cents)::bigint AS gave_cents,
+    least(sum(n.cents), 9223372036854775807)::bigint AS gave_cents,
     max(n.cents)::bigint AS gave_highest_cents,
     (array_agg(n.cents::bigint ORDER BY n.paid_at DESC, n.cents DESC))[1] AS gave_last_cents,
     min(n.paid_at) AS gave_first_at,

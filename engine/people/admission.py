@@ -1,7 +1,8 @@
 """Who a batch of events is about: everyone named is admitted, everyone touched is locked, before anything else happens.
 
-One pass in the order of addresses, the lock order of the whole house: two workers on one donor wait for each other and
-never in a circle. A refund names nobody; whose gift it takes back is looked up first.
+Money goes onto the books one batch at a time: a refund names nobody, and a worker that books the gift meanwhile would not
+see it; each waits for the other, and every statement after that sees all that was there before. People are admitted in one
+pass in the order of addresses, the lock order of the whole house, so that no two workers wait in a circle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +31,26 @@ SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
 )
 """)
 
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
+MONEY_LOCK = 0x67726D79
+
 _ABOUT_PAYMENTS = (events.RefundReported, events.RefundTotalReported, events.DisputeReported)
 _ABOUT_PLANS = (events.PlanReported, events.PlanEndReported)
+_MONEY = (
+    *_ABOUT_PAYMENTS,
+    *_ABOUT_PLANS,
+    events.ContributionReported,
+    events.CheckoutReported,
+    events.PaymentLinked,
+    events.PlanPaymentFailed,
+    events.FraudWarningReported,
+)
 
 
 def admit(session: Session, happened: Sequence[events.Event]) -> None:
     """Make or update the contacts that these events name, and lock them and those whose money the events are about."""
+    if any(isinstance(event, _MONEY) for event in happened):
+        session.execute(_TAKE_TURNS, {"lock": MONEY_LOCK})
     touching = rows(_touching(happened))
     also = session.scalars(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
     contacts.admit(session, _named(happened), also=also)

@@ -11,6 +11,7 @@ what the URL says is refused: a person looks.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -210,7 +211,12 @@ def _gifts(cause: int, said: _Gifts) -> list[Event]:
     gifts: list[Event] = [_gift(cause, said.contribution, item, donor) for item in said.lineitems]
     if not said.contribution.recurs() or not said.contribution.order_number:
         return gifts
-    return gifts + [_plan(cause, said.contribution, item) for item in said.lineitems]
+    plans: dict[int, PlanReported] = {}  # one for each who receives, over all of her line items
+    for item in said.lineitems:
+        plan = _plan(cause, said.contribution, item)
+        there = plans.get(item.entity_id)
+        plans[item.entity_id] = replace(plan, amount_cents=plan.amount_cents + there.amount_cents) if there else plan
+    return [*gifts, *plans.values()]
 
 
 def _donor(said: _Donor) -> Person:

@@ -14,6 +14,7 @@ from engine.events import (
     CheckoutReported,
     ContributionReported,
     DisputeReported,
+    Event,
     FraudWarningReported,
     RefundReported,
     RefundTotalReported,
@@ -206,11 +207,14 @@ def refunded_charge(told: Told) -> Said:
     """charge.refunded: the refunds it lists, or else how much has gone back in all."""
     said = model(_RefundedCharge, told.object)
     links = {"charge": said.id, "payment_intent": said.payment_intent, "currency": said.currency}
-    if said.refunds:
-        return [_refund(told, model(_Refund, links | _told_only(refund))) for refund in said.refunds]
+    listed: list[Event] = [_refund(told, model(_Refund, links | _told_only(refund))) for refund in said.refunds or ()]
+    refunds = told.object.get("refunds")
+    if listed and not (isinstance(refunds, dict) and refunds.get("has_more")):  # the list may be cut short
+        return listed
     if said.amount_refunded is None:
         raise Invalid("not understood: amount_refunded")
     return [
+        *listed,
         RefundTotalReported(
             cause=told.cause,
             source=SOURCE,
@@ -220,7 +224,7 @@ def refunded_charge(told: Told) -> Said:
             refunded_at=told.at,
             payment_key=said.payment_intent,
             charge_key=said.id,
-        )
+        ),
     ]
 
 

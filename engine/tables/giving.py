@@ -113,7 +113,8 @@ class LedgerEntry(SQLModel, table=True):
     __tablename__ = "ledger_entry"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('gift', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'duplicate')", name="kind"
+            "kind IN ('gift', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'duplicate')",
+            name="kind",
         ),
         Index("ledger_entry_source_key_key", "source", "source_key", "kind", "contribution_id", unique=True),
     )

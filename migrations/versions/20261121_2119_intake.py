@@ -236,7 +236,7 @@ def upgrade() -> None:
     op.create_index('contribution_plan_key_idx', 'contribution', ['source', 'plan_key'], unique=False, postgresql_where=sa.text("plan_key <> ''"))
     # Gifts from before: what a refund or a cancellation of theirs will point at.
     op.execute("UPDATE contribution SET payment_key = order_number || '/' || source_key WHERE source = 'actblue'")
-    _ledger_kinds("'gift', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'duplicate'")
+    _ledger_kinds("'gift', 'refund', 'refund_failed', 'dispute', 'dispute_won', 'dispute_lost', 'duplicate'")
     op.add_column('message', sa.Column('delivered_at', sa.DateTime(timezone=True), nullable=True))
     # ### end Alembic commands ###
 

@@ -3,19 +3,22 @@
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count, permutations
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from engine import bell
 from engine.bootstrap import Deps
+from engine.sources import parse
 from tests import make_stripe as stripe
 from tests.csv_reports import CANCELLED, MONTHLY, REFUNDED, as_body, write
 from tests.flows.house import one, put, rows, run_everything
 from tests.flows.reports import imported
-from tests.make import actblue_body, line_item, raw
+from tests.make import actblue_body, arrived, line_item, raw
 from workers import intake
 
 WORKERS = 4
@@ -144,6 +147,34 @@ def test_webhooks_and_reports_meet_in_the_same_rows_whichever_comes_first(
     assert one(deps, "SELECT count(*) AS n, sum(amount_cents) AS cents FROM refund") == (1, 2700)
     assert one(deps, "SELECT state, ended_at IS NOT NULL AS ended FROM recurring_plan") == ("cancelled", True)
     assert one(deps, "SELECT gave_count, gave_cents, gives_monthly_cents FROM contact") == (1, 2700, 0)
+
+
+@pytest.mark.parametrize("story", [actblue_story, stripe_story])
+def test_what_is_told_in_the_same_moment_finds_its_gift(deps: Deps, story: Any):
+    """Neither of two transactions sees what the other has not committed: one of them must wait for the other."""
+    told = [story() for _ in range(30)]
+    together = Barrier(2)
+
+    def work(places: Sequence[int]) -> None:
+        for _, bodies in told:
+            events = [event for place in places for event in read(*bodies[place])]
+            together.wait(30)
+            with deps.work() as (session, now):
+                deps.react(session, events, now)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(work, places) for places in ((0,), (1, 2, 3))]:
+            done.result(120)
+    assert rows(deps, "SELECT 1 FROM refund WHERE contribution_id IS NULL") == []
+    assert rows(deps, "SELECT 1 FROM recurring_plan WHERE state <> 'cancelled' OR contact_id IS NULL") == []
+    run_everything(deps)
+
+
+def read(source: str, body: bytes) -> list[Any]:
+    """What the parser makes of a body that tells something."""
+    said = parse(replace(arrived(body, source=source), id=None))
+    assert isinstance(said, list)
+    return said
 
 
 @pytest.mark.slow
