@@ -1,8 +1,9 @@
 """Who a batch of events is about: everyone named is admitted, everyone touched is locked, before anything else happens.
 
-Money goes onto the books one batch at a time: a refund names nobody, and a worker that books the gift meanwhile would not
-see it; each waits for the other, and every statement after that sees all that was there before. People are admitted in one
-pass in the order of addresses, the lock order of the whole house, so that no two workers wait in a circle.
+A batch of plain gifts goes onto the books beside others of its kind: who gives is locked, that is enough. Any other batch of
+money goes alone: a refund names nobody, and a worker that books its gift meanwhile would not see it; each waits for the
+other, and every statement after that sees all that was there before. People are admitted in one pass in the order of
+addresses, the lock order of the whole house, so that no two workers wait in a circle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,8 @@ SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
 )
 """)
 
-_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
+_ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
+_BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 MONEY_LOCK = 0x67726D79
 
 _ABOUT_PAYMENTS = (events.RefundReported, events.RefundTotalReported, events.DisputeReported)
@@ -49,11 +51,17 @@ _MONEY = (
 
 def admit(session: Session, happened: Sequence[events.Event]) -> None:
     """Make or update the contacts that these events name, and lock them and those whose money the events are about."""
-    if any(isinstance(event, _MONEY) for event in happened):
-        session.execute(_TAKE_TURNS, {"lock": MONEY_LOCK})
+    money = [event for event in happened if isinstance(event, _MONEY)]
+    if money:
+        session.execute(_BESIDE_OTHERS if all(map(_plain, money)) else _ALONE, {"lock": MONEY_LOCK})
     touching = rows(_touching(happened))
     also = session.scalars(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
     contacts.admit(session, _named(happened), also=also)
+
+
+def _plain(event: events.Event) -> bool:
+    """Whether it is a gift that touches nobody's money but that of the donor it names."""
+    return isinstance(event, events.ContributionReported) and event.donor.email is not None and not event.plan_key
 
 
 def _named(happened: Sequence[events.Event]) -> Iterator[tuple[events.Person, datetime]]:
