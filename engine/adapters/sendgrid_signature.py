@@ -1,7 +1,7 @@
 """SendGrid's signature over its events: ECDSA on P-256 with SHA-256, over the time and the raw bytes in one piece.
 
-Its own package looks at no age, wants text for bytes and raises for what is not base64; the OpenSSL that it uses is asked
-here directly. That takes time and megabytes to import, and only web processes need it: it is imported at the first check.
+Its own package looks at no age, wants text for bytes and raises for what is not base64; the OpenSSL behind it is asked here
+directly. That takes time and megabytes to import, and only web processes need it: it is imported at the first check.
 """
 
 import re
