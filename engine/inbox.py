@@ -18,6 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from engine import bookmarks
+from engine.bookmarks import Place
 from engine.db import Sessions, rows, transaction
 from engine.errors import NotFound
 from engine.events import HumanNeeded, RawEvent
@@ -140,11 +142,6 @@ WITH stretch AS MATERIALIZED (
     WHERE e.id = s.id AND s.kept AND s.state IN ('applied', 'ignored', 'split') RETURNING e.id
 )
 SELECT (SELECT max(id) FROM stretch) AS last, (SELECT count(*) FROM emptied) AS emptied
-""")
-
-_MARK = text("""
-INSERT INTO bookmark (name, number) VALUES (:bookmark, :number)
-ON CONFLICT (name) DO UPDATE SET number = excluded.number, updated_at = now()
 """)
 
 _GO_BACK = text("UPDATE bookmark SET number = least(number, :number) WHERE name = :bookmark")
@@ -280,7 +277,7 @@ def empty_old(session: Session, days: int) -> tuple[int, bool]:
     """Empty the bodies of one stretch of events older than this. Returns how many, and whether there may be more."""
     found = session.execute(_EMPTY_OLD, {"bookmark": BODIES, "days": days, "most": STRETCH}).one()
     if found.last is not None:
-        session.execute(_MARK, {"bookmark": BODIES, "number": found.last})
+        bookmarks.put(session, BODIES, Place(number=found.last))
     return found.emptied, found.last is not None
 
 
