@@ -1,7 +1,8 @@
 """`python -m bench apply`: how fast pending events become contributions, contacts, ledger entries and thank-yous.
 
 For each source in turn, in each round: a database of its own in an embedded Postgres (on a real disk, fsync on), filled with
-pending events, half of them of donors who gave before; then the real worker group `intake` is started and its bell rung.
+pending events, half of them of donors who gave before; then the real worker group `intake` is started, with a process for
+each of two cores, and its bell rung.
 
 - **ours**: events a second, by the moments at which Postgres wrote them finished, first and last twentieth left out.
 - **bare**: the very rows that came of it (contacts, contributions, ledger entries, letters), inserted again into copies of
@@ -38,6 +39,7 @@ EVENTS, BATCH = 30_000, 500
 ENOUGH = 3_000  # events a second, of each source
 WITHIN_SECONDS = 1.0  # a gift, with everything waiting in the other lane
 PATIENCE_SECONDS = 600.0
+PROCESSES = 2  # of the group: one a core, as a machine of two would run it
 SOURCES: dict[str, Callable[[int, str], bytes]] = {"actblue": bodies.actblue, "stripe": bodies.stripe_payment}
 COPIED = ("contact", "contribution", "ledger_entry", "message")
 
@@ -133,7 +135,7 @@ def _house(places: embedded.Places, name: str) -> House:
 def _workers(house: House, *groups: str) -> Iterator[None]:
     started = []
     for name in groups:
-        command, tuning = command_lines.worker(name, GROUPS[name])
+        command, tuning = command_lines.worker(name, GROUPS[name], processes=PROCESSES)
         with (house.home / f"{name}.log").open("ab") as log:
             environment = house.environment | tuning | {"GROUNDSWELL_SUPERVISED": ""}
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
