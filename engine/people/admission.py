@@ -60,8 +60,14 @@ def admit(session: Session, happened: Sequence[events.Event]) -> None:
 
 
 def _plain(event: events.Event) -> bool:
-    """Whether it is a gift that touches nobody's money but that of the donor it names."""
-    return isinstance(event, events.ContributionReported) and event.donor.email is not None and not event.plan_key
+    """Whether it is a gift that touches nobody's money but that of the donor it names: it says who gave, belongs to no plan,
+    and is told under its payment's own id (an invoice may rename what is on the books as somebody else's)."""
+    return (
+        isinstance(event, events.ContributionReported)
+        and event.donor.email is not None
+        and not event.plan_key
+        and event.payment_key.endswith(event.source_key)
+    )
 
 
 def _named(happened: Sequence[events.Event]) -> Iterator[tuple[events.Person, datetime]]:

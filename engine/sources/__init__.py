@@ -34,19 +34,25 @@ def parse(raw: RawEvent) -> Told:
 def same(raw: RawEvent, first: bytes) -> bool:
     """Whether an event that came again under its id says what its first body said: it may have been rendered anew."""
     try:
-        documents = [read_json(body) for body in (first, raw.body)]
-        told = [_money(parse(replace(raw, kind="", body=body))) for body in (first, raw.body)]
+        if _happened(raw.body) == _happened(first):
+            return True
+        one, other = (_money(parse(replace(raw, kind="", body=body))) for body in (first, raw.body))
     except Invalid:
         return False
-    if told[0] == told[1] is not None:
-        return True
-    plain = [document if isinstance(document, dict) else {"data": document} for document in documents]
-    return all(plain[0].get(name) == plain[1].get(name) for name in {*plain[0], *plain[1]} - DELIVERY)
+    return one is not None and one == other
+
+
+def _happened(body: bytes) -> object:
+    """The document without what it says about its delivery."""
+    document = read_json(body)
+    if not isinstance(document, dict):
+        return document
+    return {name: value for name, value in document.items() if name not in DELIVERY}
 
 
 def _money(told: Told) -> object:
     """What is the same however a source renders an event: which facts, over how much. None for what tells none."""
     if not isinstance(told, list):
         return None
-    names = ("source_key", "amount_cents", "currency", "state", "ended_by")
+    names = ("source_key", "amount_cents", "currency", "state", "period", "paused", "ended_by")
     return [(type(event), *(getattr(event, name, None) for name in names)) for event in told]

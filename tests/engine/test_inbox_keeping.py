@@ -98,3 +98,10 @@ def test_two_bodies_that_tell_no_money_are_the_same_when_only_their_delivery_dif
     event = {"id": "evt_1", "object": "event", "type": "payout.paid", "created": 1793620801, "data": {"object": {}}}
     for changed, same in (({"pending_webhooks": 2}, True), ({"created": 1793620802}, False)):
         assert sources.same(arrived(event | changed, source="stripe", kind=inbox.AGAIN), raw(event)) is same
+
+
+def test_an_event_that_nobody_can_read_is_the_same_when_only_its_delivery_differs():
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.charge.refunded", "pending_webhooks": 1}
+    for changed, same in (({"pending_webhooks": 2}, True), ({"type": "v1.charge.failed"}, False)):
+        assert sources.same(arrived(thin | changed, source="stripe", kind=inbox.AGAIN), raw(thin)) is same
+    assert not sources.same(arrived(thin, source="stripe", kind=inbox.AGAIN), b"\xff")
