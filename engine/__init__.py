@@ -14,6 +14,8 @@ ports       what we ask of the outside: clock, bells, mailer, payments, verifier
 clock       production's clock, and development's, which skips ahead
 log         one configuration of log lines for every process
 metrics     what is counted, and the page of numbers
+tokens      links that say who follows them: signed, each for one purpose
+languages   gettext catalogues
 
 tables      the schema, one small file an area
 

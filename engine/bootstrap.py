@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from engine import bell, log, reactions
 from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_broker
 from engine.adapters.lifeline import die_with_parent
+from engine.adapters.limiter import RedisLimiter
 from engine.adapters.mailbox import Mailbox
 from engine.adapters.signatures import Signatures
 from engine.adapters.stripe_payments import StripePayments
@@ -21,8 +22,9 @@ from engine.clock import PostgresClock, SkippableClock
 from engine.db import Sessions, make_pool, make_sessions, transaction
 from engine.errors import Unavailable
 from engine.events import Event
-from engine.ports import Bells, Clock, Mailer, Payments, Verifier
+from engine.ports import Bells, Clock, Limiter, Mailer, Payments, Verifier
 from engine.settings import Settings
+from engine.tokens import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Deps:
     mailer: Mailer | None
     bells: Bells
     verifier: Verifier
+    signer: Signer
+    limiter: Limiter
     payments: Payments | None = None
 
     @contextmanager
@@ -79,6 +83,8 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         mailer=Mailbox(settings.mailbox_file) if settings.development else None,
         bells=RedisBells(settings.redis_url.get_secret_value()),
         verifier=Signatures(settings.stripe_secrets, settings.sendgrid_public_keys),
+        signer=Signer(settings.signing_keys),
+        limiter=RedisLimiter(settings.redis_url.get_secret_value()),
         payments=_payments(settings),
     )
 

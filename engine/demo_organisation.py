@@ -13,8 +13,8 @@ from engine.settings import ROOT
 FILE = ROOT / "templates" / "demo" / "organisation.yaml"
 
 _ROOT_CHAPTER = text("""
-INSERT INTO chapter (slug, name, sender_name, sender_email, reply_to, postal_address)
-VALUES (:slug, :name, :sender_name, :sender_email, :reply_to, :postal_address)
+INSERT INTO chapter (kind, slug, name, sender_name, sender_email, reply_to, postal_address)
+VALUES ('root', :slug, :name, :sender_name, :sender_email, :reply_to, :postal_address)
 ON CONFLICT (slug) DO NOTHING
 """)
 _CHAPTERS = text("""
@@ -24,10 +24,13 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text), chapter 
 WHERE root.slug = :root ON CONFLICT (slug) DO NOTHING
 """)
 _TERRITORIES = text("""
-INSERT INTO territory (zip, chapter_id)
-SELECT z.zip, c.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, city text)
+INSERT INTO territory (kind, place, chapter_id)
+SELECT 'zip', z.zip, c.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, city text)
 JOIN chapter c ON c.slug = v.slug JOIN zip z ON z.city = v.city AND z.state = :state
-ON CONFLICT (zip) DO NOTHING
+ON CONFLICT DO NOTHING
+""")
+_ROUTES = text("""
+INSERT INTO zip_route (zip, chapter_id, by, "on") SELECT place, chapter_id, kind, place FROM territory ON CONFLICT DO NOTHING
 """)
 _FUNDS = text("""
 INSERT INTO fund (slug, name, disclaimer, deductibility)
@@ -54,6 +57,7 @@ def load(session: Session) -> None:
     session.execute(_ROOT_CHAPTER, root)
     session.execute(_CHAPTERS, {"rows": rows(told["chapters"]), "root": root["slug"]})
     session.execute(_TERRITORIES, {"rows": rows(_cities(told["chapters"])), "state": told["state"]})
+    session.execute(_ROUTES)
     session.execute(_FUNDS, {"rows": rows(told["funds"])})
     entities = (
         {"slug": fund["slug"], "entity_id": number} for fund in told["funds"] for number in fund["actblue_entities"]

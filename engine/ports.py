@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from sqlalchemy.orm import Session
@@ -26,6 +26,13 @@ class Bells(Protocol):
 
     def close(self) -> None:
         """Ring what is still to be rung, briefly, and stop."""
+
+
+class Limiter(Protocol):
+    """How often something may happen, counted for all processes together."""
+
+    def hit(self, key: str, most: int, span: timedelta) -> bool:
+        """Count one more under this key: whether it is within `most` in `span`. Raises Unavailable: who asks fails closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.FactRecorded: (),
     # People.
     events.SignedUp: (),
+    events.ConfirmationAsked: (),
+    events.Joined: (),
+    events.ChapterChanged: (),
+    events.ContactMerged: (),
+    events.ContactErased: (),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),

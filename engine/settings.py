@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     trusted_proxies: str = ""
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    retired_secret_keys: SecretStr | None = None
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
     actblue_webhook_credentials: SecretStr = SecretStr(DEVELOPMENT_CREDENTIALS)
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
         """The Host headers that are answered: BASE_URL's, ALLOWED_HOSTS, and this machine's own."""
         named = [host.strip() for host in self.allowed_hosts.split(",") if host.strip()]
         return [urlsplit(self.base_url).hostname or "localhost", *named, "localhost", "127.0.0.1"]
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """What links are signed with: the retired keys, whose links still work, and last the present one, which signs."""
+        return (*_listed(self.retired_secret_keys), self.secret_key.get_secret_value())
 
     @property
     def metrics_url(self) -> str:
@@ -161,6 +167,10 @@ def _weaknesses(settings: Settings) -> list[str]:
         found.append("BASE_URL must be https")
     if _weak(settings.secret_key.get_secret_value()):
         found.append(f"SECRET_KEY is missing or weak (at least {SHORTEST_SECRET} characters, not the development one)")
+    if any(map(_weak, _listed(settings.retired_secret_keys))):
+        found.append(
+            f"RETIRED_SECRET_KEYS is weak (each at least {SHORTEST_SECRET} characters, not the development one)"
+        )
     passwords = [pair.partition(":")[2] for pair in settings.actblue_credentials]
     if not passwords or any(map(_weak, passwords)):
         found.append(

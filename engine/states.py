@@ -62,6 +62,23 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "cancelled": (),
         "lapsed": (),
     },
+    "volunteer_offer": {
+        "new": ("contacted", "placed", "withdrawn"),
+        "contacted": ("new", "placed", "withdrawn"),
+        "placed": ("contacted", "withdrawn"),
+        "withdrawn": ("new",),
+    },
+    "territory_change": {
+        "proposed": ("approved", "declined"),
+        "approved": ("applied",),
+        "applied": (),
+        "declined": (),
+    },
+    "spark": {
+        "proposed": ("approved", "declined"),
+        "approved": (),
+        "declined": (),
+    },
 }
 
 

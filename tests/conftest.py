@@ -26,10 +26,11 @@ from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import driver_url, make_pool, make_sessions, transaction
 from engine.settings import Settings
+from engine.tokens import Signer
 from tests import signing
 from tests.browser.chromium import CHROMIUM
 from tests.edge.nginx import NGINX
-from tests.fakes import FakeBells, FakeClock, FakeMailer
+from tests.fakes import FakeBells, FakeClock, FakeLimiter, FakeMailer
 from tests.system import System
 
 STRICT = "GROUNDSWELL_NO_TEST_MAY_BE_MISSING"
@@ -204,7 +205,8 @@ def deps(settings: Settings) -> Iterator[Deps]:
     pool = make_pool(settings.database_url.get_secret_value())
     yield Deps(
         settings=settings, sessions=make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
-        verifier=Signatures(settings.stripe_secrets, [signing.public()]),
+        verifier=Signatures(settings.stripe_secrets, [signing.public()]), signer=Signer(settings.signing_keys),
+        limiter=FakeLimiter(),
     )  # fmt: skip
     pool.dispose()
 

@@ -1,11 +1,13 @@
 """Stand-ins that come in through `Deps`: real objects with a memory, never patches."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from engine.errors import Unavailable
 from engine.ports import Answer, Letter
 
 
@@ -36,6 +38,20 @@ class FakeBells:
 
     def close(self) -> None:
         pass
+
+
+@dataclass
+class FakeLimiter:
+    """Counts, and never forgets; `away` makes it like a dead Redis."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    away: bool = False
+
+    def hit(self, key: str, most: int, span: timedelta) -> bool:
+        if self.away:
+            raise Unavailable("Redis does not answer")
+        self.counts[key] += 1
+        return self.counts[key] <= most
 
 
 @dataclass

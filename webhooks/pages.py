@@ -1,24 +1,20 @@
-"""Rendering pages: Jinja2 over `templates/pages`, autoescaped, with the few words every page needs."""
+"""Rendering pages: Jinja2 over `templates/pages`, autoescaped, in the reader's language, with the few words every page needs.
+
+Templates speak English in `{% trans %}` and `_("…")`; `templates/locale` translates.
+"""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from engine import languages
 from engine.bootstrap import Deps
 from engine.money import dollars
 from engine.settings import ROOT
-
-_environment = Environment(
-    loader=FileSystemLoader(ROOT / "templates" / "pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.filters["dollars"] = dollars
 
 
 def moment(at: datetime) -> str:
@@ -26,11 +22,34 @@ def moment(at: datetime) -> str:
     return f"{at.day} {at:%B %Y, %H:%M:%S} UTC"
 
 
-_environment.filters["moment"] = moment
-
-
-def page(request: Request, name: str, status: int = 200, **values: Any) -> Response:
+def page(
+    request: Request, name: str, status: int = 200, *, language: str = languages.ENGLISH, **values: Any
+) -> Response:
     """The named page as an answer."""
     deps: Deps = request.app.state.deps
-    html = _environment.get_template(name).render(development=deps.settings.development, **values)
+    html = (
+        _environment(language)
+        .get_template(name)
+        .render(development=deps.settings.development, language=language, **values)
+    )
     return HTMLResponse(html, status)
+
+
+def spoken(request: Request) -> str:
+    """The language of this reader: `?lang=` if it is one of ours, else what her browser prefers, else English."""
+    return languages.choose(request.headers.get("accept-language", ""), request.query_params.get("lang", ""))
+
+
+@cache
+def _environment(language: str) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(ROOT / "templates" / "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.filters |= {"dollars": dollars, "moment": moment, "own_name": languages.own_name}
+    made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
+    return made

@@ -39,8 +39,14 @@ from engine.events.money import (
     RefundTotalReported,
 )
 from engine.events.people import (
+    ChapterChanged,
+    ConfirmationAsked,
+    ContactErased,
+    ContactMerged,
+    Joined,
     SignedUp,
     SignUpReported,
+    Wishes,
 )
 from engine.events.root import (
     Event,
@@ -53,8 +59,12 @@ from engine.events.root import (
 
 __all__ = [
     "AccountReported",
+    "ChapterChanged",
     "CheckoutReported",
     "Complained",
+    "ConfirmationAsked",
+    "ContactErased",
+    "ContactMerged",
     "ContributionRecorded",
     "ContributionReported",
     "DisputeRecorded",
@@ -66,6 +76,7 @@ __all__ = [
     "FraudWarningReported",
     "HumanNeeded",
     "InstalmentRecorded",
+    "Joined",
     "LetterBounced",
     "LetterClicked",
     "LetterDeferred",
@@ -94,4 +105,5 @@ __all__ = [
     "SignUpReported",
     "SignedUp",
     "Unsubscribed",
+    "Wishes",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 _FACTS = text("""
-SELECT zip, chapter_id FROM territory WHERE zip = ANY(:zips)
+SELECT zip, chapter_id FROM zip_route WHERE zip = ANY(:zips)
 UNION ALL
 SELECT NULL, id FROM chapter WHERE parent_id IS NULL
 """)

@@ -11,35 +11,39 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 
-# The word that counts, one row a contact and channel: the newest, and of two at one instant the withdrawal.
+# The word that counts, one row a contact, channel and kind: the newest, and of two at one instant the withdrawal.
 CURRENT = """
-SELECT DISTINCT ON (contact_id, channel) contact_id, channel, given, at, source, place, wording
-FROM consent ORDER BY contact_id, channel, at DESC, given, source
+SELECT DISTINCT ON (contact_id, channel, kind) contact_id, channel, kind, given, until, at, source, place, wording
+FROM consent ORDER BY contact_id, channel, kind, at DESC, given, source
 """
 
-# Addresses that must not be written to. A bounce or a complaint stands for good. Who unsubscribed and later said expressly,
-# on a sign-up of our own kinds, that she wants mail again is written to, unless she has withdrawn that since: another
-# system's list is no such word, for nobody knows whether she was asked again.
+# Addresses that must not be written to. A bounce, a complaint or a person's manual stop stands for good. Who unsubscribed or
+# was erased and later said expressly herself that she wants mail again (a sign-up that another system states, a confirmed
+# letter, her own preferences) is written to, unless she has withdrawn that since: another system's list is no such word, for
+# nobody knows whether she was asked again; nor is an unconfirmed form, which anyone can fill in.
 STANDING_SUPPRESSIONS = """
 SELECT s.email, s.reason, s.at FROM suppression s
-WHERE s.reason <> 'unsubscribe' OR NOT EXISTS (
+WHERE s.reason NOT IN ('unsubscribe', 'erased') OR NOT EXISTS (
     SELECT FROM contact c JOIN consent yes ON yes.contact_id = c.id
-    WHERE c.email = s.email AND yes.channel = 'mail' AND yes.given AND yes.source = 'signup' AND yes.at > s.at
+    WHERE c.email = s.email AND yes.channel = 'mail' AND yes.kind = '' AND yes.given
+    AND yes.source IN ('signup', 'confirm', 'preferences') AND yes.at > s.at
     AND NOT EXISTS (
         SELECT FROM consent no
-        WHERE no.contact_id = c.id AND no.channel = 'mail' AND NOT no.given AND no.at >= yes.at))
+        WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = '' AND NOT no.given AND no.at >= yes.at))
 """
 
 # Two words at one instant through one source that say the same are one row, with the place and wording that sort last: so
 # the order in which they arrive does not matter.
 _HEAR = text("""
-INSERT INTO consent AS c (contact_id, channel, given, at, source, place, wording, inbound_event_id)
-SELECT DISTINCT ON (contact_id, channel, at, given, source)
-    contact_id, channel, given, at, source, place, wording, cause
+INSERT INTO consent AS c (contact_id, channel, kind, given, until, at, source, place, wording, inbound_event_id)
+SELECT DISTINCT ON (contact_id, channel, coalesce(kind, ''), at, given, source)
+    contact_id, channel, coalesce(kind, ''), given, until, at, source, place, wording, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    contact_id bigint, channel text, given boolean, at timestamptz, source text, place text, wording text, cause bigint)
-ORDER BY contact_id, channel, at, given, source, wording COLLATE "C" DESC, place COLLATE "C" DESC, cause
-ON CONFLICT (contact_id, channel, at, given, source) DO UPDATE
+    contact_id bigint, channel text, kind text, given boolean, until timestamptz, at timestamptz, source text, place text,
+    wording text, cause bigint)
+ORDER BY contact_id, channel, coalesce(kind, ''), at, given, source, wording COLLATE "C" DESC,
+    place COLLATE "C" DESC, cause
+ON CONFLICT (contact_id, channel, kind, at, given, source) DO UPDATE
     SET place = excluded.place, wording = excluded.wording, inbound_event_id = excluded.inbound_event_id
     WHERE (excluded.wording COLLATE "C", excluded.place COLLATE "C") > (c.wording, c.place)
 """)
@@ -48,6 +52,7 @@ ON CONFLICT (contact_id, channel, at, given, source) DO UPDATE
 def hear(session: Session, words: Iterable[Mapping[str, object]]) -> None:
     """Keep these words; one that is kept already changes nothing.
 
-    Each: contact_id, channel ('mail' or 'text'), given, at, source, place, wording, cause (id of the inbound event or None).
+    Each: contact_id, channel ('mail' or 'text'), given, at, source, place, wording, cause (id of the inbound event or None);
+    kind and until as the table has them, if it is not a word about all mail.
     """
     session.execute(_HEAR, {"rows": rows(words)})

@@ -3,32 +3,66 @@
 Tables hold no behaviour and do not validate: untrusted data goes through a strict pydantic model before it meets one.
 """
 
-from engine.tables.consent import Consent, SignUp, Suppression
+from engine.tables.consent import Confirmation, Consent, ErasedAddress, SignUp, Suppression
 from engine.tables.giving import ActblueEntity, Contribution, DonationForm, Fund, LedgerEntry
 from engine.tables.inbox import InboundEvent
 from engine.tables.mail import Handover, MailEvent, MailHold, Mailing, Message
 from engine.tables.operations import Bookmark, Chore, DevClock, Notice
-from engine.tables.people import Chapter, Contact, Territory, Zip
+from engine.tables.people import (
+    Agenda,
+    Coalition,
+    Contact,
+    ContactInterest,
+    FollowedChapter,
+    Interest,
+    Introduction,
+    VolunteerOffer,
+    WayToHelp,
+)
+from engine.tables.places import (
+    Chapter,
+    ChapterLead,
+    ChapterMove,
+    Gathering,
+    Spark,
+    Territory,
+    TerritoryChange,
+    Zip,
+    ZipRoute,
+)
 from engine.tables.recurring import Cancellation, PlanFailure, RecurringPlan
 from engine.tables.settling import CheckoutSession, Dispute, FraudWarning, PaymentLink, Refund
+from engine.tables.staff import Audit, SignIn, Staff, StaffSession
 
 __all__ = [
     "ActblueEntity",
+    "Agenda",
+    "Audit",
     "Bookmark",
     "Cancellation",
     "Chapter",
+    "ChapterLead",
+    "ChapterMove",
     "CheckoutSession",
     "Chore",
+    "Coalition",
+    "Confirmation",
     "Consent",
     "Contact",
+    "ContactInterest",
     "Contribution",
     "DevClock",
     "Dispute",
     "DonationForm",
+    "ErasedAddress",
+    "FollowedChapter",
     "FraudWarning",
     "Fund",
+    "Gathering",
     "Handover",
     "InboundEvent",
+    "Interest",
+    "Introduction",
     "LedgerEntry",
     "MailEvent",
     "MailHold",
@@ -39,8 +73,16 @@ __all__ = [
     "PlanFailure",
     "RecurringPlan",
     "Refund",
+    "SignIn",
     "SignUp",
+    "Spark",
+    "Staff",
+    "StaffSession",
     "Suppression",
     "Territory",
+    "TerritoryChange",
+    "VolunteerOffer",
+    "WayToHelp",
     "Zip",
+    "ZipRoute",
 ]

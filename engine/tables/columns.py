@@ -28,9 +28,9 @@ def count() -> Column[int]:
     return Column(BigInteger, nullable=False, server_default="0")
 
 
-def reference(target: str, *, nullable: bool = False, index: bool = False) -> Column[int]:
+def reference(target: str, *, nullable: bool = False, index: bool = False, primary_key: bool = False) -> Column[int]:
     """A foreign key to another table's id."""
-    return Column(BigInteger, ForeignKey(target), nullable=nullable, index=index)
+    return Column(BigInteger, ForeignKey(target), nullable=nullable, index=index, primary_key=primary_key)
 
 
 def state_check(table: str) -> CheckConstraint:

@@ -13,19 +13,26 @@ from engine.tables.columns import identity, moment, reference, words
 class Consent(SQLModel, table=True):
     """One word of a person about mail or text messages: given or withdrawn, when, through what, with which wording.
 
-    Never changed. The newest word on a channel counts; of two at one instant, the withdrawal.
+    `kind`: which letters; '' all of them, 'chapter' those of chapters, 'many' as many as there are (withdrawn: fewer),
+    'pause' none until `until` (withdrawn while it lasts). Never changed. The newest word on a channel and kind counts; of
+    two at one instant, the withdrawal.
     """
 
     __tablename__ = "consent"
     __table_args__ = (
         CheckConstraint("channel IN ('mail', 'text')", name="channel"),
-        Index("consent_contact_id_key", "contact_id", "channel", "at", "given", "source", unique=True),
+        CheckConstraint(
+            "kind IN ('', 'asks', 'news', 'gatherings', 'actions', 'chapter', 'many', 'pause')", name="kind"
+        ),
+        Index("consent_contact_id_key", "contact_id", "channel", "kind", "at", "given", "source", unique=True),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
     contact_id: int = Field(sa_column=reference("contact.id"))
     channel: str = Field(sa_column=words(default=None))
+    kind: str = Field(default="", sa_column=words())
     given: bool = Field(sa_column=Column(Boolean, nullable=False))
+    until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     at: datetime = Field(sa_column=moment())
     source: str = Field(sa_column=words(default=None))
     place: str = Field(sa_column=words())
@@ -38,7 +45,9 @@ class Suppression(SQLModel, table=True):
 
     __tablename__ = "suppression"
     __table_args__ = (
-        CheckConstraint("reason IN ('bounce', 'complaint', 'unsubscribe', 'invalid')", name="reason"),
+        CheckConstraint(
+            "reason IN ('bounce', 'complaint', 'unsubscribe', 'invalid', 'manual', 'erased')", name="reason"
+        ),
         Index("suppression_email_key", "email", "reason", unique=True),
     )
 
@@ -46,6 +55,35 @@ class Suppression(SQLModel, table=True):
     email: str = Field(sa_column=words(default=None))
     reason: str = Field(sa_column=words(default=None))
     at: datetime = Field(sa_column=moment())
+    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+
+
+class ErasedAddress(SQLModel, table=True):
+    """An address whose person was erased, and each reason why it must not be written to: a keyed hash, nothing else.
+
+    Only who brings the address can find it: no import revives her.
+    """
+
+    __tablename__ = "erased_address"
+
+    hash: str = Field(sa_column=Column(Text, primary_key=True))
+    reason: str = Field(sa_column=Column(Text, primary_key=True))
+    at: datetime = Field(sa_column=moment())
+
+
+class Confirmation(SQLModel, table=True):
+    """Someone was asked by letter whether it was she who signed up. Her yes becomes consent with this wording."""
+
+    __tablename__ = "confirmation"
+    __table_args__ = (Index("confirmation_contact_id_idx", "contact_id", "asked_at"),)
+
+    id: int | None = Field(default=None, sa_column=identity())
+    contact_id: int = Field(sa_column=reference("contact.id"))
+    place: str = Field(sa_column=words())
+    wording: str = Field(sa_column=words())
+    asked_at: datetime = Field(sa_column=moment())
+    expires_at: datetime = Field(sa_column=moment())
+    confirmed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
 
 

@@ -11,7 +11,8 @@ from engine.tables.columns import identity, moment, reference, words
 
 
 class Fund(SQLModel, table=True):
-    """The legal entity that receives. `name` is its full legal name."""
+    """The legal entity that receives. `name` is its full legal name. `retention_years`: how long the law has it keep who
+    gave."""
 
     __tablename__ = "fund"
 
@@ -20,15 +21,17 @@ class Fund(SQLModel, table=True):
     name: str = Field(sa_column=words(default=None))
     disclaimer: str = Field(sa_column=words())
     deductibility: str = Field(sa_column=words())
+    retention_years: int = Field(default=7, sa_column=Column(Integer, nullable=False, server_default=text("7")))
 
 
 class ActblueEntity(SQLModel, table=True):
-    """ActBlue's number for one of our funds: how a line item says who receives it."""
+    """ActBlue's number for one of our funds: how a line item says who receives it. Of a chapter's own entity, the chapter."""
 
     __tablename__ = "actblue_entity"
 
     entity_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     fund_id: int = Field(sa_column=reference("fund.id", index=True))
+    chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
 
 
 class DonationForm(SQLModel, table=True):

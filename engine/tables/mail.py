@@ -48,12 +48,16 @@ class Handover(SQLModel, table=True):
 
 
 class Message(SQLModel, table=True):
-    """One mailing to one contact, for one occasion, once: unique on (contact, occasion)."""
+    """One mailing to one contact, for one occasion, once: unique on (contact, occasion).
+
+    `kind`: asks, news, gatherings or actions, as people may refuse each; '' a letter that needs nobody's leave.
+    """
 
     __tablename__ = "message"
     __table_args__ = (
         state_check("message"),
         CheckConstraint("lane IN ('receipts', 'delivery')", name="lane"),
+        CheckConstraint("kind IN ('', 'asks', 'news', 'gatherings', 'actions')", name="kind"),
         Index("message_contact_id_occasion_key", "contact_id", "occasion", unique=True),
         Index("message_due_idx", "lane", "due_at", "id", postgresql_where=text("state = 'ready'")),
     )
@@ -63,6 +67,7 @@ class Message(SQLModel, table=True):
     mailing_id: int = Field(sa_column=reference("mailing.id"))
     occasion: str = Field(sa_column=words(default=None))
     lane: str = Field(sa_column=words(default=None))
+    kind: str = Field(default="", sa_column=words())
     state: str = Field(sa_column=words(default="ready"))
     reason: str = Field(sa_column=words())
     due_at: datetime = Field(sa_column=moment())

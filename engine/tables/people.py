@@ -1,62 +1,33 @@
-"""People and places: contacts, the tree of chapters, whose territory a ZIP is, facts about ZIPs."""
+"""People: contacts, the chapters they follow, what they care about and how they would help."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import count, identity, moment, reference, words
-
-
-class Chapter(SQLModel, table=True):
-    """A node of the organisation. The root has no parent; what a chapter lacks (empty) it inherits from its parent."""
-
-    __tablename__ = "chapter"
-
-    id: int | None = Field(default=None, sa_column=identity())
-    parent_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True, index=True))
-    slug: str = Field(sa_column=words(default=None, unique=True))
-    name: str = Field(sa_column=words(default=None))
-    sender_name: str = Field(sa_column=words())
-    sender_email: str = Field(sa_column=words())
-    reply_to: str = Field(sa_column=words())
-    postal_address: str = Field(sa_column=words())
-    created_at: datetime = Field(sa_column=moment(now=True))
-
-
-class Territory(SQLModel, table=True):
-    """One ZIP that belongs to one chapter."""
-
-    __tablename__ = "territory"
-
-    zip: str = Field(sa_column=Column(Text, primary_key=True))
-    chapter_id: int = Field(sa_column=reference("chapter.id", index=True))
-
-
-class Zip(SQLModel, table=True):
-    """What is known of a ZIP. `city` is the postal city, not always the town. Degrees; IANA zone."""
-
-    __tablename__ = "zip"
-
-    zip: str = Field(sa_column=Column(Text, primary_key=True))
-    city: str = Field(sa_column=words())
-    county: str = Field(sa_column=words())
-    state: str = Field(sa_column=words())
-    time_zone: str = Field(sa_column=words())
-    latitude: float = Field(sa_column=Column(Float, nullable=False))
-    longitude: float = Field(sa_column=Column(Float, nullable=False))
+from engine.tables.columns import count, identity, moment, reference, state_check, words
 
 
 class Contact(SQLModel, table=True):
-    """A person we can write to. One per normalised address.
+    """A person we can write to. One per normalised address; a donor who gave none has no address, and is never mailed.
 
-    Name and address are those of the newest word from her that tells where she lives (`details_at`).
-    `routed_by` says how the home chapter was chosen, `routed_on` by what: ("zip", "01604"). The giving totals (`gave_*`,
-    cents) are recomputed from the ledger in the transaction that changes it; `groundswell books check` proves them.
+    Name and address are those of the newest word from her that tells where she lives (`details_at`). The home chapter
+    follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself), `entity_chapter_id` (by a gift), then
+    from where she lives; `routed_by` says how it was chosen, `routed_on` by what: ("zip", "01604"). The giving totals
+    (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books check` proves
+    them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything.
+
+    Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
 
     __tablename__ = "contact"
-    __table_args__ = (Index("contact_chapter_id_gave_last_at_idx", "chapter_id", "gave_last_at"),)
+    __table_args__ = (
+        Index("contact_chapter_id_gave_last_at_idx", "chapter_id", "gave_last_at"),
+        Index("contact_zip_idx", "zip"),
+        Index("contact_merged_into_id_idx", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
+    )
 
     id: int | None = Field(default=None, sa_column=identity())
     email: str | None = Field(default=None, sa_column=words(nullable=True, unique=True))
@@ -68,11 +39,16 @@ class Contact(SQLModel, table=True):
     zip: str | None = Field(default=None, sa_column=words(nullable=True))
     country: str = Field(sa_column=words())
     phone: str = Field(sa_column=words())
+    time_zone: str = Field(sa_column=words())
     language: str = Field(sa_column=words(default="en"))
+    custom: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     details_at: datetime = Field(sa_column=moment())
     chapter_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("chapter.id"), nullable=True))
     routed_by: str = Field(sa_column=words())
     routed_on: str = Field(sa_column=words())
+    placed_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    chosen_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    entity_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
     gave_count: int = Field(default=0, sa_column=count())
     gave_cents: int = Field(default=0, sa_column=count())
     gave_highest_cents: int = Field(default=0, sa_column=count())
@@ -80,4 +56,115 @@ class Contact(SQLModel, table=True):
     gave_first_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     gave_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     gives_monthly_cents: int = Field(default=0, sa_column=count())
+    engaged_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    merged_into_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
+    erased_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))
+
+
+class FollowedChapter(SQLModel, table=True):
+    """A chapter beside her own that she wants news and gatherings of, never asks."""
+
+    __tablename__ = "followed_chapter"
+
+    contact_id: int = Field(sa_column=reference("contact.id", primary_key=True))
+    chapter_id: int = Field(sa_column=reference("chapter.id", primary_key=True, index=True))
+    at: datetime = Field(sa_column=moment(now=True))
+
+
+class Agenda(SQLModel, table=True):
+    """A group of interests, as it stands on a form."""
+
+    __tablename__ = "agenda"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    code: str = Field(sa_column=words(default=None, unique=True))
+    name: str = Field(sa_column=words(default=None))
+    position: int = Field(default=0, sa_column=count())
+
+
+class Coalition(SQLModel, table=True):
+    """Organisations that carry an interest together: what for, and where to read more."""
+
+    __tablename__ = "coalition"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    code: str = Field(sa_column=words(default=None, unique=True))
+    name: str = Field(sa_column=words(default=None))
+    purpose: str = Field(sa_column=words())
+    link: str = Field(sa_column=words())
+
+
+class Interest(SQLModel, table=True):
+    """An issue that people say they care about. `code` is opaque: the name never stands in a URL or at a provider.
+
+    `names` are its names in other languages: {"es": "Vivienda"}. One that is retired is offered no more.
+    """
+
+    __tablename__ = "interest"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    code: str = Field(sa_column=words(default=None, unique=True))
+    agenda_id: int = Field(sa_column=reference("agenda.id", index=True))
+    coalition_id: int | None = Field(default=None, sa_column=reference("coalition.id", nullable=True))
+    name: str = Field(sa_column=words(default=None))
+    names: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+    position: int = Field(default=0, sa_column=count())
+    retired_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class ContactInterest(SQLModel, table=True):
+    """Someone cares about something, since when and as told through what."""
+
+    __tablename__ = "contact_interest"
+
+    contact_id: int = Field(sa_column=reference("contact.id", primary_key=True))
+    interest_id: int = Field(sa_column=reference("interest.id", primary_key=True, index=True))
+    at: datetime = Field(sa_column=moment())
+    source: str = Field(sa_column=words(default=None))
+
+
+class WayToHelp(SQLModel, table=True):
+    """What people can offer to do. `names`: in other languages. One that is retired is offered no more."""
+
+    __tablename__ = "way_to_help"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    code: str = Field(sa_column=words(default=None, unique=True))
+    name: str = Field(sa_column=words(default=None))
+    names: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+    position: int = Field(default=0, sa_column=count())
+    retired_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class VolunteerOffer(SQLModel, table=True):
+    """Someone offers to help in one way; it stands on the list of her home chapter until it is placed."""
+
+    __tablename__ = "volunteer_offer"
+    __table_args__ = (
+        state_check("volunteer_offer"),
+        Index("volunteer_offer_contact_id_way_key", "contact_id", "way_to_help_id", unique=True),
+    )
+
+    id: int | None = Field(default=None, sa_column=identity())
+    contact_id: int = Field(sa_column=reference("contact.id"))
+    way_to_help_id: int = Field(sa_column=reference("way_to_help.id"))
+    state: str = Field(sa_column=words(default="new"))
+    note: str = Field(sa_column=words())
+    at: datetime = Field(sa_column=moment())
+    changed_at: datetime = Field(sa_column=moment(now=True))
+    changed_by: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
+
+
+class Introduction(SQLModel, table=True):
+    """Someone without a chapter near her agreed to be introduced to others of her place ("MA:Franklin County")."""
+
+    __tablename__ = "introduction"
+    __table_args__ = (
+        CheckConstraint("place <> ''", name="place"),
+        Index("introduction_place_idx", "place"),
+    )
+
+    contact_id: int = Field(sa_column=reference("contact.id", primary_key=True))
+    place: str = Field(sa_column=words(default=None))
+    at: datetime = Field(sa_column=moment())

@@ -14,9 +14,10 @@ from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
 from engine.settings import ROOT, Settings
+from engine.tokens import Signer
 from tests.edge import nginx as proxy
 from tests.edge.wire import Door, through
-from tests.fakes import FakeBells, FakeClock, FakeMailer
+from tests.fakes import FakeBells, FakeClock, FakeLimiter, FakeMailer
 from tests.system import clean_environment, free_port
 
 OURS = "webhooks.app:main"
@@ -62,6 +63,8 @@ def house(servers, module_database: str, tmp_path_factory: pytest.TempPathFactor
         mailer=FakeMailer(),
         bells=FakeBells(),
         verifier=Signatures(()),
+        signer=Signer(settings.signing_keys),
+        limiter=FakeLimiter(),
     )
     pool.dispose()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from engine.cli import masked
+from engine.cli.system import masked
 from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, ROOT, Settings
 from tests.system import clean_environment
 

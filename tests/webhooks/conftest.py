@@ -11,9 +11,10 @@ from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
 from engine.settings import Settings
+from engine.tokens import Signer
 from tests import signing
 from tests.asgi import Client
-from tests.fakes import FakeBells, FakeClock, FakeMailer
+from tests.fakes import FakeBells, FakeClock, FakeLimiter, FakeMailer
 from webhooks.app import build
 
 
@@ -28,7 +29,8 @@ def house(servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> I
         pool = make_pool(url)
         yield Deps(
             settings, make_sessions(pool), clock=FakeClock(), mailer=FakeMailer(), bells=FakeBells(),
-            verifier=Signatures(settings.stripe_secrets, [signing.public()]),
+            verifier=Signatures(settings.stripe_secrets, [signing.public()]), signer=Signer(settings.signing_keys),
+            limiter=FakeLimiter(),
         )  # fmt: skip
         pool.dispose()
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

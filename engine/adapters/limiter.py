@@ -1,0 +1,46 @@
+"""How often something may happen, counted in Redis for all processes together. By the `limits` library: a sliding window.
+
+Keys are hashed before they leave: Redis never holds an address of anybody.
+"""
+
+import hashlib
+from datetime import timedelta
+
+import redis
+from limits import RateLimitItemPerSecond
+from limits.errors import StorageError
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from engine.errors import Unavailable
+
+SECONDS = 0.5
+
+
+class RedisLimiter:
+    """Limits by key. Connects when first asked."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = redis.ConnectionPool.from_url(
+            url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=Retry(NoBackoff(), 0)
+        )
+        self._url = url
+        self._limiter: SlidingWindowCounterRateLimiter | None = None
+
+    def hit(self, key: str, most: int, span: timedelta) -> bool:
+        """Count one more under this key: whether it is within `most` in `span`. Raises Unavailable."""
+        item = RateLimitItemPerSecond(most, int(span.total_seconds()))
+        digest = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+        try:
+            return self._counter().hit(item, digest)
+        except (StorageError, redis.RedisError):
+            self._limiter = None
+            raise Unavailable("Redis does not answer: nothing can be counted") from None
+
+    def _counter(self) -> SlidingWindowCounterRateLimiter:
+        if self._limiter is None:
+            storage = RedisStorage(self._url, self._pool, "groundswell-limit", wrap_exceptions=True)
+            self._limiter = SlidingWindowCounterRateLimiter(storage)
+        return self._limiter

@@ -1,0 +1,45 @@
+"""The `groundswell` command. Outermost ring: nobody imports it."""
+
+import sys
+from urllib.error import URLError
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from engine.cli import system, work
+from engine.errors import GroundswellError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Groundswell: donations and letters for chapters.",
+)
+app.add_typer(system.app)
+app.add_typer(work.events, name="events")
+app.add_typer(work.letters, name="letters")
+app.add_typer(work.books, name="books")
+app.add_typer(work.matters, name="notices")
+app.add_typer(work.imports, name="import")
+
+
+def main() -> None:
+    """Run the command; what we raise on purpose is one line on standard error and exit 1."""
+    try:
+        app()
+    except GroundswellError as error:
+        sys.exit(f"groundswell: {error}")
+    except OperationalError:
+        sys.exit("groundswell: the database does not answer. Does `groundswell up` run on this data folder?")
+    except SQLAlchemyError as error:
+        sys.exit(
+            f"groundswell: the database is not as it should be ({type(error).__name__}): try `groundswell migrate`"
+        )
+    except URLError as error:
+        sys.exit(f"groundswell: the web does not answer: {error.reason}")
+    except ValidationError as error:
+        said = (": ".join([*map(str, problem["loc"]), str(problem["msg"])]) for problem in error.errors())
+        sys.exit("groundswell: " + "; ".join(said))
+    except (OSError, ValueError) as error:
+        sys.exit(f"groundswell: {error}")
