@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import checkouts, contributions, plans, reversals
-from engine.mail import feedback, holds
+from engine.giving import checkouts, contributions, donors, plans, reversals
+from engine.mail import feedback, holds, readers
 from engine.outreach import thanks
-from engine.people import admission, sign_ups
+from engine.people import admission, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -51,8 +51,8 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.ConfirmationAsked: (),
     events.Joined: (),
     events.ChapterChanged: (),
-    events.ContactMerged: (),
-    events.ContactErased: (),
+    events.ContactMerged: (merging.take_over, donors.take_over, readers.take_over),
+    events.ContactErased: (traces.forget, erasing.forget, donors.forget, readers.forget),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),
@@ -77,7 +77,7 @@ def react(session: Session, happened: Sequence[events.Event], now: datetime, set
 
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
-    admission.admit(session, happened)
+    admission.admit(session, happened, settings)
     everything: list[events.Event] = []
     wave = list(happened)
     while wave:

@@ -56,7 +56,8 @@ FROM (
         SELECT g.id, s.id FROM contribution g JOIN checkout_session s
             ON s.source = g.source AND s.plan_key = g.plan_key AND s.plan_key <> '' WHERE g.id = ANY(:ids)
     ) x JOIN checkout_session s ON s.id = x.id
-    LEFT JOIN contact c ON c.email = s.donor ->> 'email'
+    LEFT JOIN contact known ON known.email = s.donor ->> 'email'
+    LEFT JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)
     LEFT JOIN donation_form f ON f.slug = s.form_slug
     ORDER BY x.contribution_id, s.source_key
 ) t

@@ -37,6 +37,10 @@ _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
 # fund, else the first.
 _OWN_FUND = "(SELECT min(id) FROM fund)"
 
+# Who gave: of one who was merged, whom she is now.
+_DONOR = """LEFT JOIN contact known ON known.email = v.email
+LEFT JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)"""
+
 _BOOK = text(f"""
 INSERT INTO contribution (source, source_key, inbound_event_id, contact_id, fund_id, chapter_id, donation_form_id,
     amount_cents, currency, paid_at, paid_at_offset, order_number, sequence, recurring_period, form_slug,
@@ -48,7 +52,7 @@ SELECT v.source, v.source_key, v.cause, c.id,
 FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
-LEFT JOIN contact c ON c.email = v.email
+{_DONOR}
 ORDER BY v.source, v.source_key
 ON CONFLICT DO NOTHING
 RETURNING id, source, plan_key, contact_id, inbound_event_id, sequence
@@ -64,7 +68,7 @@ UPDATE contribution g SET source_key = v.source_key, plan_key = v.plan_key, sequ
         WHERE said <> '')
 FROM {_TOLD}
 JOIN contribution o ON o.source = v.source AND o.payment_key = v.payment_key AND o.payment_key <> ''
-LEFT JOIN contact c ON c.email = v.email
+{_DONOR}
 WHERE v.source_key <> v.payment_key AND o.source_key = o.payment_key AND g.id = o.id AND NOT EXISTS (
     SELECT FROM contribution x WHERE (x.source, x.source_key) = (v.source, v.source_key))
 RETURNING g.id, g.source, g.plan_key, v.cause, g.contact_id, o.contact_id AS contact_before
@@ -83,7 +87,7 @@ UPDATE contribution g SET contact_id = coalesce(g.contact_id, c.id), chapter_id 
     donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(v.donor) d(name, said)
         WHERE said <> '' AND coalesce(g.donor ->> name, '') = '')
 FROM {_TOLD}
-LEFT JOIN contact c ON c.email = v.email
+{_DONOR}
 LEFT JOIN donation_form f ON f.slug = v.form_slug
 WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <> '' AND v.cause IS NOT NULL
     AND (g.contact_id IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''

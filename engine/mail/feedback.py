@@ -29,6 +29,7 @@ from engine.events import (
 )
 from engine.mail import suppressions
 from engine.mail.suppressions import Suppressed, Withdrawn
+from engine.people import traces
 from engine.settings import Settings
 
 SOURCE = "sendgrid"
@@ -53,6 +54,7 @@ ABOUT_THE_ADDRESS = frozenset({"bounce", "blocked", "dropped", "spamreport", "un
 
 # By our own ids, if they belong together and the letter went to that address; else by the provider's id and the address;
 # else, of what says something about the address, the letter handed over to it last before. Erased: no address is left.
+# Merged: a letter may have gone to the address that she had before.
 _ATTRIBUTE = text("""
 WITH told AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, message_id bigint, handover_id bigint,
@@ -61,10 +63,11 @@ WITH told AS MATERIALIZED (
 SELECT v.place, m.id AS message_id, coalesce(h.id, m.handover_id, 0) AS handover_id, c.id AS contact_id, c.email
 FROM told v JOIN message m ON m.id = v.message_id JOIN contact c ON c.id = m.contact_id
 LEFT JOIN handover h ON h.id = v.handover_id
-WHERE (v.handover_id IS NULL OR h.mailing_id = m.mailing_id) AND (c.email = v.email OR c.email IS NULL OR v.email IS NULL)
+WHERE (v.handover_id IS NULL OR h.mailing_id = m.mailing_id) AND (c.email = v.email OR c.email IS NULL OR v.email IS NULL
+    OR EXISTS (SELECT FROM contact old WHERE old.merged_into_id = c.id AND old.email = v.email))
 UNION ALL
 SELECT v.place, f.message_id, f.handover_id, c.id, c.email
-FROM told v JOIN contact c ON c.email = v.email
+FROM told v JOIN contact known ON known.email = v.email JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)
 CROSS JOIN LATERAL (
     SELECT m.id AS message_id, h.id AS handover_id FROM message m JOIN handover h ON h.id = m.handover_id
     WHERE m.contact_id = c.id AND CASE
@@ -144,8 +147,12 @@ class _Word:
 
 
 def letters_told(session: Session, told: Sequence[LetterReported], _: datetime, __: Settings) -> list[Event]:
-    """Attribute, keep, and let everything follow from what is new. Eight statements at most, however many words."""
+    """Attribute, keep, and let everything follow from what is new. Nine statements at most, however many words.
+
+    What is told of a letter whose reader was erased names her once more: its body is emptied at once.
+    """
     words = _attributed(session, told)
+    traces.empty(session, {word.told.cause for word in words.values() if word.told.cause and not word.email})
     unknown = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
     if not words:
         return [*unknown]

@@ -11,12 +11,22 @@ from engine.db import rows
 from engine.people import consent
 
 # The newest word of each reason counts, whatever the order in which they come: who unsubscribed again is not written to
-# because of a yes in between.
+# because of a yes in between. What is said of one address of a person holds for all that she was merged from.
 _SUPPRESS = text("""
+WITH told AS (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, reason text, at timestamptz, cause bigint)
+), every AS (
+    SELECT * FROM told
+    UNION ALL
+    SELECT other.email, t.reason, t.at, t.cause FROM told t JOIN contact c ON c.email = t.email
+    JOIN contact other ON other.id = c.merged_into_id
+    UNION ALL
+    SELECT other.email, t.reason, t.at, t.cause FROM told t JOIN contact c ON c.email = t.email
+    JOIN contact other ON other.merged_into_id = coalesce(c.merged_into_id, c.id)
+)
 INSERT INTO suppression (email, reason, at, inbound_event_id)
-SELECT email, reason, at, cause
-FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, reason text, at timestamptz, cause bigint)
-ORDER BY email, reason
+SELECT DISTINCT ON (email, reason) email, reason, at, cause FROM every WHERE email IS NOT NULL
+ORDER BY email, reason, at DESC, cause
 ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at, inbound_event_id = excluded.inbound_event_id
     WHERE excluded.at > suppression.at
 """)

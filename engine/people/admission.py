@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.db import rows
-from engine.people import contacts
+from engine.people import contacts, erasing, locks
+from engine.settings import Settings
+from engine.tokens import Signer
 
 _TOUCHED = text("""
 WITH v AS MATERIALIZED (
@@ -32,9 +34,7 @@ SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
 )
 """)
 
-_ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
 _BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(:lock)")
-MONEY_LOCK = 0x67726D79
 
 _ABOUT_PAYMENTS = (events.RefundReported, events.RefundTotalReported, events.DisputeReported)
 _ABOUT_PLANS = (events.PlanReported, events.PlanEndReported)
@@ -49,14 +49,19 @@ _MONEY = (
 )
 
 
-def admit(session: Session, happened: Sequence[events.Event]) -> None:
+def admit(session: Session, happened: Sequence[events.Event], settings: Settings) -> None:
     """Make or update the contacts that these events name, and lock them and those whose money the events are about."""
     money = [event for event in happened if isinstance(event, _MONEY)]
     if money:
-        session.execute(_BESIDE_OTHERS if all(map(_plain, money)) else _ALONE, {"lock": MONEY_LOCK})
+        if all(map(_plain, money)):
+            session.execute(_BESIDE_OTHERS, {"lock": locks.MONEY})
+        else:
+            locks.alone_with_money(session)
     touching = rows(_touching(happened))
     also = session.scalars(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
-    contacts.admit(session, _named(happened), also=also)
+    named = list(_named(happened))
+    erasing.recall(session, {person.email for person, _ in named if person.email}, Signer(settings.signing_keys))
+    contacts.admit(session, named, also=also)
 
 
 def _plain(event: events.Event) -> bool:

@@ -33,14 +33,20 @@ WHERE s.reason NOT IN ('unsubscribe', 'erased') OR NOT EXISTS (
 """
 
 # Two words at one instant through one source that say the same are one row, with the place and wording that sort last: so
-# the order in which they arrive does not matter.
+# the order in which they arrive does not matter. A word of someone who was merged is hers whom she was merged into: the row
+# is locked as the foreign key would, so that a merge comes before or after, never between.
 _HEAR = text("""
+WITH told AS MATERIALIZED (
+    SELECT coalesce(w.merged_into_id, w.id) AS contact_id, channel, kind, given, until, at, source, place, wording, cause
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(
+        contact_id bigint, channel text, kind text, given boolean, until timestamptz, at timestamptz, source text,
+        place text, wording text, cause bigint)
+    JOIN contact w ON w.id = v.contact_id ORDER BY w.id FOR KEY SHARE OF w
+)
 INSERT INTO consent AS c (contact_id, channel, kind, given, until, at, source, place, wording, inbound_event_id)
 SELECT DISTINCT ON (contact_id, channel, coalesce(kind, ''), at, given, source)
     contact_id, channel, coalesce(kind, ''), given, until, at, source, place, wording, cause
-FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    contact_id bigint, channel text, kind text, given boolean, until timestamptz, at timestamptz, source text, place text,
-    wording text, cause bigint)
+FROM told
 ORDER BY contact_id, channel, coalesce(kind, ''), at, given, source, wording COLLATE "C" DESC,
     place COLLATE "C" DESC, cause
 ON CONFLICT (contact_id, channel, kind, at, given, source) DO UPDATE

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.errors import NotFound
 from engine.events import Person
 from engine.people import chapters
 
@@ -37,7 +38,14 @@ ON CONFLICT (email) DO UPDATE SET
            c.last_name, c.street, c.city, c.state, c.country, c.phone)
 """)
 
-_KNOWN = text("SELECT email, id FROM contact WHERE email = ANY(:emails)")
+_KNOWN = text("SELECT email, coalesce(merged_into_id, id) AS id FROM contact WHERE email = ANY(:emails)")
+
+# Chains of merges are flat: one step leads to who she is now.
+_STANDING = text("SELECT coalesce(merged_into_id, id) FROM contact WHERE id = :id")
+_SURVIVORS = text("""
+SELECT old.email, now.email AS now FROM contact old JOIN contact now ON now.id = old.merged_into_id
+WHERE old.merged_into_id IS NOT NULL AND old.email = ANY(:emails) AND now.email IS NOT NULL
+""")
 
 NOWHERE = chapters.Places({}, None)
 # A word that never wins: it locks a row and leaves it as it is.
@@ -48,25 +56,46 @@ LOCKED_ONLY: Mapping[str, object] = dict.fromkeys(
 
 def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Collection[str] = ()) -> None:
     """Make or update the contacts of these people; each with when her words were said. People without an address are
-    passed by. `also` are addresses of contacts that are locked only.
+    passed by; words under the address of one who was merged are about whom she is now. `also` are addresses of contacts
+    that are locked only.
 
     One statement for facts, one to write; however many. Every row is locked for the rest of the transaction, changed or
     not, in the order of addresses.
     """
+    words = sorted(((person, moment) for person, moment in said if person.email), key=_worth)
+    standing = _survivors(session, {str(person.email) for person, _ in words})
     best: dict[str, tuple[Person, datetime]] = {}
-    for person, moment in sorted(said, key=_worth):
-        if person.email:
-            best[person.email] = (person, moment)
+    for person, moment in words:
+        email = str(person.email)
+        best[standing.get(email, email)] = (person, moment)
     known = chapters.places(session, {person.zip for person, _ in best.values() if person.zip}) if best else NOWHERE
-    records = [_record(person, moment, chapters.route(person.zip, known)) for person, moment in best.values()]
+    records = [
+        {**_record(person, moment, chapters.route(person.zip, known)), "email": email}
+        for email, (person, moment) in best.items()
+    ]
     records += [{**LOCKED_ONLY, "email": email} for email in also if email not in best]
     if records:
         session.execute(_ADMIT, {"rows": rows(records)})
 
 
 def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
-    """The contacts of these addresses: email -> id."""
+    """The contacts of these addresses: email -> id. Of one who was merged, that of whom she is now."""
     return {row.email: row.id for row in session.execute(_KNOWN, {"emails": list(emails)})}
+
+
+def standing(session: Session, contact_id: int) -> int:
+    """Who this contact is now: whom she was merged into, else herself; erased or not. Raises NotFound."""
+    found: int | None = session.scalar(_STANDING, {"id": contact_id})
+    if found is None:
+        raise NotFound(f"no contact {contact_id}")
+    return found
+
+
+def _survivors(session: Session, emails: Collection[str]) -> Mapping[str, str]:
+    """Of those of these addresses whose contacts were merged into another: the address that she has now."""
+    if not emails:
+        return {}
+    return {row.email: row.now for row in session.execute(_SURVIVORS, {"emails": list(emails)})}
 
 
 def spoken(name: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from engine.events import Event, Person, SignUpReported
 from engine.people import admission
+from engine.settings import Settings
 from tests.engine.test_any_order import CHECKOUT, ENDED, FAILED, NOON, dispute, gift, plan, refund
 
 ALONE, BESIDE, NOT_AT_ALL = "advisory_xact_lock(", "advisory_xact_lock_shared(", ""
@@ -23,7 +24,7 @@ def taken(session: Session, *told: Event) -> str:
 
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", note)
-    admission.admit(session, told)
+    admission.admit(session, told, Settings())
     event.remove(connection, "before_cursor_execute", note)
     return next((lock for lock in (ALONE, BESIDE) if lock in said[0]), NOT_AT_ALL)
 
