@@ -25,7 +25,7 @@ ORDER BY c.last_name, c.first_name, c.id LIMIT :most
 
 
 def people(session: Session, reach: Reach, asked: str) -> Sequence[Row[tuple[object, ...]]]:
-    """At most SHOWN + 1 people: rows of (id, email, first_name, last_name, city, zip, chapter). Of a whole address, the one."""
+    """At most SHOWN + 1: rows of (id, email, first_name, last_name, city, zip, chapter). Of a whole address, the one."""
     said = clean(asked).lower()[:200]
     if len(said) < SHORTEST:
         return []

@@ -28,7 +28,7 @@ MOST_OF_ADDRESS, MOST_OF_NETWORK, SPAN = 5, 30, timedelta(hours=1)
 RETRY_AFTER = "900"
 WHY = {
     sign_ins.OVER: "This link was used already, or is older than 15 minutes. Ask for a new one.",
-    sign_ins.ELSEWHERE: "This link works only in the browser in which you asked for it. Open it there, or ask for a new one here.",
+    sign_ins.ELSEWHERE: "This link works in the browser in which you asked for it. Open it there, or ask for a new one here.",
 }
 
 
@@ -52,11 +52,15 @@ def _send(request: Request, form: Form) -> Response:
     browser = cookies.read(request, deps.settings, cookies.ASKED)
     email = email_address(form.one("email"))
     if not browser or not forms.ours(deps.signer, form, BROWSER_FORM, sign_ins.digest(browser)):
-        return _form(request, 403, email=form.one("email"), error="This page was open for too long. Please press again.")
+        return _form(
+            request, 403, email=form.one("email"), error="This page was open for too long. Please press again."
+        )
     if email is None:
         return _form(request, 422, email=form.one("email"), error="This is not an address: is a letter missing?")
     if not deps.limiter.hit(f"sign-in network {network(request)}", MOST_OF_NETWORK, SPAN):
-        answer = _form(request, 429, email=email, error="Too often from this network. Try again in a quarter of an hour.")
+        answer = _form(
+            request, 429, email=email, error="Too often from this network. Try again in a quarter of an hour."
+        )
         answer.headers["Retry-After"] = RETRY_AFTER
         return answer
     if deps.limiter.hit(f"sign-in address {email}", MOST_OF_ADDRESS, SPAN):

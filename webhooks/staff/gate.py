@@ -35,7 +35,7 @@ NO_FORM = Form()
 # What a page refuses, told in words; anything else is answered as everywhere.
 TOLD: dict[type[GroundswellError], tuple[HTTPStatus, str]] = {
     NotFound: (HTTPStatus.NOT_FOUND, "There is no such page"),
-    Forbidden: (HTTPStatus.FORBIDDEN, "Your role does not allow this"),
+    Forbidden: (HTTPStatus.FORBIDDEN, "This was not done"),
     Conflict: (HTTPStatus.CONFLICT, "Somebody was faster"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "That cannot be"),
 }
@@ -43,7 +43,7 @@ TOLD: dict[type[GroundswellError], tuple[HTTPStatus, str]] = {
 
 @dataclass(slots=True)
 class Visit:
-    """One request of someone who is signed in, inside its transaction. What happened is told to the bells after the commit."""
+    """One request of someone who is signed in, in its transaction. What happened is told to the bells after the commit."""
 
     request: Request
     deps: Deps
@@ -110,20 +110,27 @@ def _answered(request: Request, form: Form, right: str, answer: Answer) -> Respo
             if signed is None:
                 return _signed_out(request)
             visit = Visit(request, deps, session, now, signed, form)
-            if request.method == "POST" and not forms.ours(deps.signer, form, SESSION_FORM, signed.session_id):
-                return _refused(request, deps, signed, HTTPStatus.FORBIDDEN, "This form is from an earlier session")
-            if not signed.who.may(right):
-                raise Forbidden("not with this role")
+            _let_in(visit, right)
             response = answer(visit)
     except (NotFound, Forbidden, Conflict, Invalid) as error:
         assert signed is not None  # nothing before raises these
-        status, title = TOLD[type(error)]
-        return _refused(request, deps, signed, status, title, "" if isinstance(error, NotFound) else str(error))
+        return _refused(request, deps, signed, error)
     deps.bells.ring(*sorted(bell.wanted(visit.happened) | visit.bells))
     return response
 
 
-def _refused(request: Request, deps: Deps, signed: Signed, status: int, title: str, detail: str = "") -> Response:
+def _let_in(visit: Visit, right: str) -> None:
+    """Raises Forbidden for a form that was not given to this session, and for who has not this right."""
+    bound_to = visit.signed.session_id
+    if visit.request.method == "POST" and not forms.ours(visit.deps.signer, visit.form, SESSION_FORM, bound_to):
+        raise Forbidden("This form is from an earlier session, or from somewhere else. Nothing was changed.")
+    if not visit.who.may(right):
+        raise Forbidden(f"{visit.who.role.capitalize()} is a role that may not do this. Ask an admin.")
+
+
+def _refused(request: Request, deps: Deps, signed: Signed, error: GroundswellError) -> Response:
+    status, title = TOLD[type(error)]
+    detail = "" if isinstance(error, NotFound) else str(error)
     return page(request, "staff/refused.html", status, title=title, detail=detail, **_frame(deps, signed))
 
 
