@@ -24,7 +24,7 @@ from engine.staff.accounts import Account
 from engine.staff.sessions import Signed
 from webhooks.pages import page
 from webhooks.security import require_same_origin
-from webhooks.staff import cookies, forms
+from webhooks.staff import cookies, forms, words
 from webhooks.staff.forms import Form
 
 SIGN_IN = "/staff/sign-in"
@@ -43,7 +43,7 @@ TOLD: dict[type[GroundswellError], tuple[HTTPStatus, str]] = {
 
 @dataclass(slots=True)
 class Visit:
-    """One request of someone who is signed in, in its transaction. What happened is told to the bells after the commit."""
+    """One request of someone who is signed in, in its transaction. What happened is followed in it."""
 
     request: Request
     deps: Deps
@@ -112,10 +112,11 @@ def _answered(request: Request, form: Form, right: str, answer: Answer) -> Respo
             visit = Visit(request, deps, session, now, signed, form)
             _let_in(visit, right)
             response = answer(visit)
+            everything = deps.react(session, visit.happened, now)
     except (NotFound, Forbidden, Conflict, Invalid) as error:
         assert signed is not None  # nothing before raises these
         return _refused(request, deps, signed, error)
-    deps.bells.ring(*sorted(bell.wanted(visit.happened) | visit.bells))
+    deps.bells.ring(*sorted(bell.wanted(everything) | visit.bells))
     return response
 
 
@@ -154,4 +155,5 @@ def _frame(deps: Deps, signed: Signed) -> dict[str, Any]:
         "doors": [(path, name) for path, name, open_ in doors if open_],
         "form_token": forms.token(deps.signer, SESSION_FORM, signed.session_id),
         "rights": rights,
+        "words": words,
     }
