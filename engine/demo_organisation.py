@@ -42,9 +42,9 @@ WITH v AS (
 INSERT INTO territory (kind, place, miles, chapter_id)
 SELECT t.kind, t.place, t.miles, c.id FROM (
     SELECT v.slug, 'zip' AS kind, z.zip AS place, 0 AS miles
-    FROM v, json_array_elements_text(v.cities) city JOIN zip z ON z.city = city AND z.state = :state
+    FROM v, json_array_elements_text(v.cities) named(city) JOIN zip z ON z.city = named.city AND z.state = :state
     UNION ALL
-    SELECT v.slug, 'county', :state || ':' || county, 0 FROM v, json_array_elements_text(v.counties) county
+    SELECT v.slug, 'county', :state || ':' || named.county, 0 FROM v, json_array_elements_text(v.counties) named(county)
     UNION ALL
     SELECT v.slug, 'radius', '', v.miles FROM v WHERE v.miles > 0
 ) t JOIN chapter c ON c.slug = t.slug AND c.slug = ANY(:made)
