@@ -3,6 +3,7 @@
 Whose each ZIP then is follows from all claims together: `engine.people.routing`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Self
 
@@ -14,6 +15,8 @@ from engine.db import rows
 from engine.errors import Invalid, NotFound
 
 WIDEST_MILES = 500
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+LONGEST_SLUG = 60
 
 ZipCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")]
 County = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}:\S.*$", max_length=80)]
@@ -28,6 +31,8 @@ SELECT c.slug, c.latitude, c.longitude,
 FROM chapter c LEFT JOIN territory t ON t.chapter_id = c.id
 WHERE c.slug = ANY(:slugs) GROUP BY c.id
 """)
+_CHAPTER_IDS = text("SELECT slug, id FROM chapter WHERE slug = ANY(:slugs)")
+_OWNERS = text("SELECT zip, chapter_id FROM zip_route")
 _FINGERPRINT = text("""
 SELECT md5(coalesce((SELECT string_agg(concat_ws(' ', chapter_id, kind, place, miles), ';'
         ORDER BY chapter_id, kind, place) FROM territory), '')
@@ -98,6 +103,11 @@ class Proposal(BaseModel):
     chapters: Annotated[dict[str, Land], Field(min_length=1)]
 
 
+def is_slug(written: str) -> bool:
+    """Whether a chapter may be called so in addresses: small letters, digits, hyphens between them."""
+    return len(written) <= LONGEST_SLUG and _SLUG.fullmatch(written) is not None
+
+
 def held(session: Session, slugs: Collection[str]) -> Mapping[str, Land]:
     """The land of these chapters as it is; those that do not exist are left out."""
     return {
@@ -107,6 +117,16 @@ def held(session: Session, slugs: Collection[str]) -> Mapping[str, Land]:
         )
         for row in session.execute(_HELD, {"slugs": list(slugs)})
     }  # fmt: skip
+
+
+def chapter_ids(session: Session, slugs: Collection[str]) -> Mapping[str, int]:
+    """slug -> id, of those that exist."""
+    return {row.slug: row.id for row in session.execute(_CHAPTER_IDS, {"slugs": list(slugs)})}
+
+
+def owners(session: Session) -> Mapping[str, int]:
+    """ZIP -> whose it is by the map as it is drawn."""
+    return {row.zip: row.chapter_id for row in session.execute(_OWNERS)}
 
 
 def fingerprint(session: Session) -> str:
@@ -125,7 +145,7 @@ def unknown(session: Session, lands: Collection[Land]) -> list[tuple[str, str]]:
 
 def check(session: Session, proposal: Proposal) -> None:
     """Raises NotFound when it names a chapter that is not there, Invalid when it names a place that is not there."""
-    missing = sorted(set(proposal.chapters) - set(held(session, proposal.chapters)))
+    missing = sorted(set(proposal.chapters) - chapter_ids(session, proposal.chapters).keys())
     if missing:
         raise NotFound(f"there is no chapter {', '.join(missing)}")
     if places := unknown(session, proposal.chapters.values()):
