@@ -13,7 +13,7 @@ from engine.errors import Invalid, NotFound
 from engine.events import Event
 from engine.mail import suppressions
 from engine.mail.suppressions import Suppressed
-from engine.people import routing
+from engine.people import routing, volunteers
 from engine.sources.words import clean
 from engine.staff import audit
 from engine.staff.accounts import Account
@@ -30,6 +30,7 @@ _NOTE = text("""
 UPDATE contact SET custom = CASE WHEN :note = '' THEN custom - 'note'
     ELSE custom || jsonb_build_object('note', CAST(:note AS text)) END WHERE id = :id
 """)
+_HERS = text("SELECT EXISTS (SELECT FROM volunteer_offer WHERE id = :id AND contact_id = :contact_id)")
 
 
 def place(session: Session, who: Account, contact_id: int, chapter_id: int | None, now: datetime) -> Sequence[Event]:
@@ -61,6 +62,16 @@ def note(session: Session, who: Account, contact_id: int, words: str, now: datet
     said = clean(words)[:LONGEST_NOTE]
     session.execute(_NOTE, {"id": contact_id, "note": said})
     audit.write(session, who.id, "note kept", "contact", contact_id, {"characters": len(said)}, now)
+
+
+def move_offer(session: Session, who: Account, contact_id: int, *, offer_id: int, state: str, now: datetime) -> None:
+    """An offer of hers to help goes on to this state. Raises NotFound for an offer that is not hers, Invalid, Conflict."""
+    lock(session, who, contact_id)
+    if not session.scalar(_HERS, {"id": offer_id, "contact_id": contact_id}):
+        raise NotFound("no such offer")
+    if volunteers.move(session, offer_id, state, who.id, now):
+        detail = {"offer_id": offer_id, "state": state}
+        audit.write(session, who.id, "offer moved", "contact", contact_id, detail, now)
 
 
 def lock(session: Session, who: Account, contact_id: int) -> str | None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import orjson
 from sqlalchemy import Row, text
@@ -11,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from engine import bell, inbox
 from engine.errors import NotFound
+from engine.sources.join import SOURCE
 from engine.sources.words import email_address, zip_code
 from engine.staff import audit
 from engine.staff.accounts import Account
 
-SOURCE = "join"
 ROWS = 10
 LONGEST = 100
 RECENT = timedelta(days=120)
@@ -92,7 +93,7 @@ def chapters(session: Session, who: Account) -> Sequence[Row[tuple[object, ...]]
     return session.execute(_CHAPTERS, who.reach.values()).all()
 
 
-def place(session: Session, who: Account, told: str) -> Row[tuple[object, ...]]:
+def place(session: Session, who: Account, told: str) -> Row[Any]:
     """Where a sheet was signed, by the code of one of these: (chapter_id, slug, code). Raises NotFound out of reach."""
     kind, _, code = told.partition(":")
     statement = {"g": _GATHERING, "c": _CHAPTER}.get(kind)

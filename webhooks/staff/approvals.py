@@ -1,18 +1,14 @@
 """`/staff/approvals`: what the root decides. Changed territories and new chapters, each with what it would do to whom."""
 
-from collections.abc import Callable
-from datetime import datetime
-
-from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from engine.errors import Invalid
-from engine.events import Event
 from engine.people import sparks, territories
 from engine.staff import audit, rights
+from engine.staff.founding import slug
 from webhooks.staff.gate import Visit, staff_page
 
-Decision = Callable[[Session, int, int | None, datetime], list[Event]]
+YES, NO = "approved", "declined"
 
 
 @staff_page(rights.DECIDE)
@@ -29,20 +25,32 @@ def show(visit: Visit) -> Response:
 @staff_page(rights.DECIDE)
 def decide_territories(visit: Visit) -> Response:
     """Yes or no to a change of territories."""
-    return _decide(visit, "territory_change", territories.approve, territories.decline)
+    decide = territories.approve if _decision(visit) == YES else territories.decline
+    visit.happened += decide(visit.session, visit.id(), visit.who.id, visit.now)
+    return _decided(visit, "territory_change")
 
 
 @staff_page(rights.DECIDE)
 def decide_spark(visit: Visit) -> Response:
-    """Yes or no to a forming chapter."""
-    return _decide(visit, "spark", sparks.approve, sparks.decline)
+    """Yes, under this name, or no to a forming chapter."""
+    if _decision(visit) == YES:
+        name = visit.form.one("name")
+        happened = sparks.approve(visit.session, visit.id(), name, slug(name), visit.who.id, visit.now)
+    else:
+        happened = sparks.decline(visit.session, visit.id(), visit.who.id, visit.now)
+    visit.happened += happened
+    return _decided(visit, "spark")
 
 
-def _decide(visit: Visit, subject: str, approve: Decision, decline: Decision) -> Response:
+def _decision(visit: Visit) -> str:
     said = visit.form.one("decision")
-    if said not in ("approved", "declined"):
+    if said not in (YES, NO):
         raise Invalid("say yes or no")
-    decision = approve if said == "approved" else decline
-    visit.happened += decision(visit.session, visit.id(), visit.who.id, visit.now)
-    audit.write(visit.session, visit.who.id, f"{subject.replace('_', ' ')} {said}", subject, visit.id(), {}, visit.now)
+    return said
+
+
+def _decided(visit: Visit, subject: str) -> Response:
+    said = _decision(visit)
+    action = f"{subject.replace('_', ' ')} {said}"
+    audit.write(visit.session, visit.who.id, action, subject, visit.id(), {}, visit.now)
     return visit.go("/staff/approvals", said)

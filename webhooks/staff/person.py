@@ -28,5 +28,13 @@ def note(visit: Visit) -> Response:
     return _back(visit, "noted")
 
 
+@staff_page(rights.CHANGE_PEOPLE)
+def move_offer(visit: Visit) -> Response:
+    """An offer to help goes on."""
+    state = visit.form.one("state")
+    changes.move_offer(visit.session, visit.who, visit.id(), offer_id=visit.id("offer"), state=state, now=visit.now)
+    return _back(visit, "moved")
+
+
 def _back(visit: Visit, said: str) -> Response:
     return visit.go(f"/staff/people/{visit.id()}", said)

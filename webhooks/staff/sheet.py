@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from engine import bell
 from engine.errors import Invalid
+from engine.people import opt_in
 from engine.staff import rights, sheets
 from engine.staff.sheets import Line, Sheet
 from webhooks.staff.forms import Form
@@ -49,8 +50,12 @@ def take(visit: Visit) -> Response:
         return _shown(visit, lines, page=page, where=where, problem=problem)
     place = sheets.place(visit.session, visit.who, where)
     if good:
-        sheet = Sheet(place.chapter_id, place.slug, place.code, day, page)  # type: ignore[arg-type]
-        sheets.take(visit.session, visit.who, sheet, good, visit.now, confirm=False)
+        sheet = Sheet(place.chapter_id, place.slug, place.code, day, page)
+        # Who signs at a gathering stands before us; of any other sheet, as its chapter takes a yes.
+        confirm = not place.code and opt_in.needs_confirmation(
+            visit.session, place.chapter_id, visit.now, visit.deps.settings
+        )
+        sheets.take(visit.session, visit.who, sheet, good, visit.now, confirm=confirm)
         visit.bells.add(bell.INTAKE)
     return _shown(visit, wrong, page=page if wrong else secrets.token_hex(16), where=where, taken=good)
 

@@ -45,7 +45,8 @@ def people(number: int) -> str:
 
 def why(person: Row[Any]) -> str:
     """Why someone's chapter is her home, in a sentence."""
-    return _WHY.get(person.routed_by, person.routed_by).format(on=place(person.routed_on))
+    by, on = str(person.routed_by), place(str(person.routed_on))
+    return _WHY.get(by, by).format(on=on)
 
 
 def place(told: str) -> str:
