@@ -5,7 +5,8 @@ cancelled, and the last look finds her word. One that is at the provider already
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -13,13 +14,14 @@ from sqlalchemy.orm import Session
 from engine.events import Event, LettersComposed, Unsubscribed
 from engine.mail import suppressions
 from engine.mail.suppressions import Suppressed
-from engine.people import consent, contacts
+from engine.people import consent, contacts, preferences
 from engine.people.consent import KINDS, PAUSED, Said
 from engine.people.contacts import Same
 
 EVERYTHING, CHAPTER = "everything", "chapter"
 SCOPES = (EVERYTHING, CHAPTER, *KINDS)
 PAUSE = timedelta(days=30)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Before any suppression is written: the order in which the provider's words are followed, too.
 _CANCEL = text("""
@@ -37,6 +39,45 @@ UPDATE message SET due_at = :now, reason = '' WHERE contact_id = ANY(:ids) AND s
 RETURNING lane
 """)
 
+_ABOUT = text("""
+SELECT c.language, m.kind, m.created_at, h.parent_id IS NOT NULL AS of_chapter,
+    (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS organisation
+FROM contact c LEFT JOIN message m ON m.id = :message_id LEFT JOIN chapter h ON h.id = m.chapter_id WHERE c.id = :id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Whom a letter went to, and which. `address` is masked: empty when she was erased. `kind`: one of KINDS or ''.
+
+    `stopped`: she gets no letters any more. `made_at`: None when there is no such letter.
+    """
+
+    organisation: str
+    address: str
+    language: str
+    kind: str
+    of_chapter: bool
+    made_at: datetime | None
+    stopped: bool
+
+
+def addressed(session: Session, contact_id: int, message_id: int) -> Addressed | None:
+    """What the page of a link to unsubscribe shows; None when there is no such contact."""
+    found = session.execute(_ABOUT, {"id": contact_id, "message_id": message_id}).one_or_none()
+    if found is None:
+        return None
+    same = contacts.same(session, contact_id, lock=False)
+    return Addressed(
+        organisation=found.organisation or "",
+        address=preferences.masked(same[-1].email or "") if same else "",
+        language=found.language,
+        kind=found.kind or "",
+        of_chapter=bool(found.of_chapter),
+        made_at=found.created_at,
+        stopped=consent.stopped_since(session, same[-1].id, EVER) is not None if same else False,
+    )
+
 
 def unsubscribe(
     session: Session,
@@ -52,7 +93,7 @@ def unsubscribe(
     `message_id`: the letter whose link she followed; none: her preferences. Of somebody who was erased nothing is left to
     stop: what is known of her is a hash, and it stands.
     """
-    same = contacts.same(session, contact_id)
+    same = contacts.same(session, contact_id, lock=True)
     if not same:
         return []
     session.execute(_CANCEL, {"ids": _ids(same), "scope": scope})
@@ -93,7 +134,7 @@ def resume(session: Session, contact_id: int, now: datetime, source: str, wordin
 def _say(
     session: Session, contact_id: int, word: Said, message_id: int | None, now: datetime, source: str
 ) -> Sequence[Same]:
-    same = contacts.same(session, contact_id)
+    same = contacts.same(session, contact_id, lock=True)
     if same:
         consent.say(session, _ids(same), [word], now, source, _place(message_id))
     return same

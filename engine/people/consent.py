@@ -128,6 +128,15 @@ SELECT greatest(CAST(:now AS timestamptz), max(at) + interval '1 microsecond') F
 ) known
 """)
 _STANDING = text(f"SELECT x.email, x.reason FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = ANY(:emails)")
+_STOPPED_SINCE = text(f"""
+SELECT max(at) FROM (
+    SELECT word.at FROM ({CURRENT}) word
+    WHERE word.contact_id = :id AND word.channel = 'mail' AND word.kind = '' AND NOT word.given
+    UNION ALL
+    SELECT x.at FROM ({STANDING_SUPPRESSIONS}) x JOIN contact c ON c.email = x.email
+    WHERE c.id = :id AND x.reason = 'unsubscribe'
+) stop WHERE at >= :since
+""")
 OWN_DOING = ("unsubscribe", "erased")  # suppressions that a person can lift by saying expressly that she wants mail again
 
 
@@ -184,3 +193,9 @@ def standing(session: Session, emails: Collection[str]) -> dict[str, set[str]]:
     for row in session.execute(_STANDING, {"emails": list(emails)}):
         found.setdefault(row.email, set()).add(row.reason)
     return found
+
+
+def stopped_since(session: Session, contact_id: int, since: datetime) -> datetime | None:
+    """When she last stopped all letters, if that holds and was at `since` or later."""
+    at: datetime | None = session.scalars(_STOPPED_SINCE, {"id": contact_id, "since": since}).one()
+    return at

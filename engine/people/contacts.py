@@ -40,17 +40,18 @@ ON CONFLICT (email) DO UPDATE SET
 
 _KNOWN = text("SELECT email, id FROM contact WHERE email = ANY(:emails)")
 
-# In the order of addresses, as all locks of contacts; she who is written to now comes last.
-_SAME = text("""
+# Locked in the order of addresses, as always; she who is written to now comes last.
+_CHAIN = """
 WITH RECURSIVE chain AS (
     SELECT id, merged_into_id, 0 AS step FROM contact WHERE id = :id
     UNION ALL
     SELECT c.id, c.merged_into_id, chain.step + 1 FROM contact c JOIN chain ON c.id = chain.merged_into_id WHERE step < 50
 ), locked AS MATERIALIZED (
-    SELECT id, email, erased_at FROM contact WHERE id IN (SELECT id FROM chain) ORDER BY email FOR NO KEY UPDATE
+    SELECT id, email, erased_at FROM contact WHERE id IN (SELECT id FROM chain) ORDER BY email {lock}
 )
 SELECT locked.id, email FROM locked JOIN chain USING (id) WHERE erased_at IS NULL ORDER BY step
-""")
+"""
+_SAME, _SAME_LOCKED = text(_CHAIN.format(lock="")), text(_CHAIN.format(lock="FOR NO KEY UPDATE"))
 
 NOWHERE = chapters.Places({}, None)
 # A word that never wins: it locks a row and leaves it as it is.
@@ -67,12 +68,12 @@ class Same:
     email: str | None
 
 
-def same(session: Session, contact_id: int) -> list[Same]:
-    """This contact and those that it was merged into, one after the other: the last is who she is now. Locked.
+def same(session: Session, contact_id: int, *, lock: bool) -> list[Same]:
+    """This contact and those that it was merged into, one after the other: the last is who she is now.
 
     Nobody when there is no such contact; whoever was erased is left out.
     """
-    return [Same(*row) for row in session.execute(_SAME, {"id": contact_id})]
+    return [Same(*row) for row in session.execute(_SAME_LOCKED if lock else _SAME, {"id": contact_id})]
 
 
 def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Collection[str] = ()) -> None:

@@ -29,7 +29,7 @@ LABELS: Mapping[str, str] = {
 _PERSON = text(f"""
 SELECT c.id, c.email, c.zip, c.language, c.chosen_chapter_id IS NOT NULL AS chosen,
     c.placed_chapter_id IS NOT NULL AS placed, h.slug AS home, h.name AS home_name, h.parent_id IS NULL AS at_the_root,
-    {consent.PAUSED_UNTIL} AS paused_until,
+    {consent.PAUSED_UNTIL} AS paused_until, (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS organisation,
     ARRAY(SELECT f.slug FROM followed_chapter x JOIN chapter f ON f.id = x.chapter_id WHERE x.contact_id = c.id) AS follows
 FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :id
 """)
@@ -105,10 +105,11 @@ class Preferences:
     """All that her page shows. `address` is masked.
 
     `kinds`: the letters that she gets. `stopped`: she wants none at all. `unreachable`: none may be sent to her address,
-    whatever she chooses. `home_name` is None where there is no organisation; `placed`: staff chose her chapter.
+    whatever she chooses. `chosen`: she chose her chapter herself; `placed`: staff did, which outweighs that.
     """
 
     contact_id: int
+    organisation: str
     address: str
     language: str
     zip: str
@@ -149,13 +150,14 @@ class Choices:
 
 def load(session: Session, contact_id: int, now: datetime, language: str = "") -> Preferences | None:
     """What her page shows, in this language or her own; None when there is nobody (any more)."""
-    same = contacts.same(session, contact_id)
+    same = contacts.same(session, contact_id, lock=False)
     if not same:
         return None
     person = session.execute(_PERSON, {"id": same[-1].id, "now": now}).one()
     terms = {"id": person.id, "language": language or person.language}
     return Preferences(
         contact_id=person.id,
+        organisation=person.organisation or "",
         address=masked(person.email or ""),
         language=person.language,
         zip=person.zip or "",
@@ -172,7 +174,8 @@ def load(session: Session, contact_id: int, now: datetime, language: str = "") -
 
 def save(session: Session, contact_id: int, choices: Choices, now: datetime) -> list[Event]:
     """Let these choices hold from now on, for her and all contacts that were merged into her."""
-    same = contacts.same(session, contact_id)
+    routing.hold(session)
+    same = contacts.same(session, contact_id, lock=True)
     if not same:
         return []
     her = same[-1].id
