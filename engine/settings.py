@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     sendgrid_host: _Url = "https://api.sendgrid.com"
     sendgrid_webhook_public_keys: str = ""
     operator_email: str = ""
+    join_most_10_minutes: int = Field(60, ge=1)
+    join_most_hour: int = Field(200, ge=1)
+    own_form_donors: Literal["thanks", "news", "all"] = "news"
+    other_form_donors: Literal["thanks", "news", "all"] = "thanks"
     letter_age_hours: int = Field(48, ge=1)
     raw_body_days: int = Field(90, ge=1)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
