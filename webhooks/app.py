@@ -28,7 +28,7 @@ from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, str
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.security import HEADERS
-from webhooks.staff import approvals, door, people, person, sheet
+from webhooks.staff import approvals, door, endings, people, person, sheet
 from webhooks.staff import start as staff_start
 from webhooks.writer import RETRY_AFTER, Writer
 
@@ -82,6 +82,10 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/people/{id:int}/stop", person.stop, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/note", person.note, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/offers/{offer:int}", person.move_offer, STAFF),
+    Entry(("GET",), "/staff/people/{id:int}/merge", endings.compare, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/merge", endings.merge, STAFF),
+    Entry(("GET",), "/staff/people/{id:int}/erase", endings.consider, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/erase", endings.erase, STAFF),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),

@@ -22,7 +22,7 @@ LONGEST = 100
 RECENT = timedelta(days=120)
 WORDING = (
     "I want letters from {organisation} and its chapter near me: news, gatherings, actions and asks for gifts."
-    " I can stop them at any time. (signed on paper)"
+    " I can stop them at any time."
 )
 
 _PLACES = text("""

@@ -57,7 +57,9 @@ def test_the_letter_says_the_address_of_the_link_and_its_row_holds_no_token(door
     facts = scalar(house, "SELECT facts FROM message ORDER BY id DESC LIMIT 1")
     assert set(facts) == {"sign_in_id"}
     assert scalar(house, "SELECT routed_by FROM contact WHERE email = :email", email=ana) == "operator"
-    assert scalar(house, "SELECT count(*) FROM consent JOIN contact c ON c.id = contact_id WHERE email = :e", e=ana) == 0
+    assert (
+        scalar(house, "SELECT count(*) FROM consent JOIN contact c ON c.id = contact_id WHERE email = :e", e=ana) == 0
+    )
 
 
 def test_the_answer_is_the_same_whatever_we_know_of_the_address(door: Client, house: Deps, ana: str):

@@ -66,9 +66,9 @@ class Visit:
             raise NotFound("no such row")
         return told
 
-    def page(self, name: str, status: int = 200, **values: Any) -> Response:
+    def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page of staff, with what its frame and its forms need."""
-        return page(self.request, f"staff/{name}", status, now=self.now, **_frame(self.deps, self.signed), **values)
+        return page(self.request, f"staff/{template}", status, now=self.now, **_frame(self.deps, self.signed), **values)
 
     def go(self, path: str, said: str = "") -> Response:
         """To another page, after something was done; `said` is the code of what is told there."""

@@ -13,7 +13,7 @@ def find(visit: Visit) -> Response:
     found = search.people(visit.session, visit.who.reach, asked)
     return visit.page(
         "people.html", asked=asked, found=found[: search.SHOWN], more=len(found) > search.SHOWN,
-        too_short=0 < len(asked) < search.SHORTEST,
+        too_short=0 < len(asked) < search.SHORTEST, said=visit.said,
     )  # fmt: skip
 
 

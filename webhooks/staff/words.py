@@ -31,6 +31,10 @@ _WHY = {
     "zip": "Lives in ZIP {on}", "county": "Lives in {on}", "radius": "Lives {on} away", "state": "Lives in {on}",
     "root": "No chapter is near: {on}", "operator": "On the staff",
 }  # fmt: skip
+_SNAPSHOT = (
+    ("first_name", "last_name"), ("street", "city", "state", "zip", "country"), ("occupation",), ("employer",),
+    ("email",), ("phone",),
+)  # fmt: skip
 
 
 def day(at: datetime) -> str:
@@ -62,8 +66,10 @@ def gift(row: Row[Any]) -> str:
 
 
 def snapshot(donor: Mapping[str, Any] | None) -> str:
-    """Who gave, as it was told: all words of the treasurer's record in one line."""
-    return ", ".join(str(value) for value in (donor or {}).values() if isinstance(value, str | int) and value)
+    """Who gave, as it was told: the treasurer's record, a line for each of name, home, work and how to reach them."""
+    told = donor or {}
+    lines = (" ".join(str(told[name]) for name in names if told.get(name)) for names in _SNAPSHOT)
+    return "; ".join(line for line in lines if line)
 
 
 def following(state: str) -> Sequence[str]:

@@ -84,9 +84,7 @@ def _one_click(deps: Deps, contact_id: int, message_id: int) -> None:
     deps.ring_for(everything)
 
 
-def _press(
-    session: Session, scope: str, contact_id: int, message_id: int, now: datetime, wording: str
-) -> list[Event]:
+def _press(session: Session, scope: str, contact_id: int, message_id: int, now: datetime, wording: str) -> list[Event]:
     if scope in SCOPES:
         return unsubscribing.unsubscribe(session, contact_id, message_id, scope, now, PAGE, wording)
     change = unsubscribing.pause if scope == PAUSE else unsubscribing.fewer
