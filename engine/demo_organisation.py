@@ -1,6 +1,7 @@
 """The invented organisation of `templates/demo/organisation.yaml`: loaded once, into an empty database."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -8,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.events import Person
+from engine.people import contacts, routing
 from engine.settings import ROOT
 
 FILE = ROOT / "templates" / "demo" / "organisation.yaml"
@@ -17,20 +20,35 @@ INSERT INTO chapter (kind, slug, name, sender_name, sender_email, reply_to, post
 VALUES ('root', :slug, :name, :sender_name, :sender_email, :reply_to, :postal_address)
 ON CONFLICT (slug) DO NOTHING
 """)
+# Each hangs on the root until its parent is there, too.
 _CHAPTERS = text("""
-INSERT INTO chapter (parent_id, slug, name, sender_name)
-SELECT root.id, v.slug, v.name, root.sender_name || ', ' || v.name
-FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text), chapter root
+INSERT INTO chapter (parent_id, kind, slug, name, sender_name, latitude, longitude)
+SELECT root.id, coalesce(v.kind, 'chapter'), v.slug, v.name,
+    CASE v.kind WHEN 'region' THEN '' ELSE root.sender_name || ', ' || v.name END,
+    CAST(v.at ->> 0 AS float), CAST(v.at ->> 1 AS float)
+FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, kind text, at json), chapter root
 WHERE root.slug = :root ON CONFLICT (slug) DO NOTHING
+RETURNING slug
+""")
+_PARENTS = text("""
+UPDATE chapter c SET parent_id = p.id
+FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, parent text) JOIN chapter p ON p.slug = v.parent
+WHERE c.slug = v.slug AND c.slug = ANY(:made)
 """)
 _TERRITORIES = text("""
-INSERT INTO territory (kind, place, chapter_id)
-SELECT 'zip', z.zip, c.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, city text)
-JOIN chapter c ON c.slug = v.slug JOIN zip z ON z.city = v.city AND z.state = :state
+WITH v AS (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, cities json, counties json, miles bigint)
+)
+INSERT INTO territory (kind, place, miles, chapter_id)
+SELECT t.kind, t.place, t.miles, c.id FROM (
+    SELECT v.slug, 'zip' AS kind, z.zip AS place, 0 AS miles
+    FROM v, json_array_elements_text(v.cities) named(city) JOIN zip z ON z.city = named.city AND z.state = :state
+    UNION ALL
+    SELECT v.slug, 'county', :state || ':' || named.county, 0 FROM v, json_array_elements_text(v.counties) named(county)
+    UNION ALL
+    SELECT v.slug, 'radius', '', v.miles FROM v WHERE v.miles > 0
+) t JOIN chapter c ON c.slug = t.slug AND c.slug = ANY(:made)
 ON CONFLICT DO NOTHING
-""")
-_ROUTES = text("""
-INSERT INTO zip_route (zip, chapter_id, by, "on") SELECT place, chapter_id, kind, place FROM territory ON CONFLICT DO NOTHING
 """)
 _FUNDS = text("""
 INSERT INTO fund (slug, name, disclaimer, deductibility)
@@ -38,9 +56,10 @@ SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, 
 ON CONFLICT (slug) DO NOTHING
 """)
 _ENTITIES = text("""
-INSERT INTO actblue_entity (entity_id, fund_id)
-SELECT v.entity_id, f.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, entity_id bigint)
-JOIN fund f ON f.slug = v.slug ON CONFLICT DO NOTHING
+INSERT INTO actblue_entity (entity_id, fund_id, chapter_id)
+SELECT v.entity_id, f.id, c.id
+FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, chapter text, entity_id bigint)
+JOIN fund f ON f.slug = v.slug LEFT JOIN chapter c ON c.slug = v.chapter ON CONFLICT DO NOTHING
 """)
 _FORM = text("""
 INSERT INTO donation_form (slug, title, preset_cents, other_amount, fund_id, chapter_id, thanks_mailing_id)
@@ -48,25 +67,96 @@ SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id, m.id
 FROM fund f, chapter c, mailing m WHERE f.slug = :fund AND c.slug = :root AND m.slug = :thanks
 ON CONFLICT (slug) DO NOTHING
 """)
+_COALITIONS = text("""
+INSERT INTO coalition (code, name, purpose, link)
+SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, purpose text, link text)
+ON CONFLICT (code) DO NOTHING
+""")
+_AGENDAS = text("""
+INSERT INTO agenda (code, name, position)
+SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, position bigint)
+ON CONFLICT (code) DO NOTHING
+""")
+_INTERESTS = text("""
+INSERT INTO interest (code, agenda_id, coalition_id, name, names, position)
+SELECT v.code, a.id, o.id, v.name, jsonb_build_object('es', v.es), v.position
+FROM json_to_recordset(CAST(:rows AS json))
+    AS v(code text, agenda text, coalition text, name text, es text, position bigint)
+JOIN agenda a ON a.code = v.agenda LEFT JOIN coalition o ON o.code = v.coalition
+ON CONFLICT (code) DO NOTHING
+""")
+_WAYS_TO_HELP = text("""
+INSERT INTO way_to_help (code, name, names, position)
+SELECT v.code, v.name, jsonb_build_object('es', v.es), v.position
+FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, es text, position bigint)
+ON CONFLICT (code) DO NOTHING
+""")
+_GATHERINGS = text("""
+INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
+SELECT v.code, v.name, c.id, :now, CAST(:now AS timestamptz) + make_interval(days => v.days), v.most
+FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, chapter text, days int, most bigint)
+JOIN chapter c ON c.slug = v.chapter ON CONFLICT (code) DO NOTHING
+""")
+_LEADS = text("""
+INSERT INTO chapter_lead (chapter_id, contact_id)
+SELECT h.id, c.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, email text)
+JOIN chapter h ON h.slug = v.slug JOIN contact c ON c.email = v.email ON CONFLICT DO NOTHING
+""")
 
 
-def load(session: Session) -> None:
-    """Load the organisation; what is there already is left as it is."""
+def load(session: Session, now: datetime | None = None) -> None:
+    """Load the organisation without its people; what is there already is left as it is. Its gatherings begin now."""
+    told = _told()
+    _places(session, told)
+    _money(session, told)
+    session.execute(_COALITIONS, {"rows": rows(told["coalitions"])})
+    session.execute(_AGENDAS, {"rows": rows(_numbered(told["agendas"]))})
+    session.execute(_INTERESTS, {"rows": rows(_numbered(_interests(told["agendas"])))})
+    session.execute(_WAYS_TO_HELP, {"rows": rows(_numbered(told["ways_to_help"]))})
+    session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now or datetime.now(UTC)})
+
+
+def load_leads(session: Session, now: datetime) -> None:
+    """Those who lead its chapters."""
+    told = _told()
+    contacts.admit(session, [(Person(**lead), now) for lead in told["leads"]])
+    named = ({"slug": one["slug"], "email": email} for one in told["chapters"] for email in one.get("leads", ()))
+    session.execute(_LEADS, {"rows": rows(named)})
+
+
+def _told() -> dict[str, Any]:
     told: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
-    root = told["root"]
-    session.execute(_ROOT_CHAPTER, root)
-    session.execute(_CHAPTERS, {"rows": rows(told["chapters"]), "root": root["slug"]})
-    session.execute(_TERRITORIES, {"rows": rows(_cities(told["chapters"])), "state": told["state"]})
-    session.execute(_ROUTES)
+    return told
+
+
+def _places(session: Session, told: dict[str, Any]) -> None:
+    chapters = {"rows": rows(told["chapters"])}
+    session.execute(_ROOT_CHAPTER, told["root"])
+    made = list(session.scalars(_CHAPTERS, chapters | {"root": told["root"]["slug"]}))
+    session.execute(_PARENTS, chapters | {"made": made})
+    session.execute(_TERRITORIES, chapters | {"state": told["state"], "made": made})
+    routing.remake(session)
+
+
+def _money(session: Session, told: dict[str, Any]) -> None:
     session.execute(_FUNDS, {"rows": rows(told["funds"])})
-    entities = (
+    entities = [
         {"slug": fund["slug"], "entity_id": number} for fund in told["funds"] for number in fund["actblue_entities"]
-    )
+    ]
+    entities += [
+        {"slug": told["funds"][0]["slug"], "chapter": one["slug"], "entity_id": number}
+        for one in told["chapters"]
+        for number in one.get("actblue_entities", ())
+    ]
     session.execute(_ENTITIES, {"rows": rows(entities)})
     for form in told["donation_forms"]:
         cents = [dollars * 100 for dollars in form["preset_dollars"]]
-        session.execute(_FORM, form | {"preset_cents": cents, "root": root["slug"]})
+        session.execute(_FORM, form | {"preset_cents": cents, "root": told["root"]["slug"]})
 
 
-def _cities(chapters: Iterable[dict[str, Any]]) -> Iterable[dict[str, str]]:
-    return ({"slug": chapter["slug"], "city": city} for chapter in chapters for city in chapter["cities"])
+def _interests(agendas: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return (interest | {"agenda": agenda["code"]} for agenda in agendas for interest in agenda["interests"])
+
+
+def _numbered(told: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return (one | {"position": place} for place, one in enumerate(told, 1))

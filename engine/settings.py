@@ -48,8 +48,13 @@ class Settings(BaseSettings):
     sendgrid_host: _Url = "https://api.sendgrid.com"
     sendgrid_webhook_public_keys: str = ""
     operator_email: str = ""
+    join_most_10_minutes: int = Field(60, ge=1)
+    join_most_hour: int = Field(200, ge=1)
+    own_form_donors: Literal["thanks", "news", "all"] = "news"
+    other_form_donors: Literal["thanks", "news", "all"] = "thanks"
     letter_age_hours: int = Field(48, ge=1)
     raw_body_days: int = Field(90, ge=1)
+    spark_people: int = Field(15, ge=2)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
     web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep, time
 from types import FrameType
@@ -159,7 +160,9 @@ def _migrate(settings: Settings, options: Options, say: Say) -> None:
         say("database migrated")
     if options.demo:
         with transaction(make_sessions(pool)) as session:
-            demo_organisation.load(session)
+            now = datetime.now(UTC)
+            demo_organisation.load(session, now)
+            demo_organisation.load_leads(session, now)
     pool.dispose()
 
 

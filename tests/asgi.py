@@ -1,7 +1,7 @@
 """The web application driven in process, as a server would through ASGI: its lifespan, raw headers, bodies in chunks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,10 +18,12 @@ class Answer:
     status: int = 0
     headers: Mapping[str, str] = ()
     body: bytes = b""
+    cookies: Sequence[str] = ()
 
     async def take(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.cookies = [v.decode("latin-1") for n, v in message["headers"] if n == b"set-cookie"]
             self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
         self.body += message.get("body", b"")
 
@@ -67,7 +69,8 @@ class Client:
         named = any(name == b"host" for name, _ in raw)
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-            "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "state": {},
+            "path": path.partition("?")[0], "raw_path": path.partition("?")[0].encode(),
+            "query_string": path.partition("?")[2].encode(), "root_path": "", "state": {},
             "headers": raw if named else [(HOST[0].encode(), HOST[1].encode()), *raw],
             "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8000),
         }  # fmt: skip

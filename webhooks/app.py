@@ -28,6 +28,8 @@ from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, str
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.security import HEADERS
+from webhooks.staff import approvals, door, people, person, sheet
+from webhooks.staff import start as staff_start
 from webhooks.writer import RETRY_AFTER, Writer
 
 HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
@@ -63,6 +65,23 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/webhooks/sendgrid", sendgrid.receive, HOOKS),
     Entry(("POST",), "/webhooks/signup", signup.receive, HOOKS),
     Entry(("POST",), "/webhooks/actionnetwork/{secret}", actionnetwork.receive, HOOKS),
+    Entry(("GET",), "/staff", staff_start.show, STAFF),
+    Entry(("GET",), "/staff/sign-in", door.ask, STAFF),
+    Entry(("POST",), "/staff/sign-in", door.send, STAFF),
+    Entry(("GET",), "/staff/sign-in/{token}", door.show_link, STAFF),
+    Entry(("POST",), "/staff/sign-in/{token}", door.use_link, STAFF),
+    Entry(("POST",), "/staff/sign-out", door.sign_out, STAFF),
+    Entry(("GET",), "/staff/approvals", approvals.show, STAFF),
+    Entry(("POST",), "/staff/approvals/territories/{id:int}", approvals.decide_territories, STAFF),
+    Entry(("POST",), "/staff/approvals/sparks/{id:int}", approvals.decide_spark, STAFF),
+    Entry(("GET",), "/staff/sheet", sheet.blank, STAFF),
+    Entry(("POST",), "/staff/sheet", sheet.take, STAFF),
+    Entry(("GET",), "/staff/people", people.find, STAFF),
+    Entry(("GET",), "/staff/people/{id:int}", people.show, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/place", person.place, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/stop", person.stop, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/note", person.note, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/offers/{offer:int}", person.move_offer, STAFF),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),

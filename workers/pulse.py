@@ -26,6 +26,8 @@ SCHEDULE: dict[str, timedelta] = {
     "bodies": timedelta(days=1),
     "stripe_catch_up": timedelta(hours=1),
     "fraud_refunds": timedelta(minutes=5),
+    "territories": timedelta(seconds=10),
+    "sparks": timedelta(minutes=5),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")

@@ -11,10 +11,11 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books
+from engine.people import sparks, territories
 from engine.staff import notices
 from workers import delivery, fraud_refunds, stripe_catch_up
 
-BOOKS, BODIES = "books", "bodies"
+BOOKS, BODIES, TERRITORIES, SPARKS = "books", "bodies", "territories", "sparks"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -58,9 +59,24 @@ def empty_bodies(deps: Deps) -> None:
     log.info("old bodies emptied", count=emptied)
 
 
+def apply_territories(deps: Deps) -> None:
+    """Apply the changes of territories that the root has approved."""
+    if moved := territories.apply(deps.work):
+        log.info("people moved to other chapters", count=moved)
+
+
+def look_for_sparks(deps: Deps) -> None:
+    """See where a chapter could begin."""
+    with deps.work() as (session, now):
+        everything = deps.react(session, sparks.look(session, now, deps.settings), now)
+    deps.ring_for(everything)
+
+
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
+    TERRITORIES: apply_territories,
+    SPARKS: look_for_sparks,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,
 }

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 _HOUSE = text("""
 SELECT (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS name,
-    (SELECT count(*) FROM chapter WHERE parent_id IS NOT NULL) AS chapters
+    (SELECT count(*) FROM chapter WHERE kind = 'chapter') AS chapters
 """)
 _FORMS = text("""
 SELECT d.slug, d.title, d.preset_cents, d.other_amount, f.name AS fund

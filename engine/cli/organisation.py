@@ -1,0 +1,112 @@
+"""Beginning: an organisation of one's own instead of the invented one, and who works for it."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.staff import accounts, founding, rights
+
+app = typer.Typer()
+staff = typer.Typer(no_args_is_help=True, help="Who works for the organisation: add someone, list them, let one go.")
+
+
+@app.command()
+def init(
+    *,
+    name: Annotated[str | None, typer.Option(help="The organisation, as people know it.")] = None,
+    sender_email: Annotated[str | None, typer.Option(help="Address that letters come from.")] = None,
+    sender_name: Annotated[str | None, typer.Option(help="Name that letters come from.")] = None,
+    postal_address: Annotated[str | None, typer.Option(help="Postal address: the law wants it in letters.")] = None,
+    fund_name: Annotated[str | None, typer.Option(help="Full legal name of who receives the gifts.")] = None,
+    disclaimer: Annotated[str | None, typer.Option(help='"Paid for by …", as the fund must say it.')] = None,
+    deductibility: Annotated[str | None, typer.Option(help="Whether gifts are tax-deductible, in a sentence.")] = None,
+    actblue_entity: Annotated[
+        int | None, typer.Option(min=0, help="ActBlue's number of the fund; 0: none yet.")
+    ] = None,
+    admin_email: Annotated[str | None, typer.Option(help="Who signs in first.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: what is missing is an error.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Found your organisation: root chapter, first fund, sender, first of the staff. Asks for what is not given."""
+    deps = house(data_dir)
+    ask = _Asking(yes)
+    organisation_name = ask("--name", "Name of the organisation", name)
+    told = founding.Organisation(
+        name=organisation_name,
+        sender_name=ask("--sender-name", "Letters come from (name)", sender_name, organisation_name),
+        sender_email=ask("--sender-email", "Letters come from (address)", sender_email),
+        postal_address=ask("--postal-address", "Postal address", postal_address),
+        fund_name=(fund := ask("--fund-name", "Legal name of the fund that receives gifts", fund_name)),
+        disclaimer=ask("--disclaimer", "Disclaimer", disclaimer, f"Paid for by {fund.rstrip('.')}."),
+        deductibility=ask(
+            "--deductibility", "Are gifts tax-deductible", deductibility, "Gifts are not tax-deductible."
+        ),
+        actblue_entity=actblue_entity if actblue_entity is not None else ask.number("ActBlue entity id (0: none yet)"),
+        admin_email=ask("--admin-email", "Your own address, to sign in with", admin_email),
+    )
+    told = founding.checked(told)
+    if not yes and not typer.confirm(f"Found {told.name}?"):
+        raise typer.Exit(1)
+    with deps.work() as (session, now):
+        founding.found(session, told, now)
+    out.print(f"{told.name} is founded.", markup=False)
+    out.print(f"Sign in as {told.admin_email}: {deps.settings.base_url}/staff/sign-in", markup=False)
+
+
+class _Asking:
+    """Asks for what was not given, unless it may ask nothing."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+
+    def __call__(self, option: str, question: str, given: str | None, default: str = "") -> str:
+        if given is not None:
+            return given
+        if not self._silent:
+            return str(typer.prompt(question, default=default or None))
+        if default:
+            return default
+        raise typer.BadParameter(f"{option} is needed")
+
+    def number(self, question: str) -> int:
+        return 0 if self._silent else int(typer.prompt(question, default=0, type=int))
+
+
+@staff.command()
+def add(
+    email: str,
+    *,
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(rights.RIGHTS)}.")],
+    chapter: Annotated[str, typer.Option(help="Slug of a chapter: that one and those below it. None: all.")] = "",
+    name: Annotated[str, typer.Option(help="What colleagues call her.")] = "",
+    may_export: Annotated[bool, typer.Option("--may-export", help="May take people's data out of the house.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Take someone on."""
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        accounts.add(session, email, role, now, chapter=chapter, name=name, may_export=may_export)
+    out.print(f"{email} can sign in: {deps.settings.base_url}/staff/sign-in", markup=False)
+
+
+@staff.command(name="list")
+def list_staff(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Who is on the staff, and who was."""
+    deps = house(data_dir)
+    table = Table("Address", "Name", "Role", "For", "Exports", "Signed in", "Ended")
+    with deps.work() as (session, _):
+        for row in accounts.everyone(session):
+            moments = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row.signed_in_at, row.ended_at))
+            table.add_row(row.email, row.name, row.role, row.chapter, "yes" if row.may_export else "", *moments)
+    out.print(table if table.row_count else "nobody yet: groundswell staff add EMAIL --role admin", markup=False)
+
+
+@staff.command()
+def end(email: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Let someone go: she is signed out at once."""
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        accounts.end(session, email, now)
+    out.print(f"{email} is off the staff", markup=False)

@@ -1,0 +1,27 @@
+"""`/staff/people`: finding someone, and everything about her."""
+
+from starlette.responses import Response
+
+from engine.staff import dossier, search
+from webhooks.staff.gate import Visit, staff_page
+
+
+@staff_page()
+def find(visit: Visit) -> Response:
+    """Search by the beginning of an address or a name."""
+    asked = visit.request.query_params.get("q", "").strip()[:200]
+    found = search.people(visit.session, visit.who.reach, asked)
+    return visit.page(
+        "people.html", asked=asked, found=found[: search.SHOWN], more=len(found) > search.SHOWN,
+        too_short=0 < len(asked) < search.SHORTEST,
+    )  # fmt: skip
+
+
+@staff_page()
+def show(visit: Visit) -> Response:
+    """One person. Who was merged into another is found under that one."""
+    told = dossier.read(visit.session, visit.who, visit.id())
+    if told.person.merged_into_id is not None:
+        return visit.go(f"/staff/people/{told.person.merged_into_id}", "merged")
+    chapters = dossier.chapters(visit.session, visit.who)
+    return visit.page("person.html", told=told, chapters=chapters, said=visit.said)

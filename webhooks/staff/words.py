@@ -1,0 +1,76 @@
+"""How the pages of staff say what rows hold: days, reasons, kinds of letters, states. English only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from engine.money import amount
+from engine.states import STATES
+
+KINDS = {
+    "": "letters", "asks": "asks for gifts", "news": "news", "gatherings": "word of gatherings", "actions": "calls to act",
+    "chapter": "letters of chapters", "many": "as many letters as there are", "pause": "letters for a while",
+}  # fmt: skip
+STOPPED = {
+    "bounce": "letters to this address come back", "complaint": "marked a letter as junk", "unsubscribe": "unsubscribed",
+    "invalid": "the address does not exist", "manual": "stopped by staff", "erased": "erased",
+}  # fmt: skip
+OFFERS = {
+    "contacted": "We have talked", "placed": "Has a place now", "new": "Back to new", "withdrawn": "Withdraw the offer",
+}  # fmt: skip
+DONE = {
+    "placed": "The home chapter is set.", "stopped": "No letter goes to this address any more.",
+    "noted": "The note is kept.", "moved": "The offer has moved on.",
+    "merged": "Both are one person now.", "approved": "Approved. People move within minutes.", "declined": "Declined.",
+    "sparked": "Approved: the forming chapter is there.", "erased": "Erased for good.",
+}  # fmt: skip
+_WHY = {
+    "staff": "Placed here by staff", "choice": "Chose this chapter", "entity": "Gave to this chapter's own committee",
+    "zip": "Lives in ZIP {on}", "county": "Lives in {on}", "radius": "Lives {on} away", "state": "Lives in {on}",
+    "root": "No chapter is near: {on}", "operator": "On the staff",
+}  # fmt: skip
+
+
+def day(at: datetime) -> str:
+    """An instant's day, spelled out: "21 November 2026"."""
+    return f"{at.day} {at:%B %Y}"
+
+
+def people(number: int) -> str:
+    """How many: "1 person", "4,812 people"."""
+    return "1 person" if number == 1 else f"{number:,} people"
+
+
+def why(person: Row[Any]) -> str:
+    """Why someone's chapter is her home, in a sentence."""
+    by, on = str(person.routed_by), place(str(person.routed_on))
+    return _WHY.get(by, by).format(on=on)
+
+
+def place(told: str) -> str:
+    """A county as one says it: "MA:Worcester County" -> "Worcester County, MA"."""
+    state, mark, county = told.partition(":")
+    return f"{county}, {state}" if mark else told
+
+
+def gift(row: Row[Any]) -> str:
+    """The amount of a gift."""
+    rhythm = "" if row.recurring_period in ("", "once") else f", {row.recurring_period}"
+    return amount(row.amount_cents, row.currency) + rhythm
+
+
+def snapshot(donor: Mapping[str, Any] | None) -> str:
+    """Who gave, as it was told: all words of the treasurer's record in one line."""
+    return ", ".join(str(value) for value in (donor or {}).values() if isinstance(value, str | int) and value)
+
+
+def following(state: str) -> Sequence[str]:
+    """What an offer in this state may become."""
+    return STATES["volunteer_offer"].get(state, ())
+
+
+def changes(detail: Mapping[str, Any]) -> str:
+    """What the audit names, in one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in detail.items() if value not in (None, ""))
