@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import checkouts, contributions, donors, plans, reversals
+from engine.giving import checkouts, contributions, keeping, plans, reversals
 from engine.mail import feedback, holds, readers
 from engine.outreach import thanks
 from engine.people import admission, erasing, merging, sign_ups, traces
@@ -51,8 +51,8 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.ConfirmationAsked: (),
     events.Joined: (),
     events.ChapterChanged: (),
-    events.ContactMerged: (merging.take_over, donors.take_over, readers.take_over),
-    events.ContactErased: (traces.forget, erasing.forget, donors.forget, readers.forget),
+    events.ContactMerged: (merging.take_over, keeping.take_over, readers.take_over),
+    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),

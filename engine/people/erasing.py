@@ -1,7 +1,7 @@
 """A person is forgotten: her row says nothing any more, and each area takes out what it knows of her (see REACTIONS).
 
 What stays, and why: amounts and the ledger, under a number; the treasurer's snapshot of gifts to our funds, for the years
-that the law asks (engine/giving/donors.py); that she consented or withdrew, without words; and that her address must not be
+that the law asks (engine/giving/keeping.py); that she consented or withdrew, without words; and that her address must not be
 written to, as a keyed hash: whoever brings the address finds it, nobody can read it out.
 """
 
