@@ -33,9 +33,10 @@ ON CONFLICT (hash, reason) DO UPDATE SET at = greatest(e.at, excluded.at)
 """)
 _UNLIST = text("DELETE FROM suppression WHERE email = ANY(:emails)")
 _BLANK = text("""
-UPDATE contact SET email = NULL, first_name = '', last_name = '', street = '', city = '', state = '', zip = NULL,
-    country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL, routed_by = '',
-    routed_on = '', placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, engaged_last_at = NULL, erased_at = :now
+UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
+    zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
+    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, routed_by = '', routed_on = '',
+    engaged_last_at = NULL, erased_at = :now
 WHERE id = ANY(:ids)
 """)
 

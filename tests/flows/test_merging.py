@@ -150,7 +150,8 @@ def test_the_best_word_stays_custom_fields_are_joined_and_staffs_choice_holds(de
 
 
 @pytest.mark.parametrize(("older", "newer", "kept"), [
-    ("ready", "ready", "older"), ("ready", "handed", "newer"), ("delivered", "handed", "older"), ("skipped", "handed", "newer"),
+    ("ready", "ready", "older"), ("ready", "handed", "newer"), ("delivered", "handed", "older"),
+    ("skipped", "handed", "newer"),
 ])  # fmt: skip
 @pytest.mark.parametrize("old_has_the_older", [True, False])
 def test_of_two_letters_for_one_occasion_the_gone_or_the_earlier_is_hers(
@@ -178,7 +179,9 @@ def test_a_letter_that_stays_with_the_old_row_never_leaves(deps: Deps):
         old, new = contact(session, OLD), contact(session, NEW)
         for who in (new, old):
             fill(session, who, "Rosa")
-        session.execute(text("UPDATE message SET state = 'failed', lane = 'receipts' WHERE contact_id = :id"), {"id": old})
+        session.execute(
+            text("UPDATE message SET state = 'failed', lane = 'receipts' WHERE contact_id = :id"), {"id": old}
+        )
     merge(deps, old, new)
     with transaction(deps.sessions) as session:
         session.execute(text("UPDATE message SET state = 'ready', due_at = '2026-11-01Z' WHERE contact_id = :id"),
