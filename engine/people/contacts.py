@@ -14,6 +14,7 @@ from engine.db import rows
 from engine.errors import NotFound
 from engine.events import ChapterChanged, Person
 from engine.people import routing
+from engine.sources.words import email_address
 
 # Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
 # best word about a person is kept whole: one that tells her name and where she lives before one that tells only the place,
@@ -78,6 +79,7 @@ RETURNING c.id, coalesce(c.email, c.donor_key) AS key
 _KNOWN = text("SELECT email, coalesce(merged_into_id, id) AS id FROM contact WHERE email = ANY(:emails)")
 
 # Chains of merges are flat: one step leads to who she is now.
+_FIND = text("SELECT id, coalesce(merged_into_id, id) AS now FROM contact WHERE email = :email OR id = :id")
 _STANDING = text("SELECT coalesce(merged_into_id, id) FROM contact WHERE id = :id")
 _SURVIVORS = text("""
 SELECT old.email, now.email AS now FROM contact old JOIN contact now ON now.id = old.merged_into_id
@@ -181,6 +183,16 @@ def _written(
 def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
     """The contacts of these addresses: email -> id. Of one who was merged, that of whom she is now."""
     return {row.email: row.id for row in session.execute(_KNOWN, {"emails": list(emails)})}
+
+
+def find(session: Session, who: str, *, as_is: bool = False) -> int:
+    """The contact that a person names by address or number: who she is now, or `as_is` that very row. Raises NotFound."""
+    email = email_address(who) if "@" in who else None
+    number = int(who) if who.isdecimal() and len(who) < 19 else None
+    found = session.execute(_FIND, {"email": email, "id": number}).one_or_none()
+    if found is None:
+        raise NotFound("there is no such contact")
+    return int(found.id if as_is else found.now)
 
 
 def standing(session: Session, contact_id: int) -> int:

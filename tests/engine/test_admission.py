@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from engine.events import Event, Person, SignUpReported
-from engine.people import admission
+from engine.people import admission, locks
 from engine.settings import Settings
 from tests.engine.test_any_order import CHECKOUT, ENDED, FAILED, NOON, dispute, gift, plan, refund
 
@@ -20,7 +20,7 @@ def taken(session: Session, *told: Event) -> str:
     said: list[str] = []
 
     def note(*what: Any) -> None:
-        if what[3] == {"lock": admission.MONEY_LOCK}:
+        if what[3] == {"lock": locks.MONEY}:
             said.append(what[2])
 
     connection = session.connection()
