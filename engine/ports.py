@@ -1,6 +1,6 @@
 """What the engine asks of the outside. Adapters and test fakes implement these; nothing here touches anything."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -81,6 +81,9 @@ class Keeper(Protocol):
 
     def letters(self) -> Iterator[Kept]:
         """Every letter it took, doubles included, oldest first."""
+
+    def forget(self, emails: Collection[str]) -> int:
+        """Empty every letter to one of these addresses; how many. Their handovers stay known."""
 
 
 @dataclass(frozen=True, slots=True)

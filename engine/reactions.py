@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import checkouts, contributions, donors, plans, reversals
+from engine.giving import checkouts, contributions, keeping, plans, reversals
 from engine.mail import feedback, holds, readers
 from engine.outreach import thanks
-from engine.people import admission, erasing, merging, sign_ups, traces
+from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -47,12 +47,12 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanCancelled: (),
     events.FactRecorded: (),
     # People.
-    events.SignedUp: (),
+    events.SignedUp: (engagement.signed_up,),
     events.ConfirmationAsked: (),
     events.Joined: (),
     events.ChapterChanged: (),
-    events.ContactMerged: (merging.take_over, donors.take_over, readers.take_over),
-    events.ContactErased: (traces.forget, erasing.forget, donors.forget, readers.forget),
+    events.ContactMerged: (merging.take_over, keeping.take_over, readers.take_over),
+    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),
@@ -62,7 +62,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (),
-    events.LetterClicked: (),
+    events.LetterClicked: (engagement.clicked,),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),
@@ -77,9 +77,8 @@ def react(session: Session, happened: Sequence[events.Event], now: datetime, set
 
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
-    admission.admit(session, happened, settings)
     everything: list[events.Event] = []
-    wave = list(happened)
+    wave = [*happened, *admission.admit(session, happened, now, settings)]
     while wave:
         everything += wave
         order = list(REACTIONS)

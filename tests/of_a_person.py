@@ -15,7 +15,9 @@ AT = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 
 _REFERENCES = """
-WITH a AS (INSERT INTO agenda (code, name) VALUES ('a1', 'Homes') ON CONFLICT (code) DO UPDATE SET name = 'Homes' RETURNING id)
+WITH a AS (
+    INSERT INTO agenda (code, name) VALUES ('a1', 'Homes') ON CONFLICT (code) DO UPDATE SET name = 'Homes' RETURNING id
+)
 INSERT INTO interest (code, agenda_id, name) SELECT 'i1', id, 'Rents' FROM a ON CONFLICT DO NOTHING;
 INSERT INTO way_to_help (code, name) VALUES ('w1', 'Bring food') ON CONFLICT DO NOTHING
 """
@@ -40,10 +42,10 @@ FILL = {
         SELECT :id, id, 'news:1', 'delivery', :now, jsonb_build_object('first_name', CAST(:word AS text))
         FROM mailing WHERE slug = 'thank_you'""",
     "contribution": """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor)
-        SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at, jsonb_build_object('last_name', CAST(:word AS text))
-        FROM fund""",
-    "recurring_plan": """INSERT INTO recurring_plan (source, source_key, contact_id, amount_cents, period, started_at, told_at)
-        VALUES ('stripe', 'sub_0000000000' || :id, :id, 1000, 'monthly', :at, :at)""",
+        SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at,
+            jsonb_build_object('last_name', CAST(:word AS text)) FROM fund""",
+    "recurring_plan": """INSERT INTO recurring_plan
+        (source, source_key, contact_id, amount_cents, period, started_at, told_at) VALUES ('stripe', 'sub_0000000000' || :id, :id, 1000, 'monthly', :at, :at)""",
 }
 NAMING = sorted(name for name, table in metadata.tables.items() if "contact_id" in table.c)
 
@@ -60,9 +62,9 @@ def fill(session: Session, contact_id: int, word: str) -> None:
     """One row in every table that can name this contact, with this word wherever it has room for words."""
     for statement in _REFERENCES.split(";"):
         session.execute(text(statement))
-    for table in FILL:
+    for row in FILL.values():
         values = {"id": contact_id, "word": word, "at": AT, "now": NOW}
-        statement = text(FILL[table])
+        statement = text(row)
         session.execute(statement, {name: values[name] for name in statement.compile().params})
 
 

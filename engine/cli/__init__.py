@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.cli import organisation, system, work
+from engine.cli import organisation, people, system, work
 from engine.errors import GroundswellError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(system.app)
 app.add_typer(organisation.app)
 app.add_typer(organisation.staff, name="staff")
+app.add_typer(people.app, name="people")
 app.add_typer(work.events, name="events")
 app.add_typer(work.letters, name="letters")
 app.add_typer(work.books, name="books")

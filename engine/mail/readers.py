@@ -25,14 +25,16 @@ WITH ranked AS (
     WINDOW best AS (PARTITION BY o.into_id, m.occasion
         ORDER BY m.state NOT IN ('handed', 'delivered', 'bounced', 'dropped', 'complained'), m.id)
 )
-UPDATE message m SET occasion = m.occasion || CAST(:mark AS text) || m.id, contact_id = CASE WHEN r.hers THEN r.whose ELSE r.contact_id END,
+UPDATE message m SET occasion = m.occasion || CAST(:mark AS text) || m.id,
+    contact_id = CASE WHEN r.hers THEN r.whose ELSE r.contact_id END,
     state = CASE m.state WHEN 'ready' THEN 'cancelled' ELSE m.state END,
     reason = CASE m.state WHEN 'ready' THEN 'the same letter under another address' ELSE m.reason END
 FROM ranked r WHERE m.id = r.id AND r.place > 1
 """)
 _MOVE = text("""
 UPDATE message m SET contact_id = o.merged_into_id FROM contact o
-WHERE o.id = ANY(:ids) AND m.contact_id = o.id AND right(m.occasion, length(CAST(:mark AS text) || m.id)) <> CAST(:mark AS text) || m.id
+WHERE o.id = ANY(:ids) AND m.contact_id = o.id
+    AND right(m.occasion, length(CAST(:mark AS text) || m.id)) <> CAST(:mark AS text) || m.id
 """)
 _UNMARK = text("""
 UPDATE message m SET occasion = left(m.occasion, -length(CAST(:mark AS text) || m.id))

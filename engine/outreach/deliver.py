@@ -24,7 +24,8 @@ ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim mus
 
 # A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed. An address
 # that bounces or complained gets nothing at all.
-_NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address' ELSE coalesce((
+_NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address'
+    WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact' ELSE coalesce((
     SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
     WHERE x.email = c.email AND (x.reason <> 'unsubscribe' OR :lane = 'delivery')), '') END"""
 

@@ -137,7 +137,7 @@ def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False
     found = find(session, id, now)
     if found is None:
         raise NotFound(f"no confirmation {id}")
-    contacts.admit(session, (), also=[found.email])
+    contacts.admit(session, (), now, also=[found.email])
     found = find(session, id, now)  # again: whoever held her lock may have answered
     if found is None:
         raise NotFound(f"no confirmation {id}")

@@ -143,7 +143,10 @@ SELECT max(at) FROM (
     WHERE c.id = :id AND x.reason = 'unsubscribe'
 ) stop WHERE at >= :since
 """)
-OWN_DOING = ("unsubscribe", "erased")  # suppressions that a person can lift by saying expressly that she wants mail again
+OWN_DOING = (
+    "unsubscribe",
+    "erased",
+)  # suppressions that a person can lift by saying expressly that she wants mail again
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A person is forgotten: her row says nothing any more, and each area takes out what it knows of her (see REACTIONS).
 
 What stays, and why: amounts and the ledger, under a number; the treasurer's snapshot of gifts to our funds, for the years
-that the law asks (engine/giving/donors.py); that she consented or withdrew, without words; and that her address must not be
+that the law asks (engine/giving/keeping.py); that she consented or withdrew, without words; and that her address must not be
 written to, as a keyed hash: whoever brings the address finds it, nobody can read it out.
 """
 
@@ -33,9 +33,10 @@ ON CONFLICT (hash, reason) DO UPDATE SET at = greatest(e.at, excluded.at)
 """)
 _UNLIST = text("DELETE FROM suppression WHERE email = ANY(:emails)")
 _BLANK = text("""
-UPDATE contact SET email = NULL, first_name = '', last_name = '', street = '', city = '', state = '', zip = NULL,
-    country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL, routed_by = '',
-    routed_on = '', placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, engaged_last_at = NULL, erased_at = :now
+UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
+    zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
+    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, routed_by = '', routed_on = '',
+    engaged_last_at = NULL, erased_at = :now
 WHERE id = ANY(:ids)
 """)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import ContactMerged, Event
-from engine.people import locks
+from engine.people import locks, routing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.settings import Settings
 
@@ -185,6 +185,7 @@ def merge(session: Session, contact_id: int, into_id: int, now: datetime) -> lis
     del now  # nothing here is due at a time; what follows is
     if contact_id == into_id:
         raise Invalid(f"contact {contact_id} cannot be merged into itself")
+    routing.hold(session)
     locks.hold(session, (contact_id, into_id))
     one, other = (_found(session, each) for each in (contact_id, into_id))
     if one.merged_into_id == into_id:
@@ -206,7 +207,7 @@ def take_over(session: Session, merged: Sequence[ContactMerged], now: datetime, 
         _OFFERS_MET, _OFFERS,
     ):  # fmt: skip
         session.execute(statement, values)
-    return []
+    return [*routing.rehome(session, {event.into_id for event in merged}, now, None)]
 
 
 def _found(session: Session, contact_id: int) -> Row[Any]:

@@ -65,7 +65,7 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
     if not said:
         return []
-    contacts.admit(session, [(one.person, one.at) for one in said])
+    contacts.admit(session, [(one.person, one.at) for one in said], now)
     session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
     interests.care(session, list(_codes(said, "interests")))
     volunteers.offer(session, list(_codes(said, "ways_to_help")), now)

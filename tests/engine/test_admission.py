@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from engine.events import Event, Person, SignUpReported
-from engine.people import admission
+from engine.people import admission, locks
 from engine.settings import Settings
 from tests.engine.test_any_order import CHECKOUT, ENDED, FAILED, NOON, dispute, gift, plan, refund
 
@@ -20,13 +20,14 @@ def taken(session: Session, *told: Event) -> str:
     said: list[str] = []
 
     def note(*what: Any) -> None:
-        said.append(what[2])
+        if what[3] == {"lock": locks.MONEY}:
+            said.append(what[2])
 
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", note)
-    admission.admit(session, told, Settings())
+    admission.admit(session, told, NOON, Settings())
     event.remove(connection, "before_cursor_execute", note)
-    return next((lock for lock in (ALONE, BESIDE) if lock in said[0]), NOT_AT_ALL)
+    return next((lock for lock in (ALONE, BESIDE) if said and lock in said[0]), NOT_AT_ALL)
 
 
 @pytest.mark.parametrize("plain", [gift(), gift(2), gift(**ACTBLUE)])
