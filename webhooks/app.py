@@ -82,6 +82,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/people/{id:int}/stop", person.stop, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/note", person.note, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/offers/{offer:int}", person.move_offer, STAFF),
+    Entry(("POST",), "/staff/people/{id:int}/bundle", person.bundle, STAFF),
     Entry(("GET",), "/staff/people/{id:int}/merge", endings.compare, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/merge", endings.merge, STAFF),
     Entry(("GET",), "/staff/people/{id:int}/erase", endings.consider, STAFF),

@@ -7,7 +7,9 @@ from engine.staff import rights
 from engine.staff.rights import Reach
 
 ALLOWED = {
-    "admin": {"see people", "change people", "erase people", "decide about chapters", "manage staff", "see gifts", "see snapshots"},
+    "admin": {
+        "see people", "change people", "erase people", "decide about chapters", "manage staff", "see gifts", "see snapshots",
+    },
     "organizer": {"see people", "change people"},
     "treasurer": {"see people", "see gifts", "see snapshots"},
     "viewer": {"see people"},

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from engine.staff import dossier, search
+from engine.staff import dossier, search, taking
 from webhooks.staff.gate import Visit, staff_page
 
 
@@ -24,4 +24,5 @@ def show(visit: Visit) -> Response:
     if told.person.merged_into_id is not None:
         return visit.go(f"/staff/people/{told.person.merged_into_id}", "merged")
     chapters = dossier.chapters(visit.session, visit.who)
-    return visit.page("person.html", told=told, chapters=chapters, said=visit.said)
+    takes = taking.may_take(visit.who)
+    return visit.page("person.html", told=told, chapters=chapters, said=visit.said, takes=takes)

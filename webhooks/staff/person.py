@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from engine.staff import changes, rights
+from engine.staff import changes, rights, taking
 from webhooks.staff.gate import Visit, staff_page
 
 
@@ -34,6 +34,16 @@ def move_offer(visit: Visit) -> Response:
     state = visit.form.one("state")
     changes.move_offer(visit.session, visit.who, visit.id(), offer_id=visit.id("offer"), state=state, now=visit.now)
     return _back(visit, "moved")
+
+
+@staff_page(rights.EXPORT)
+def bundle(visit: Visit) -> Response:
+    """Everything about her, as a file."""
+    zipped = taking.bundle(visit.session, visit.who, visit.id(), visit.now)
+    name = f"person-{visit.id()}-{visit.now:%Y-%m-%d}.zip"
+    return Response(
+        zipped, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
 def _back(visit: Visit, said: str) -> Response:

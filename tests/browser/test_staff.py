@@ -1,0 +1,156 @@
+"""The pages of staff in a real browser, on a phone and on a desktop: signing in by letter, and a day's work."""
+
+import re
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.chromium import CHROMIUM
+from tests.browser.test_pages import QUIET, WIDTHS, fits
+from tests.make import actblue_body, raw
+from tests.system import System
+
+pytestmark = pytest.mark.browser
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield running
+        running.close()
+
+
+@pytest.fixture(params=WIDTHS)
+def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[BrowserContext]:
+    width, height = WIDTHS[request.param]
+    context = browser.new_context(viewport={"width": width, "height": height}, java_script_enabled=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def staffed(system: System) -> System:
+    """The invented organisation with one of its staff, and somebody to look at."""
+    done = system.run("staff", "add", "ana.costa@example.org", "--role", "admin", "--name", "Ana Costa", "--may-export")
+    assert done.returncode == 0, done.stderr
+    body = actblue_body(donor={"firstname": "Rosa", "lastname": "Delgado", "email": "rosa.delgado@example.org"})
+    assert system.post(raw(body)) == 200
+    system.wait_for(lambda: rosas(system) != [], 15, "the donor")
+    system.query("INSERT INTO volunteer_offer (contact_id, way_to_help_id, at) SELECT %s, id, now() FROM way_to_help"
+                 " RETURNING 1", rosas(system)[0][0])  # fmt: skip
+    system.query("INSERT INTO notice (kind, subject, detail) VALUES ('event quarantined', 'inbound event 7',"
+                 " 'from actblue: not understood: amount') RETURNING 1")  # fmt: skip
+    return system
+
+
+def rosas(system: System) -> list[tuple[int]]:
+    return system.query("SELECT id FROM contact WHERE email = 'rosa.delgado@example.org'")
+
+
+def links(system: System) -> list[str]:
+    texts = [letter["letter"]["text"] for letter in system.mailbox()]
+    return [found[0] for words in texts if (found := re.search(r"/staff/sign-in/[\w.-]+", words))]
+
+
+def accessible(page: Page) -> None:
+    """axe finds nothing, and nothing scrolls sideways."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert fits(page)
+
+
+def signed_in(page: Page, system: System) -> None:
+    before = len(links(system))
+    page.goto(system.url + "/staff")
+    accessible(page)
+    page.get_by_label("Your address").fill("ana.costa@example.org")
+    page.get_by_role("button", name="Send me a link").click()
+    accessible(page)
+    system.wait_for(lambda: len(links(system)) > before, 15, "the link")
+    page.goto(system.url + links(system)[-1])
+    accessible(page)
+    page.get_by_role("button", name="Sign in").click()
+    assert page.url == system.url + "/staff"
+
+
+def test_a_day_of_staff(page: Page, staffed: System):
+    signed_in(page, staffed)
+    accessible(page)
+    assert page.get_by_role("heading", level=1).inner_text() == "What waits for you"
+    rail = page.get_by_role("navigation", name="Staff")
+    for name, title in (("Approvals", "Approvals"), ("People", "People"), ("Paper sheet", "Type in a paper sheet")):
+        rail.get_by_role("link", name=name).click()
+        assert page.get_by_role("heading", level=1).inner_text() == title
+        assert rail.get_by_role("link", name=name).get_attribute("aria-current") == "page"
+        accessible(page)
+
+    rail.get_by_role("link", name="People").click()
+    page.get_by_label("An address, or the beginning of a name").fill("delga")
+    page.keyboard.press("Enter")
+    accessible(page)
+    page.get_by_role("link", name="Rosa Delgado").first.click()
+    accessible(page)
+    assert "$27" in page.locator("main").inner_text()
+    page.get_by_label("Note").fill("Prefers to be called in the evening")
+    page.get_by_role("button", name="Keep this note").click()
+    assert page.get_by_role("status").inner_text() == "The note is kept."
+    assert page.get_by_label("Note").input_value() == "Prefers to be called in the evening"
+    page.get_by_role("button", name="Erase Rosa Delgado").click()
+    accessible(page)
+    assert page.get_by_role("button", name="Erase Rosa Delgado for good").is_visible()
+
+    page.goto(staffed.url + "/staff/people/999999")
+    accessible(page)
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(staffed.url + "/staff")
+    assert page.url == staffed.url + "/staff/sign-in"
+
+
+def test_a_sheet_is_typed_in_by_keyboard_alone(page: Page, staffed: System):
+    signed_in(page, staffed)
+    email = f"joan.{next(_numbers)}@example.org"
+    page.goto(staffed.url + "/staff/sheet")
+    page.get_by_label("Where it was signed").focus()
+    page.keyboard.type("Worcester")
+    page.get_by_label("First name, row 1", exact=True).focus()
+    for words in ("Joan", "Pratt", email, "01604", "508 555 0199", "Sam", "Okafor", "sam@", "0160x", ""):
+        page.keyboard.type(words)
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 person was taken; 1 row needs another look.").wait_for()
+    accessible(page)
+    assert page.get_by_label("Address (email), row 1", exact=True).input_value() == "sam@"
+    assert page.get_by_label("ZIP, row 1", exact=True).get_attribute("aria-invalid") == "true"
+    staffed.wait_for(
+        lambda: staffed.query("SELECT h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.email = %s", email)
+        == [("worcester",)], 15, "the person on the list of her chapter",
+    )  # fmt: skip
+
+
+def test_everything_works_without_a_script(browser: Browser, staffed: System):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    before = len(links(staffed))
+    page.goto(staffed.url + "/staff/sign-in")
+    page.get_by_label("Your address").fill("ana.costa@example.org")
+    page.get_by_role("button", name="Send me a link").click()
+    staffed.wait_for(lambda: len(links(staffed)) > before, 15, "the link")
+    page.goto(staffed.url + links(staffed)[-1])
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "What waits for you"
+    context.close()
