@@ -14,6 +14,7 @@ from engine.people.explaining import Facts, Move, sentences
 from engine.people.routing import Route
 from engine.reactions import react
 from engine.settings import Settings
+from tests.letters import AT, hand_over, word
 from tests.make import NOON, gift
 
 ROSA = "rosa@example.org"
@@ -201,6 +202,15 @@ def test_a_gift_and_a_sign_up_are_signs_of_life_in_any_order_and_an_upload_is_no
                 react(session, [each], NOON, Settings())
             assert one(session, "SELECT engaged_last_at AS at FROM contact").at == NOON + timedelta(days=3)
             savepoint.rollback()
+
+
+def test_a_click_is_a_sign_of_life_unless_a_machine_made_it(session: Session):
+    reader, scanner = hand_over(session, 2)
+    told = [word("delivered", reader, 10), word("delivered", scanner, 10), word("click", scanner, 12, url="https://a"),
+            word("click", reader, 900, url="https://a"), word("click", reader, 100, url="https://a")]  # fmt: skip
+    react(session, told, NOON, Settings())
+    alive = {row.id: row.engaged_last_at for row in session.execute(text("SELECT id, engaged_last_at FROM contact"))}
+    assert alive == {reader.contact_id: AT + timedelta(seconds=900), scanner.contact_id: None}
 
 
 # Reasons, as sentences.
