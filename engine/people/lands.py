@@ -108,6 +108,11 @@ def is_slug(written: str) -> bool:
     return len(written) <= LONGEST_SLUG and _SLUG.fullmatch(written) is not None
 
 
+def slug_of(name: str) -> str:
+    """A short name made of a long one: "Franklin" -> "franklin"."""
+    return "-".join(re.findall(r"[a-z0-9]+", name.lower(), re.ASCII))[:LONGEST_SLUG].strip("-")
+
+
 def held(session: Session, slugs: Collection[str]) -> Mapping[str, Land]:
     """The land of these chapters as it is; those that do not exist are left out."""
     return {
