@@ -117,7 +117,7 @@ def test_what_was_previewed_is_what_happens(session: Session):
     people(session, [*ZIPS, "01301", "01301", "02554", "99999"])
     before = {row.email: row.chapter_id for row in session.execute(text("SELECT email, chapter_id FROM contact"))}
     proposal = give(
-        session, berkshires=Land(counties=(FRANKLIN,)), worcester=Land(zips=("01604",)), western=Land(states=("MA",)),
+        berkshires=Land(counties=(FRANKLIN,)), worcester=Land(zips=("01604",)), western=Land(states=("MA",)),
         cape_cod=Land(miles=60, latitude=41.65, longitude=-70.28),
     )  # fmt: skip
     change = territories.propose(session, proposal, "the year's plan", None, NOON)
