@@ -45,18 +45,19 @@ def import_chapters(
     _say(told.notes)
     if told.faults:
         _refuse(told.faults)
-    deps = house(data_dir)
+    deps, everything = house(data_dir), []
     with deps.work() as (session, now):
         outcome = chapter_import.bring_in(session, told.chapters, None, now)
         if dry_run or outcome.faults:
             session.rollback()
         elif outcome.change is not None and not outcome.at_once:
-            deps.react(session, [outcome.change.asks], now)
+            everything = deps.react(session, [outcome.change.asks], now)
     if outcome.faults:
         _refuse(outcome.faults)
     _show(outcome, dry_run=dry_run)
     if outcome.at_once and not dry_run:
         territories.apply(deps.work)
+    deps.ring_for(everything)
     deps.bells.close()
 
 
@@ -119,9 +120,8 @@ def _show(outcome: chapter_import.Outcome, *, dry_run: bool) -> None:
     if outcome.change is None:
         out.print("all land stays as it is")
     elif outcome.at_once:
-        out.print(
-            f"land of {len(outcome.change.proposal.chapters):,} chapters: {would or 'is '}theirs at once, nobody lives there yet"
-        )
+        number = len(outcome.change.proposal.chapters)
+        out.print(f"the land of {number:,} chapters {would or 'is '}theirs at once: nobody lives anywhere yet")
     elif dry_run:
         out.print("the land would wait for the root's approval:")
         _show_change(outcome.change)

@@ -242,10 +242,10 @@ def _zips(cell: Cell) -> tuple[str, ...]:
 
 
 def _counties(cell: Cell) -> tuple[str, ...]:
-    words = tuple(f"{word[:2].upper()}{word[2:]}" for word in _many(cell, ",;\n"))
+    words = _many(cell, ",;\n")
     if wrong := [word for word in words if word[2:3] != ":"]:
         raise Invalid(f"{_shown(wrong[0])} is no county: write its state too, MA:Worcester County{_and_more(wrong)}")
-    return tuple(sorted(set(words)))
+    return tuple(sorted({f"{word[:2].upper()}{word[2:]}" for word in words}))
 
 
 def _states(cell: Cell) -> tuple[str, ...]:

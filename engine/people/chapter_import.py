@@ -111,7 +111,7 @@ def bring_in(session: Session, said: Sequence[ChapterSaid], staff_id: int | None
     if faults:
         return Outcome(faults)
     records = {one.slug: _record(one, there) for one in said}
-    made = [slug for slug in records if slug not in there.chapters]
+    made = tuple(slug for slug in records if slug not in there.chapters)
     changed = {
         slug: fields
         for slug, record in records.items()
