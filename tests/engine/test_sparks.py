@@ -81,10 +81,10 @@ def test_a_spark_that_waits_shows_how_many_there_are_by_now(session: Session):
 GONE = {
     "erased": "UPDATE contact SET erased_at = now() WHERE id = :id",
     "merged into another": "UPDATE contact SET merged_into_id = (SELECT max(id) FROM contact) WHERE id = :id",
-    "with a chapter near her": "UPDATE contact SET chapter_id = (SELECT id FROM chapter WHERE slug = 'worcester') WHERE id = :id",
-    "with a forming chapter": "UPDATE contact SET chapter_id = (SELECT id FROM chapter WHERE slug = 'cape-cod') WHERE id = :id",
+    "with a chapter": "UPDATE contact SET chapter_id = (SELECT id FROM chapter WHERE slug = 'lowell') WHERE id = :id",
+    "with a forming one": "UPDATE contact SET chapter_id = (SELECT id FROM chapter WHERE slug = 'cape-cod') WHERE id = :id",
     "without an address": "UPDATE contact SET email = NULL WHERE id = :id",
-    "suppressed": "INSERT INTO suppression (email, reason, source) SELECT email, 'bounce', 'x' FROM contact WHERE id = :id",
+    "suppressed": "INSERT INTO suppression (email, reason, at) SELECT email, 'bounce', now() FROM contact WHERE id = :id",
     "unconfirmed": "DELETE FROM consent WHERE contact_id = :id",
     "silent about mail": "UPDATE consent SET channel = 'text' WHERE contact_id = :id",
 }
