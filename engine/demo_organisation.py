@@ -119,7 +119,7 @@ def load(session: Session, now: datetime | None = None) -> None:
 def load_leads(session: Session, now: datetime) -> None:
     """Those who lead its chapters."""
     told = _told()
-    contacts.admit(session, [(Person(**lead), now) for lead in told["leads"]])
+    contacts.admit(session, [(Person(**lead), now) for lead in told["leads"]], now)
     named = ({"slug": one["slug"], "email": email} for one in told["chapters"] for email in one.get("leads", ()))
     session.execute(_LEADS, {"rows": rows(named)})
 

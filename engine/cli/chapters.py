@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -30,7 +31,8 @@ def list_chapters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     for each in found:  # parents come before their children
         kind = "" if each.kind == "chapter" else f" ({each.kind})"
         above = nodes.get(each.parent_id or 0, top)
-        nodes[each.id] = above.add(f"{each.slug}  {each.name}{kind}: {each.zips:,} ZIPs, {each.people:,} people")
+        said = f"{each.slug}  {each.name}{kind}: {each.zips:,} ZIPs, {_people(each.people)}"
+        nodes[each.id] = above.add(escape(said))
     out.print(top if found else "there is no organisation yet: groundswell init")
 
 
@@ -81,7 +83,7 @@ def approve(
     deps = house(data_dir)
     _decide(deps, change, yes=True)
     moved = territories.apply(deps.work)
-    out.print(f"approved; {moved:,} people moved")
+    out.print(f"approved; {_people(moved)} moved")
 
 
 @chapters.command()
@@ -98,6 +100,10 @@ def _decide(deps: Deps, change: int, *, yes: bool) -> None:
         decide = territories.approve if yes else territories.decline
         deps.react(session, decide(session, change, None, now), now)
     deps.bells.close()
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def _say(faults: Sequence[Fault]) -> None:
@@ -145,6 +151,6 @@ def _show_change(change: Change) -> None:
     if preview.moves:
         table = Table("From", "To", "People", "Leads or volunteers")
         for each in preview.moves:
-            row = (each.from_name or "nowhere", each.to_name or "nowhere", f"{each.people:,}", f"{each.active:,}")
-            table.add_row(*row)
+            names = (escape(name or "nowhere") for name in (each.from_name, each.to_name))
+            table.add_row(*names, f"{each.people:,}", f"{each.active:,}")
         out.print(table)

@@ -247,7 +247,7 @@ def _lead(session: Session, said: Sequence[ChapterSaid], now: datetime) -> None:
     if not told:
         return
     named = [{"slug": one.slug, "email": email} for one in told for email in one.said["leads"]]
-    contacts.admit(session, [(Person(email=one["email"]), NOBODYS_WORD) for one in named])
+    contacts.admit(session, [(Person(email=one["email"]), NOBODYS_WORD) for one in named], now)
     session.execute(_LEADS, {"rows": rows(named), "slugs": [one.slug for one in told], "now": now})
 
 

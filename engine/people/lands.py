@@ -175,7 +175,7 @@ def unknown(session: Session, lands: Collection[Land]) -> list[tuple[str, str]]:
         name: sorted({place for land in lands for place in getattr(land, name)})
         for name in ("zips", "counties", "states")
     }
-    return [(row.kind, row.place) for row in session.execute(_UNKNOWN, values)]
+    return sorted((row.kind, row.place) for row in session.execute(_UNKNOWN, values))
 
 
 def check(session: Session, proposal: Proposal) -> None:

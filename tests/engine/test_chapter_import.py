@@ -148,7 +148,7 @@ def test_the_same_file_twice_changes_nothing_the_second_time(session: Session, t
 
 
 def test_where_people_live_the_land_waits_for_the_root(session: Session, tmp_path: Path):
-    contacts.admit(session, [(Person(email="rosa@example.org", zip="02554"), NOON)])
+    contacts.admit(session, [(Person(email="rosa@example.org", zip="02554"), NOON)], NOON)
     outcome = bring(session, tmp_path, WHOLE)
     assert (outcome.made, outcome.at_once) == (("islands",), False)
     assert outcome.change is not None

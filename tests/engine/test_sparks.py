@@ -27,7 +27,7 @@ def agree(
 ) -> Sequence[int]:
     """So many people of a place who said yes to mail and to being introduced."""
     emails = [f"{prefix}{n}@example.org" for n in range(number)]
-    contacts.admit(session, [(Person(email=email, zip=code), NOON) for email in emails])
+    contacts.admit(session, [(Person(email=email, zip=code), NOON) for email in emails], NOON)
     ids = list(contacts.known(session, emails).values())
     consent.hear(session, [word(contact_id) for contact_id in ids])
     introduced = text(

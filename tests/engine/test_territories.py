@@ -26,7 +26,7 @@ ZIPS = ("01301", "01604", "01605", "01108", "01420", None)
 def people(session: Session, zips: Sequence[str | None] = ZIPS, prefix: str = "p") -> list[str]:
     emails = [f"{prefix}{number}@example.org" for number in range(len(zips))]
     said = [(Person(email=email, zip=code), NOON) for email, code in zip(emails, zips, strict=True)]
-    contacts.admit(session, said)
+    contacts.admit(session, said, NOON)
     return emails
 
 
@@ -344,3 +344,21 @@ def test_who_holds_a_contact_is_waited_for_and_then_left_for_later(deps: Deps):
         assert territories.apply(deps.work) == 0
     assert one(deps, "SELECT state FROM territory_change").state == "approved"
     assert territories.apply(deps.work) == 3
+
+
+def test_the_map_is_not_drawn_before_those_who_hold_it_are_through_and_they_end_up_right(deps: Deps):
+    prepared(deps, 3)
+    with transaction(deps.sessions) as session:
+        people(session, ["01301"], "slow")  # routed by the old map, and not committed yet
+        assert territories.apply(deps.work) == 0
+        assert one(deps, "SELECT count(*) FROM territory WHERE place = 'MA:Franklin County'")[0] == 0
+    assert territories.apply(deps.work) == 4
+    homes = rows(deps, "SELECT DISTINCT h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id")
+    assert [row.slug for row in homes] == ["berkshires"]
+
+
+def test_a_donor_without_an_address_moves_with_her_neighbours(session: Session):
+    people(session, ["01301"])
+    session.execute(text("UPDATE contact SET email = NULL, donor_key = 'someone' WHERE email = 'p0@example.org'"))
+    change = territories.decree(session, give(berkshires=Land(counties=(FRANKLIN,))), "", None, NOON)
+    assert (change.preview.people, applied(session)) == (1, 1)
