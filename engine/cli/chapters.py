@@ -1,18 +1,39 @@
-"""Chapters: why somebody belongs to hers."""
+"""Chapters: who belongs to which and why, as a tree, from a file, and the changes of territories that wait for the root."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
 
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
-from engine.people import explaining
+from engine.bootstrap import Deps
+from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out
+from engine.people import chapter_files, chapter_import, explaining, lands, territories
+from engine.people.chapter_files import Fault
+from engine.people.territories import Change
 
-chapters = typer.Typer(no_args_is_help=True, help="Chapters: who belongs to which, and why.")
+SHOWN = 50
+
+chapters = typer.Typer(no_args_is_help=True, help="Chapters and their territories: list, explain, import, approve changes.")
 
 
-@chapters.callback()
-def _group() -> None:
-    """Commands by name, however few there are."""
+@chapters.command(name="list")
+def list_chapters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show all chapters as a tree, with how many ZIPs and people each has."""
+    deps = house(data_dir)
+    with deps.work() as (session, _):
+        found = lands.census(session)
+    nodes: dict[int, Tree] = {}
+    top = Tree("", hide_root=True)
+    for each in found:  # parents come before their children
+        kind = "" if each.kind == "chapter" else f" ({each.kind})"
+        above = nodes.get(each.parent_id or 0, top)
+        said = f"{each.slug}  {each.name}{kind}: {each.zips:,} ZIPs, {_people(each.people)}"
+        nodes[each.id] = above.add(escape(said))
+    out.print(top if found else "there is no organisation yet: groundswell init")
 
 
 @chapters.command()
@@ -25,3 +46,123 @@ def explain(
         said = explaining.explain(session, email)
     for sentence in said:
         out.print(sentence, markup=False)
+
+
+@chapters.command(name="import")
+def import_chapters(
+    file: Annotated[Path, typer.Argument(help="A .csv or .yaml file of chapters.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Bring chapters and territories in from a file; all of it or nothing. Exit 1: something in it is wrong."""
+    told = chapter_files.read(file)
+    _say(told.notes)
+    if told.faults:
+        _refuse(told.faults)
+    deps, everything = house(data_dir), []
+    with deps.work() as (session, now):
+        outcome = chapter_import.bring_in(session, told.chapters, None, now)
+        if dry_run or outcome.faults:
+            session.rollback()
+        elif outcome.change is not None and not outcome.at_once:
+            everything = deps.react(session, [outcome.change.asks], now)
+    if outcome.faults:
+        _refuse(outcome.faults)
+    _show(outcome, dry_run=dry_run)
+    if outcome.at_once and not dry_run:
+        territories.apply(deps.work)
+    deps.ring_for(everything)
+    deps.bells.close()
+
+
+@chapters.command()
+def changes(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """List the changes of territories that wait for the root's approval."""
+    deps = house(data_dir)
+    with deps.work() as (session, _):
+        found = territories.waiting(session)
+    for change in found:
+        _show_change(change)
+    if not found:
+        out.print("no change of territories waits")
+
+
+@chapters.command()
+def approve(
+    change: Annotated[int, typer.Argument(help="Its number.", max=MOST_ID)], data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Approve a change of territories, and apply it."""
+    deps = house(data_dir)
+    _decide(deps, change, yes=True)
+    moved = territories.apply(deps.work)
+    out.print(f"approved; {_people(moved)} moved")
+
+
+@chapters.command()
+def decline(
+    change: Annotated[int, typer.Argument(help="Its number.", max=MOST_ID)], data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Decline a change of territories: nothing moves."""
+    _decide(house(data_dir), change, yes=False)
+    out.print("declined")
+
+
+def _decide(deps: Deps, change: int, *, yes: bool) -> None:
+    with deps.work() as (session, now):
+        decide = territories.approve if yes else territories.decline
+        deps.react(session, decide(session, change, None, now), now)
+    deps.bells.close()
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
+
+
+def _say(faults: Sequence[Fault]) -> None:
+    for fault in faults[:SHOWN]:
+        out.print(str(fault), markup=False)
+    if len(faults) > SHOWN:
+        out.print(f"and {len(faults) - SHOWN:,} more")
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    _say(faults)
+    out.print("nothing was changed")
+    raise typer.Exit(1)
+
+
+def _show(outcome: chapter_import.Outcome, *, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    _count(f"{would}new", outcome.made)
+    _count(f"{would}changed", (f"{slug} ({', '.join(fields)})" for slug, fields in outcome.changed.items()))
+    if outcome.change is None:
+        out.print("all land stays as it is")
+    elif outcome.at_once:
+        number = len(outcome.change.proposal.chapters)
+        out.print(f"the land of {number:,} chapters {would or 'is '}theirs at once: nobody lives anywhere yet")
+    elif dry_run:
+        out.print("the land would wait for the root's approval:")
+        _show_change(outcome.change)
+    else:
+        out.print("the land waits for the root's approval: groundswell chapters approve " + str(outcome.change.id))
+        _show_change(outcome.change)
+
+
+def _count(what: str, names: Iterable[str]) -> None:
+    listed = list(names)
+    if listed:
+        more = f" and {len(listed) - SHOWN:,} more" if len(listed) > SHOWN else ""
+        out.print(f"{len(listed):,} {what}: {', '.join(listed[:SHOWN])}{more}", markup=False)
+
+
+def _show_change(change: Change) -> None:
+    preview = change.preview
+    out.print(f"{change.id}  {change.why}: {preview.sentence}; {preview.zips:,} ZIPs change hands", markup=False)
+    if preview.stay:
+        out.print(f"   {preview.stay:,} stay because they chose or were placed")
+    if preview.moves:
+        table = Table("From", "To", "People", "Leads or volunteers")
+        for each in preview.moves:
+            names = (escape(name or "nowhere") for name in (each.from_name, each.to_name))
+            table.add_row(*names, f"{each.people:,}", f"{each.active:,}")
+        out.print(table)

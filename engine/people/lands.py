@@ -5,6 +5,7 @@ Whose each ZIP then is follows from all claims together: `engine.people.routing`
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -32,6 +33,17 @@ FROM chapter c LEFT JOIN territory t ON t.chapter_id = c.id
 WHERE c.slug = ANY(:slugs) GROUP BY c.id
 """)
 _CHAPTER_IDS = text("SELECT slug, id FROM chapter WHERE slug = ANY(:slugs)")
+_CENSUS = text("""
+WITH RECURSIVE tree AS (
+    SELECT id, parent_id, kind, slug, name, 0 AS level FROM chapter WHERE parent_id IS NULL
+    UNION ALL
+    SELECT c.id, c.parent_id, c.kind, c.slug, c.name, t.level + 1 FROM chapter c JOIN tree t ON t.id = c.parent_id
+)
+SELECT t.id, t.parent_id, t.kind, t.slug, t.name,
+    (SELECT count(*) FROM zip_route r WHERE r.chapter_id = t.id),
+    (SELECT count(*) FROM contact p WHERE p.chapter_id = t.id AND p.merged_into_id IS NULL AND p.erased_at IS NULL)
+FROM tree t ORDER BY t.level, t.name
+""")
 _OWNERS = text("SELECT zip, chapter_id FROM zip_route")
 _FINGERPRINT = text("""
 SELECT md5(coalesce((SELECT string_agg(concat_ws(' ', chapter_id, kind, place, miles), ';'
@@ -64,6 +76,19 @@ SELECT c.id, v.kind, v.place, v.miles
 FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, kind text, place text, miles bigint)
 JOIN chapter c ON c.slug = v.slug ORDER BY c.id, v.kind, v.place ON CONFLICT DO NOTHING
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """A chapter with how many ZIPs are its own by the map and how many people have it for their home."""
+
+    id: int
+    parent_id: int | None
+    kind: str
+    slug: str
+    name: str
+    zips: int
+    people: int
 
 
 class Land(BaseModel):
@@ -108,6 +133,11 @@ def is_slug(written: str) -> bool:
     return len(written) <= LONGEST_SLUG and _SLUG.fullmatch(written) is not None
 
 
+def slug_of(name: str) -> str:
+    """A short name made of a long one: "Franklin" -> "franklin"."""
+    return "-".join(re.findall(r"[a-z0-9]+", name.lower(), re.ASCII))[:LONGEST_SLUG].strip("-")
+
+
 def held(session: Session, slugs: Collection[str]) -> Mapping[str, Land]:
     """The land of these chapters as it is; those that do not exist are left out."""
     return {
@@ -129,6 +159,11 @@ def owners(session: Session) -> Mapping[str, int]:
     return {row.zip: row.chapter_id for row in session.execute(_OWNERS)}
 
 
+def census(session: Session) -> list[Census]:
+    """All chapters, parents before their children, else by name."""
+    return [Census(*row) for row in session.execute(_CENSUS)]
+
+
 def fingerprint(session: Session) -> str:
     """One word for all land as it is: another one once anybody's changed."""
     return str(session.scalar(_FINGERPRINT))
@@ -140,7 +175,7 @@ def unknown(session: Session, lands: Collection[Land]) -> list[tuple[str, str]]:
         name: sorted({place for land in lands for place in getattr(land, name)})
         for name in ("zips", "counties", "states")
     }
-    return [(row.kind, row.place) for row in session.execute(_UNKNOWN, values)]
+    return sorted((row.kind, row.place) for row in session.execute(_UNKNOWN, values))
 
 
 def check(session: Session, proposal: Proposal) -> None:

@@ -73,7 +73,7 @@ SELECT count(*) FROM shall JOIN now_is USING (id) WHERE shall.chapter_id IS DIST
 _LOCK = text(f"""
 SELECT count(*) FROM (
     SELECT c.id FROM {_joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}
-    ORDER BY c.email, c.id FOR NO KEY UPDATE OF c
+    ORDER BY c.email, c.donor_key, c.id FOR NO KEY UPDATE OF c
 ) locked
 """)
 

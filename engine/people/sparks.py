@@ -87,14 +87,18 @@ def waiting(session: Session) -> Sequence[Spark]:
     return [Spark(*row) for row in session.execute(_WAITING)]
 
 
-def approve(session: Session, spark_id: int, name: str, slug: str, staff_id: int | None, now: datetime) -> list[Event]:
-    """The root says yes: a forming chapter of this name and slug exists under the region that its people are in, and a
-    change of territories that gives it the county is approved. Raises NotFound, Conflict, Invalid."""
+def approve(
+    session: Session, spark_id: int, staff_id: int | None, now: datetime, *, name: str = "", slug: str = ""
+) -> list[Event]:
+    """The root says yes: a forming chapter of this name and slug (none: the county's) exists under the region that its
+    people are in, and a change of territories that gives it the county is approved. Raises NotFound, Conflict, Invalid."""
     found = _open(session, spark_id)
-    if not lands.is_slug(slug) or not name.strip():
-        raise Invalid("a chapter has a name, and a short name of small letters, digits and hyphens")
+    name = name.strip() or found.place.partition(":")[2].removesuffix(" County")
+    slug = slug or lands.slug_of(name)
+    if not lands.is_slug(slug):
+        raise Invalid("a chapter's short name is of small letters, digits and hyphens")
     parent_id = session.scalar(_PARENT, {"place": found.place})
-    chapter_id = session.scalar(_FORM, {"parent_id": parent_id, "slug": slug, "name": name.strip()})
+    chapter_id = session.scalar(_FORM, {"parent_id": parent_id, "slug": slug, "name": name})
     if chapter_id is None:
         raise Conflict(f"there is a chapter {slug} already")
     values = {"id": found.id, "state": "approved", "chapter_id": chapter_id, "staff_id": staff_id, "now": now}
