@@ -89,6 +89,12 @@ def letter(system: System, language: str = "en") -> tuple[int, dict[str, str]]:
     return contact_id, {name: address for address, name in found}
 
 
+def follow(page: Page, role: Any, name: str) -> None:
+    """Press a button or follow a link, and wait for the page that comes."""
+    with page.expect_navigation():
+        page.get_by_role(role, name=name).click()
+
+
 def look(page: Page, request: pytest.FixtureRequest, name: str) -> None:
     """What has to be so of every page: it fits, axe finds nothing, and there is one heading of the first level."""
     assert fits(page)
@@ -111,12 +117,12 @@ def test_she_chooses_and_then_stops_all_letters(page: Page, offering: System, re
     page.get_by_text("Follow other chapters").click()
     page.get_by_label("Greater Lowell").check()
     page.get_by_label("Your ZIP").fill("016")
-    page.get_by_role("button", name="Save my choices").click()
+    follow(page, "button", "Save my choices")
     assert "five digits" in page.locator("#zip-error").inner_text()
     assert not page.get_by_label("Asks for a gift").is_checked()
     look(page, request, "preferences-wrong")
     page.get_by_label("Your ZIP").fill("01105")
-    page.get_by_role("button", name="Save my choices").click()
+    follow(page, "button", "Save my choices")
     assert page.get_by_role("status").inner_text().startswith("Saved")
     assert page.get_by_text("You are near Springfield.").is_visible()
     assert page.get_by_label("Bring food").is_checked()
@@ -125,34 +131,37 @@ def test_she_chooses_and_then_stops_all_letters(page: Page, offering: System, re
         "SELECT kind FROM consent WHERE contact_id = %s AND NOT given", contact_id)} == {"asks", "many"}  # fmt: skip
     page.goto(links["u"])
     look(page, request, "unsubscribe")
-    page.get_by_role("button", name="Stop all letters").click()
+    follow(page, "button", "Stop all letters")
     assert page.get_by_role("heading", level=1).inner_text() == "No more letters"
     look(page, request, "unsubscribed")
-    page.get_by_role("link", name="Choose what you get").click()
+    follow(page, "link", "Choose what you get")
     assert not page.get_by_label("Gatherings near me").is_checked()
     look(page, request, "preferences-stopped")
     page.get_by_label("Gatherings near me").check()
-    page.get_by_role("button", name="Save my choices").click()
-    kinds = "SELECT array_agg(kind ORDER BY kind) FROM consent WHERE contact_id = %s AND given AND source = 'preferences'"
+    follow(page, "button", "Save my choices")
+    kinds = (
+        "SELECT array_agg(kind ORDER BY kind) FROM consent WHERE contact_id = %s AND given AND source = 'preferences'"
+    )
     assert offering.query(kinds, contact_id) == [(["", "gatherings"],)]
 
 
 def test_she_pauses_and_ends_the_pause(page: Page, offering: System, request: pytest.FixtureRequest):
     _, links = letter(offering)
     page.goto(links["u"])
-    page.get_by_role("button", name="Pause for 30 days").click()
+    follow(page, "button", "Pause for 30 days")
     look(page, request, "paused")
-    page.get_by_role("link", name="Choose what you get").click()
-    page.get_by_role("button", name="End the pause").click()
-    print("SEEN", page.url, page.inner_text("body")[:800])
+    follow(page, "link", "Choose what you get")
+    follow(page, "button", "End the pause")
     assert page.get_by_role("status").inner_text() == "The pause has ended"
 
 
-def test_the_pages_in_spanish_and_of_links_that_do_not_work(page: Page, offering: System, request: pytest.FixtureRequest):
+def test_the_pages_in_spanish_and_of_links_that_do_not_work(
+    page: Page, offering: System, request: pytest.FixtureRequest
+):
     _, links = letter(offering, "es")
     page.goto(links["u"])
     look(page, request, "unsubscribe-es")
-    page.get_by_role("link", name="English").click()
+    follow(page, "link", "English")
     assert page.get_by_role("button", name="Stop all letters").is_visible()
     page.goto(links["me"])
     look(page, request, "preferences-es")
@@ -165,6 +174,6 @@ def test_everything_works_without_javascript(browser: Browser, offering: System)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(links["me"])
-    page.get_by_role("button", name="Stop all letters").click()
+    follow(page, "button", "Stop all letters")
     assert page.get_by_role("status").inner_text().startswith("All letters are stopped")
     context.close()

@@ -164,12 +164,16 @@ def test_saying_again_what_holds_is_no_new_word(session: Session):
 
 
 def test_the_clause_finds_her_words_by_the_index(session: Session):
-    session.execute(text("""
+    session.execute(
+        text("""
         INSERT INTO contact (email, details_at, routed_by, routed_on)
-        SELECT 'rosa.many.' || n || '@example.org', 'epoch', '', '' FROM generate_series(1, 5000) n"""))
-    session.execute(text("""
+        SELECT 'rosa.many.' || n || '@example.org', 'epoch', '', '' FROM generate_series(1, 5000) n""")
+    )
+    session.execute(
+        text("""
         INSERT INTO consent (contact_id, channel, kind, given, at, source)
-        SELECT id, 'mail', k, k = '', 'epoch', 'signup' FROM contact, unnest(ARRAY['', 'asks']) k"""))
+        SELECT id, 'mail', k, k = '', 'epoch', 'signup' FROM contact, unnest(ARRAY['', 'asks']) k""")
+    )
     session.execute(text("ANALYZE contact, consent, suppression"))
     statement = f"EXPLAIN SELECT count(*) FROM contact c WHERE {consent.mailable(':kind')}"
     plan = "\n".join(session.scalars(text(statement), {"kind": "news", "now": NOW}))

@@ -61,7 +61,9 @@ def test_a_letter_in_another_language_has_its_footer_in_it(deps: Deps):
 def test_no_fact_of_a_letter_can_take_the_place_of_its_links(deps: Deps):
     who = reader(deps)
     with transaction(deps.sessions) as session:
-        session.execute(text("""UPDATE message SET facts = facts || '{"unsubscribe_url": "https://evil.example.org"}'"""))
+        session.execute(
+            text("""UPDATE message SET facts = facts || '{"unsubscribe_url": "https://evil.example.org"}'""")
+        )
     delivery.hand_over(deps, bell.DELIVERY)
     assert "evil" not in deps.mailer.accepted[0][1].text
     assert state(deps, who)[0] == "handed"

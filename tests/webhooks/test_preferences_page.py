@@ -57,7 +57,9 @@ def gets(deps: Deps, who: Reader, chapter: str = "worcester") -> set[str]:
 
 
 def own_words(deps: Deps, who: Reader) -> list[tuple[Any, ...]]:
-    found = rows(deps, f"SELECT kind, given, source, place FROM consent WHERE contact_id = {who.contact_id} ORDER BY id")
+    found = rows(
+        deps, f"SELECT kind, given, source, place FROM consent WHERE contact_id = {who.contact_id} ORDER BY id"
+    )
     return [(row.kind, row.given, row.place) for row in found if row.source == "preferences"]
 
 
@@ -94,7 +96,11 @@ def test_each_change_is_a_word_of_hers_and_what_stays_is_none(door: Client, hous
     assert answer.status == 303
     assert gets(house, who) == {"news", "gatherings"}
     said = own_words(house, who)
-    assert sorted(said) == [("actions", False, "preferences"), ("asks", False, "preferences"), ("many", False, "preferences")]
+    assert sorted(said) == [
+        ("actions", False, "preferences"),
+        ("asks", False, "preferences"),
+        ("many", False, "preferences"),
+    ]
     house.clock.skip(timedelta(minutes=1))
     save(door, link(house, who), letters=["news", "gatherings"], chapters="yes", amount="fewer")
     assert own_words(house, who) == said
@@ -142,7 +148,9 @@ def test_stopping_pausing_and_ending_the_pause_are_one_press_each(door: Client, 
 
 
 @pytest.mark.parametrize("spoiled", ["", "nonsense", "another link's", "an old one"])
-def test_without_our_form_nothing_changes_and_the_page_comes_again_with_what_she_chose(door: Client, house: Deps, spoiled):
+def test_without_our_form_nothing_changes_and_the_page_comes_again_with_what_she_chose(
+    door: Client, house: Deps, spoiled
+):
     who, other = reader(house), reader(house)
     form = form_of(door.send("GET", link(house, other if spoiled == "another link's" else who)))
     path = link(house, who)
@@ -180,7 +188,9 @@ def test_another_zip_is_another_home_and_her_old_street_says_nothing_any_more(do
         session.execute(text("UPDATE contact SET street = '1 Main St', city = 'Worcester' WHERE id = :id"),
                         {"id": who.contact_id})  # fmt: skip
     save(door, link(house, who), zip="01105-1234", chapters="yes", letters=list(KINDS))
-    row = one(house, f"SELECT c.*, h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.id = {who.contact_id}")
+    row = one(
+        house, f"SELECT c.*, h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.id = {who.contact_id}"
+    )
     assert (row.zip, row.street, row.city, row.state, row.slug) == ("01105", "", "Springfield", "MA", "springfield")
     assert row.time_zone == "America/New_York"
     assert one(house, f"SELECT count(*) FROM chapter_move WHERE contact_id = {who.contact_id}").count == 1
@@ -188,7 +198,9 @@ def test_another_zip_is_another_home_and_her_old_street_says_nothing_any_more(do
 
 def test_a_chapter_that_she_chooses_is_hers_until_she_chooses_by_zip_again(door: Client, house: Deps):
     who = reader(house)
-    home = f"SELECT h.slug, c.routed_by FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.id = {who.contact_id}"
+    home = (
+        f"SELECT h.slug, c.routed_by FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.id = {who.contact_id}"
+    )
     for chapter, slug in (("lowell", "lowell"), ("no-such", "lowell"), ("massachusetts", "lowell"), ("", "worcester")):
         assert save(door, link(house, who), chapter=chapter).status == 303
         assert one(house, home).slug == slug
@@ -259,7 +271,9 @@ def test_a_link_ends_after_thirty_days_and_then_says_so_without_a_word_about_her
 def test_a_link_that_is_none_or_of_nobody_any_more_is_no_page(house: Deps):
     who, gone = reader(house), reader(house)
     with transaction(house.sessions) as session:
-        session.execute(text("UPDATE contact SET email = NULL, erased_at = now() WHERE id = :id"), {"id": gone.contact_id})
+        session.execute(
+            text("UPDATE contact SET email = NULL, erased_at = now() WHERE id = :id"), {"id": gone.contact_id}
+        )
     path = link(house, who)
     strange = [path[:9] + ("A" if path[9] != "A" else "B") + path[10:], path[:-9], "/me/" + "A" * 10_240, "/me/x",
                f"/me/{house.signer.sign('unsubscribe', who.contact_id, 1)}", f"/me/{house.signer.sign('preferences', 1)}",

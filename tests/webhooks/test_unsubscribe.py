@@ -47,7 +47,9 @@ def link(deps: Deps, who: Reader) -> str:
 
 
 def words(deps: Deps, contact_id: int) -> list[tuple[Any, ...]]:
-    found = rows(deps, f"SELECT kind, given, source, place, wording FROM consent WHERE contact_id = {contact_id} ORDER BY id")
+    found = rows(
+        deps, f"SELECT kind, given, source, place, wording FROM consent WHERE contact_id = {contact_id} ORDER BY id"
+    )
     return [tuple(row) for row in found if row.source != "signup"]
 
 
@@ -210,7 +212,9 @@ def test_who_was_merged_is_stopped_with_her_old_address_and_her_new_one(door: Cl
 def test_of_somebody_who_was_erased_nothing_is_told_and_her_hash_stays(door: Client, house: Deps):
     who = reader(house)
     with transaction(house.sessions) as session:
-        session.execute(text("UPDATE contact SET email = NULL, erased_at = now() WHERE id = :id"), {"id": who.contact_id})
+        session.execute(
+            text("UPDATE contact SET email = NULL, erased_at = now() WHERE id = :id"), {"id": who.contact_id}
+        )
         session.execute(text("INSERT INTO erased_address (hash, reason, at) VALUES (:hash, 'erased', now())"),
                         {"hash": house.signer.hashes(who.email)[-1]})  # fmt: skip
     shown = door.send("GET", link(house, who))
