@@ -82,11 +82,16 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
 def kept(row: Row[Any]) -> SaidByForm:
     """The same from its record: a row with id, contact_id, person, at, detail and inbound_event_id."""
     told: Mapping[str, Any] = row.detail["wishes"]
-    wishes = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    codes = {name: tuple(told[name]) for name in ("interests", "ways_to_help")}
     return SaidByForm(
-        row.id, row.contact_id, Person(**row.person), row.at, row.detail.get("wording", ""), Wishes(**wishes),
-        row.inbound_event_id,
-    )  # fmt: skip
+        sign_up_id=row.id,
+        contact_id=row.contact_id,
+        person=Person(**row.person),
+        at=row.at,
+        wording=row.detail.get("wording", ""),
+        wishes=Wishes(**{**told, **codes}),
+        cause=row.inbound_event_id,
+    )
 
 
 def _terms(one: SaidByForm) -> dict[str, object]:
