@@ -39,6 +39,7 @@ _FORGET = (
     text("DELETE FROM message WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM confirmation WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM sign_up WHERE contact_id = ANY(:ids)"),
+    text("DELETE FROM chapter_move WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM contact WHERE id = ANY(:ids)"),
 )
 

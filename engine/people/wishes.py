@@ -65,8 +65,8 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
     if not said:
         return []
-    contacts.admit(session, [(one.person, one.at) for one in said])
     session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
+    moved = contacts.admit(session, [contacts.Said(one.person, one.at, cause=one.cause) for one in said], now)
     interests.care(session, list(_codes(said, "interests")))
     volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
     willing = [
@@ -76,7 +76,7 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     ]
     if willing:
         session.execute(_INTRODUCE, {"rows": rows(willing)})
-    return [*routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
+    return [*moved, *routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
 
 
 def kept(row: Row[Any]) -> SaidByForm:
