@@ -60,10 +60,10 @@ State = Literal["open", "confirmed", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """One letter's question, to the contact who is now whom it was sent to (`email`).
+    """One letter's question, to the contact who is now whom it was sent to (`email`), as it stands at some moment.
 
-    `left_at`: when she said that she wants no more mail, if that holds and came after the question or after her answer: only
-    her express word outweighs it.
+    `state`: open; confirmed, and that stands; or expired. `left_since`: after the question, or after her answer, she said
+    that she wants no more mail: only her express word outweighs it. What she had answered before that is open again.
     """
 
     id: int
@@ -71,17 +71,9 @@ class Confirmation:
     email: str
     place: str
     wording: str
-    expires_at: datetime
-    confirmed_at: datetime | None
-    left_at: datetime | None
+    state: State
+    left_since: bool
     cause: int | None
-
-    def state(self, now: datetime) -> State:
-        """Whether it can be answered: open; confirmed, and that stands; or expired. Answered before she left, it is open
-        again until it expires."""
-        if self.confirmed_at is not None and self.left_at is None:
-            return "confirmed"
-        return "expired" if self.expires_at <= now else "open"
 
 
 def ask(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Event]:
@@ -95,21 +87,22 @@ def ask(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Eve
     return [ConfirmationAsked(row.inbound_event_id, row.id) for row in asked]
 
 
-def find(session: Session, id: int) -> Confirmation | None:
-    """This confirmation; None when there is none, or nobody any more whom it was sent to."""
+def find(session: Session, id: int, now: datetime) -> Confirmation | None:
+    """This confirmation at `now`; None when there is none, or nobody any more whom it was sent to."""
     row = session.execute(_FIND, {"id": id}).one_or_none()
     same = contacts.same(session, row.contact_id, lock=False) if row is not None else []
     if row is None or not same or same[-1].email is None:
         return None
+    left = consent.stopped_since(session, same[-1].id, row.confirmed_at or row.asked_at) is not None
+    stands = row.confirmed_at is not None and not left
     return Confirmation(
         id=row.id,
         contact_id=same[-1].id,
         email=same[-1].email,
         place=row.place,
         wording=row.wording,
-        expires_at=row.expires_at,
-        confirmed_at=row.confirmed_at,
-        left_at=consent.stopped_since(session, same[-1].id, row.confirmed_at or row.asked_at),
+        state="confirmed" if stands else "expired" if row.expires_at <= now else "open",
+        left_since=left,
         cause=row.inbound_event_id,
     )
 
@@ -120,19 +113,19 @@ def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False
 
     Raises NotFound; Conflict when it has expired, or when she left since and does not say `expressly` that she is back.
     """
-    first = find(session, id)
+    first = find(session, id, now)
     if first is None:
         raise NotFound(f"no confirmation {id}")
     routing.hold(session)
     same = contacts.same(session, first.contact_id, lock=True)
-    found = find(session, id)  # again: whoever held her lock may have answered
+    found = find(session, id, now)  # again: whoever held her lock may have answered
     if found is None:
         raise NotFound(f"no confirmation {id}")
-    if found.state(now) == "confirmed":
+    if found.state == "confirmed":
         return []
-    if found.state(now) == "expired":
+    if found.state == "expired":
         raise Conflict("this confirmation has expired")
-    if found.left_at is not None and not expressly:
+    if found.left_since and not expressly:
         raise Conflict("she wanted no more mail since then: to be asked expressly")
     return _answer(session, found, [one.id for one in same], now)
 
