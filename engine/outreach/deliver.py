@@ -62,8 +62,8 @@ RETURNING m.id, m.state
 
 # Sender identity: the nearest chapter upwards that says it; disclaimer and deductibility: the fund.
 _LOAD = text("""
-SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts, c.email, c.first_name, c.last_name,
-    w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
+SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts,
+    c.email, c.first_name, c.last_name, w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
     coalesce(f.deductibility, '') AS deductibility, s.*
 FROM message m JOIN contact c ON c.id = m.contact_id JOIN mailing w ON w.id = m.mailing_id
 LEFT JOIN fund f ON f.id = m.fund_id
