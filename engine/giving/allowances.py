@@ -23,7 +23,7 @@ SELECT DISTINCT ON (g.contact_id) g.contact_id, 'mail', v.kind, true, g.paid_at,
 FROM contribution g JOIN contact c ON c.id = g.contact_id
 JOIN LATERAL (SELECT CASE WHEN g.donation_form_id IS NULL THEN CAST(:other AS text) ELSE CAST(:own AS text) END) v(kind)
     ON v.kind IS NOT NULL
-WHERE g.id = ANY(:ids) AND c.merged_into_id IS NULL AND c.erased_at IS NULL
+WHERE g.id = ANY(:ids) AND c.email IS NOT NULL AND c.merged_into_id IS NULL AND c.erased_at IS NULL
     AND NOT EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) s WHERE s.email = c.email)
     AND NOT EXISTS (
         SELECT FROM (

@@ -135,7 +135,7 @@ def _answer(session: Session, found: Confirmation, ids: Sequence[int], now: date
     known = consent.last_words(session, [found.contact_id])[found.contact_id].get("")
     listed = known is not None and known.given and not consent.standing(session, [found.email])
     word = Said("", given=True, wording=found.wording, anew=True)
-    at = consent.say(session, ids, [word], now, SOURCE, found.place)
+    at = consent.say(session, ids, [word], now, source=SOURCE, place=found.place)
     session.execute(_CONFIRM, {"id": found.id, "now": at})
     waiting = session.execute(_WAITING, {"ids": [*ids, found.contact_id], "id": found.id}).all()
     moved = wishes.carry_out(session, [_hers(wishes.kept(row), found) for row in waiting], now)

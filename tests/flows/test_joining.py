@@ -183,7 +183,7 @@ def test_her_answer_carries_out_what_she_typed_with_the_wording_she_agreed_to_on
     for table in ("contact_interest", "volunteer_offer", "introduction"):
         assert one(deps, f"SELECT count(*) AS n FROM {table}").n == 1
     _, welcome = letters(deps)
-    assert welcome.subject == "Te damos la bienvenida: Greater Lowell es tu grupo"
+    assert welcome.subject == "Te damos la bienvenida: Greater Lowell es tu capítulo"
 
 
 def test_a_stranger_on_a_double_form_changes_nothing_of_a_person_we_know(deps: Deps):
