@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import checkouts, contributions, keeping, plans, reversals
+from engine.giving import allowances, checkouts, contributions, keeping, plans, reversals
 from engine.mail import feedback, holds, readers
-from engine.outreach import thanks
+from engine.outreach import confirm, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -34,9 +34,9 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterReported: (feedback.letters_told,),
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.
-    events.ContributionRecorded: (thanks.compose,),
+    events.ContributionRecorded: (allowances.allow, thanks.compose),
     events.InstalmentRecorded: (thanks.compose,),
-    events.DonorLearned: (thanks.compose,),
+    events.DonorLearned: (allowances.allow, thanks.compose),
     events.RefundRecorded: (),
     events.RefundFailed: (),
     events.DisputeRecorded: (),
@@ -48,8 +48,8 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.FactRecorded: (),
     # People.
     events.SignedUp: (engagement.signed_up,),
-    events.ConfirmationAsked: (),
-    events.Joined: (),
+    events.ConfirmationAsked: (confirm.compose,),
+    events.Joined: (welcome.compose,),
     events.ChapterChanged: (),
     events.ContactMerged: (merging.take_over, keeping.take_over, readers.take_over),
     events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget),

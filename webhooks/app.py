@@ -27,9 +27,11 @@ from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
+from webhooks.pages import page, spoken
 from webhooks.security import HEADERS
 from webhooks.staff import approvals, door, endings, people, person, sheet
 from webhooks.staff import start as staff_start
+from webhooks.subscriber import confirm, preferences, unsubscribe
 from webhooks.writer import RETRY_AFTER, Writer
 
 HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
@@ -87,6 +89,12 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/people/{id:int}/merge", endings.merge, STAFF),
     Entry(("GET",), "/staff/people/{id:int}/erase", endings.consider, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/erase", endings.erase, STAFF),
+    Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
+    Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
+    Entry(("GET",), "/me/{token}", preferences.show, PAGES),
+    Entry(("POST",), "/me/{token}", preferences.choose, PAGES),
+    Entry(("GET",), "/u/{token}", unsubscribe.show, PAGES),
+    Entry(("POST",), "/u/{token}", unsubscribe.act, PAGES),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),
@@ -165,8 +173,12 @@ async def _ours(_: Request, error: Exception) -> Response:
     return problem(status, str(error))
 
 
-async def _away(_: Request, error: Exception) -> Response:
+async def _away(request: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("Postgres does not answer", error=type(error).__name__)
+    if "text/html" in request.headers.get("accept", ""):
+        shown = page(request, "away.html", HTTPStatus.SERVICE_UNAVAILABLE, language=spoken(request))
+        shown.headers.update(RETRY_AFTER)
+        return shown
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; please try again", RETRY_AFTER)
 
 

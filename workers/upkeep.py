@@ -11,11 +11,11 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books
-from engine.people import sparks, territories
+from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
 from workers import delivery, fraud_refunds, stripe_catch_up
 
-BOOKS, BODIES, TERRITORIES, SPARKS = "books", "bodies", "territories", "sparks"
+BOOKS, BODIES, UNCONFIRMED, TERRITORIES, SPARKS = "books", "bodies", "unconfirmed", "territories", "sparks"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -72,11 +72,22 @@ def look_for_sparks(deps: Deps) -> None:
     deps.ring_for(everything)
 
 
+def forget_unconfirmed(deps: Deps) -> None:
+    """Forget people who never answered our question, a stretch at a time."""
+    more, forgotten = True, 0
+    while more:
+        with deps.work() as (session, now):
+            some, more = unconfirmed.forget(session, now)
+        forgotten += some
+    log.info("unconfirmed people forgotten", count=forgotten)
+
+
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
     TERRITORIES: apply_territories,
     SPARKS: look_for_sparks,
+    UNCONFIRMED: forget_unconfirmed,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,
 }

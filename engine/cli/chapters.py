@@ -17,7 +17,9 @@ from engine.people.territories import Change
 
 SHOWN = 50
 
-chapters = typer.Typer(no_args_is_help=True, help="Chapters and their territories: list, explain, import, approve changes.")
+chapters = typer.Typer(
+    no_args_is_help=True, help="Chapters and their territories: list, explain, import, approve changes."
+)
 
 
 @chapters.command(name="list")

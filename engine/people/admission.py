@@ -97,13 +97,10 @@ def _named(happened: Sequence[events.Event]) -> Iterator[contacts.Said]:
         elif isinstance(event, events.CheckoutReported):
             yield contacts.Said(event.donor, event.completed_at, cause=event.cause)
         elif isinstance(event, events.SignUpReported):
-            told = (event.person, event.at) if event.wishes is None else (_address_only(event.person), UNTOLD)
-            yield contacts.Said(*told, cause=event.cause)
-
-
-def _address_only(person: events.Person) -> events.Person:
-    """Whoever typed that on a form of ours: whether it was she is decided later (`engine.people.joining`)."""
-    return events.Person(email=person.email)
+            if event.wishes is None:
+                yield contacts.Said(event.person, event.at, cause=event.cause)
+            else:  # whoever typed that: whether it was she is decided later (`engine.people.joining`)
+                yield contacts.Said(events.Person(email=event.person.email), UNTOLD, cause=event.cause)
 
 
 def _readers(happened: Sequence[events.Event]) -> list[str]:

@@ -172,7 +172,7 @@ def last_words(session: Session, contact_ids: Collection[int]) -> dict[int, dict
 
 
 def say(
-    session: Session, contact_ids: Collection[int], said: Sequence[Said], now: datetime, source: str, place: str
+    session: Session, contact_ids: Collection[int], said: Sequence[Said], now: datetime, *, source: str, place: str
 ) -> datetime:
     """Keep what somebody says to us at this moment, for all contacts that are she. What holds already is no new word.
 

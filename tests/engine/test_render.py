@@ -1,5 +1,6 @@
 """Letters: from words and facts to what is read; nothing missing, nothing injected, no tag lost on the way."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Invalid
 from engine.events import Person
+from engine.languages import offered
 from engine.mail import letters
 from engine.mail.letters import compiled
 from engine.mail.links import Links
@@ -40,7 +42,11 @@ FACTS = {
     "operator_notice": FRAME | {
         "kind": "event quarantined", "subject": "inbound event 7", "detail": "not valid JSON", "home": "https://example.org",
     },
+    "confirm": FRAME | {"confirm_url": "https://give.example.org/confirm/x"},
+    "welcome": FRAME | {"first_name": "Rosa", "why": "You are near Worcester."},
+    "welcome_far": FRAME | {"first_name": "Rosa", "why": "There is none near you.", "offer": "Would you start one?"},
 }  # fmt: skip
+FACTS |= {f"{slug}.es": FACTS[slug] for slug in ("thank_you", "confirm", "welcome", "welcome_far")}
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='x", "{{ 7 * 7 }}", "{% raw %}", "a & b",
     "</td></tr></table>", "<!-- x", "\u202eevil", "=HYPERLINK(1)",
@@ -77,7 +83,8 @@ def test_every_shipped_letter_renders_with_its_facts_and_says_each_in_html_and_t
         assert "{%" not in part
     own = [FACTS[slug][name] for name in asked(slug) - set(FRAME)]
     assert [fact for fact in own if fact not in letter.text or fact not in letter.html] == []
-    assert [fact for name, fact in FRAME.items() if name in asked(slug) and str(fact) not in letter.html]
+    frame = asked(slug) & set(FRAME) - {"stoppable"}
+    assert [name for name in frame if FRAME[name] not in letter.html] == []
     assert letter.text.endswith("\n")
     assert "\n\n\n" not in letter.text
 
@@ -99,6 +106,22 @@ def test_a_hostile_name_is_only_ever_text(name: str):
     assert str(escape(name)) in hostile.html
     for character in "<>\"'":
         assert hostile.html.count(character) == plain.html.count(character)
+
+
+def test_every_letter_to_people_is_there_in_every_language_and_says_which_it_is_in():
+    slugs = {words.slug for words in letters.shipped()}
+    ours = {slug for slug in slugs if "." not in slug} - {"operator_notice"}
+    assert slugs - ours == {"operator_notice"} | {f"{slug}.{tongue}" for slug in ours for tongue in offered()[1:]}
+    for words in letters.shipped():
+        assert f'lang="{words.slug.partition(".")[2] or "en"}"' in words.body_html
+
+
+@pytest.mark.parametrize("slug", ["confirm", "confirm.es"])
+def test_the_question_by_letter_has_one_link_and_no_word_of_whom_it_is_sent_to(slug: str):
+    assert not asked(slug) & {"first_name", "why", "offer", "chapter"}
+    letter = rendered(slug, stoppable=False)
+    addresses = set(re.findall(r"https://[^\s\"<]+", letter.html + letter.text)) - {"https://www.w3.org/1999/xhtml"}
+    assert addresses == {"https://give.example.org/confirm/x"}
 
 
 def test_html_is_escaped_by_itself_and_text_is_not():
