@@ -14,7 +14,7 @@ import orjson
 
 from engine.errors import Invalid
 from engine.people.contacts import spoken
-from engine.people_import.headings import ADDRESSES, BAD
+from engine.people_import.headings import ADDRESSES, BAD, FIELDS
 from engine.people_import.layout import (
     CLEANED,
     COMPLAINED,
@@ -36,6 +36,7 @@ _FORMS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y"
 _OFFSET = re.compile(r"^(.*\d) ?([+-]\d\d):?(\d\d)$")
 _ADDRESS = re.compile(r"[^\s,;:<>()\"|]+@[^\s,;:<>()\"|]+")
 _DISARMED = re.compile(r"'[=+\-@\t\r\n]")  # as exports write a cell that a spreadsheet would take for a formula
+_DIGIT = re.compile(r"\d")
 _YES = frozenset({"true", "t", "yes", "y", "1"})
 _NO = frozenset({"false", "f", "no", "n", "0"})
 _ABUSE = re.compile(r"spam|abuse", re.IGNORECASE)
@@ -83,7 +84,8 @@ class Reader:
 
     def __init__(self, layout: Layout, file: int, now: datetime) -> None:
         self._layout, self._file, self._now = layout, file, now
-        self._places = {field: layout.places.get(field, ()) for field in _READ}
+        self._places = tuple(layout.places.items())
+        self._one_of_several = any(bad in layout.places for bad in BAD)
 
     def staged(self, record: Record) -> list[Staged]:
         """The rows of this record, the person first. Raises Invalid for one that cannot be read: see `unread`."""
@@ -93,7 +95,7 @@ class Reader:
             if not any(record.cells):
                 return []
             raise Invalid(f"{len(record.cells)} columns where the header has {self._layout.width}")
-        told = {field: _said(record.cells, places) if places else "" for field, places in self._places.items()}
+        told = self._told(record.cells)
         raw = told["email"] or next((told[each] for each in ADDRESSES if told[each]), "")
         email = email_address(raw)
         if email is None:
@@ -108,9 +110,22 @@ class Reader:
         found = {email_address(each.strip(".'")) for cell in record.cells for each in _ADDRESS.findall(cell)}
         return [Staged(self._file, record.line, email, False, UNREAD) for email in sorted(filter(None, found))]
 
+    def _told(self, cells: Sequence[str]) -> dict[str, str]:
+        """What the row says, by field; "" where it says nothing."""
+        told = _NOTHING.copy()
+        for field, places in self._places:
+            for place in places:
+                raw = cells[place]
+                if raw and (found := _cell(raw)):
+                    told[field] = found
+                    break
+        return told
+
     def _standing(self, told: Mapping[str, str], raw: str) -> str:
         said = set(self._stated(told))
-        if any(_YES & {told[bad].lower()} and self._is_hers(told, raw, number) for number, bad in enumerate(BAD)):
+        if self._one_of_several and any(
+            told[bad].lower() in _YES and self._is_hers(told, raw, number) for number, bad in enumerate(BAD)
+        ):
             said.add(CLEANED)
         if not said or self._layout.assumed != UNKNOWN:
             said.add(self._layout.assumed)
@@ -137,17 +152,19 @@ class Reader:
     def _person(self, record: Record, told: Mapping[str, str], email: str, standing: str) -> Staged:
         opted_in, changed = self._moment(told["opted_in_at"]), self._moment(told["changed_at"])
         at = self._said_at(standing, told, opted_in, changed)
-        engaged = [each for each in (self._moment(told["engaged_at"]), opted_in) if each]
+        engaged = self._moment(told["engaged_at"])
+        if opted_in and (engaged is None or opted_in > engaged):
+            engaged = opted_in
         told = told if told["zip"] or not told["full_address"] else {**told, **_parts(told["full_address"])}
         zip_told, country = told["zip"], told["country"]
         found_zip = zip_code(zip_told, country)
-        first, last = told["first_name"], told["last_name"]
+        first, last, street = told["first_name"], told["last_name"], told["street"]
         if not (first or last) and told["name"]:
             first, _, last = told["name"].rpartition(" ")
         return Staged(
             self._file, record.line, email, True, standing, at, self._text(told), changed or opted_in,
-            max(engaged, default=None), spoken(first), spoken(last),
-            " ".join(filter(None, (told["street"], told["street2"]))),
+            engaged, spoken(first), spoken(last),
+            f"{street} {told['street2']}" if told["street2"] else street,
             told["city"], state_code(told["state"], country), found_zip, country, told["phone"], _language(told["language"]),
             _tags(told["tags"]), self._custom(record.cells), told["wording"],
             bool(found_zip and not zip_told.replace(" ", "").startswith(found_zip)),
@@ -189,7 +206,7 @@ class Reader:
         return None if standing is None else standing == SUBSCRIBED
 
     def _custom(self, cells: Sequence[str]) -> str | None:
-        said = {name: found for name, place in self._layout.custom if (found := _cell(cells[place]))}
+        said = {name: found for name, place in self._layout.custom if cells[place] and (found := _cell(cells[place]))}
         return orjson.dumps(said).decode() if said else None
 
     def _moment(self, raw: str) -> datetime | None:
@@ -197,11 +214,7 @@ class Reader:
         return None if found is None else min(found, self._now)
 
 
-_READ = (
-    "email", *ADDRESSES, *BAD, "first_name", "last_name", "name", "street", "street2", "city", "state", "zip", "country",
-    "full_address", "phone", "language", "status", "opt_in", "stop", "opted_in_at", "opted_out_at", "cleaned_at",
-    "complained_at", "reason", "changed_at", "engaged_at", "tags", "wording", "text_status",
-)  # fmt: skip
+_NOTHING: dict[str, str] = dict.fromkeys(FIELDS, "")
 
 
 def moment(raw: str) -> datetime | None:
@@ -214,7 +227,8 @@ def moment(raw: str) -> datetime | None:
         if found_or_none is None:
             return None
         found = found_or_none
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
     return found if EARLIEST <= found.year < 9999 else None
 
 
@@ -231,30 +245,20 @@ def _read(tidy: str) -> datetime | None:
     return None
 
 
-def _said(cells: Sequence[str], places: Sequence[int]) -> str:
-    """The first of these cells that says something."""
-    for place in places:
-        if cells[place] and (found := _cell(cells[place])):
-            return found
-    return ""
-
-
 def _cell(raw: str) -> str:
     """A cell on one line, without controls, not without end, and as it was before an export disarmed it."""
-    if not raw:
-        return ""
     if raw[0] == "'" and _DISARMED.match(raw):
         raw = raw[1:]
-    said = clean(raw)
-    return (said if said.isprintable() else " ".join(said.split()))[:LONGEST]
+    said = raw.strip() if raw.isprintable() else " ".join(clean(raw).split())
+    return said if len(said) <= LONGEST else said[:LONGEST]
 
 
 def _parts(address: str) -> dict[str, str]:
     """Mailchimp's address in one cell: street, city, state, ZIP and country, two spaces apart. {} when it is not so."""
-    parts = [part.strip() for part in address.split("  ") if part.strip()]
+    parts = [tidy for part in address.split("  ") if (tidy := part.strip())]
     if len(parts) < 4:
         return {"street": address}
-    country = parts.pop() if not any(each.isdigit() for each in parts[-1]) else ""
+    country = "" if _DIGIT.search(parts[-1]) else parts.pop()
     if len(parts) < 4:
         return {"street": address}
     *street, city, state, found_zip = parts
