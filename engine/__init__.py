@@ -44,6 +44,7 @@ command_lines   the command line of each long-running process
 up          the whole system on one machine
 demo_gift   one realistic gift, posted and watched
 actblue_import   ActBlue's CSV reports onto the books
+people_import    other tools' lists of people onto contacts and consents
 
 cli         the `groundswell` command; nobody imports it
 """

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     letter_age_hours: int = Field(48, ge=1)
     raw_body_days: int = Field(90, ge=1)
     spark_people: int = Field(15, ge=2)
+    import_megabytes: int = Field(1024, ge=1)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
     web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")

@@ -5,6 +5,7 @@ Tables hold no behaviour and do not validate: untrusted data goes through a stri
 
 from engine.tables.consent import Confirmation, Consent, ErasedAddress, SignUp, Suppression
 from engine.tables.giving import ActblueEntity, Contribution, DonationForm, Fund, LedgerEntry
+from engine.tables.importing import ImportPerson, ImportRow
 from engine.tables.inbox import InboundEvent
 from engine.tables.mail import Handover, MailEvent, MailHold, Mailing, Message
 from engine.tables.operations import Bookmark, Chore, DevClock, Notice
@@ -60,6 +61,8 @@ __all__ = [
     "Fund",
     "Gathering",
     "Handover",
+    "ImportPerson",
+    "ImportRow",
     "InboundEvent",
     "Interest",
     "Introduction",

@@ -1,0 +1,301 @@
+"""A batch of addresses out of the staged rows onto contacts, consents and suppressions: statements, not loops.
+
+One transaction a batch, its contacts locked in the order of addresses, the lock order of the whole house. The best word
+about a person wins as in `engine.people.contacts`; an import never overwrites a newer word. Of consent the strictest counts,
+over all files and what we know: a no of the run is a withdrawal and a suppression, and a yes is kept only where nobody
+knows of a no. That makes no difference twice, in whatever order the files come.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.tokens import Signer
+
+# A word without a date is older than any other: it fills in what nobody knows, and outweighs nothing.
+UNDATED = "1970-01-01 00:00:00+00"
+
+TABLES = (
+    text("""
+    CREATE TEMPORARY TABLE IF NOT EXISTS import_batch (
+        email text, person boolean, rows int, tools int, told_at timestamptz, engaged_at timestamptz, first_name text,
+        last_name text, street text, city text, state text, zip text, country text, phone text, language text,
+        custom jsonb, time_zone text, chapter_id bigint, routed_by text, routed_on text, says_no boolean, unread boolean,
+        says_yes boolean
+    ) ON COMMIT DELETE ROWS
+    """),
+    text("""
+    CREATE TEMPORARY TABLE IF NOT EXISTS import_admitted (
+        email text, contact_id bigint, merged_into_id bigint, fresh boolean, won boolean
+    ) ON COMMIT DELETE ROWS
+    """),
+)
+# For a dry run: tables of the same names that only this connection sees.
+DRY_TABLES = (
+    text("CREATE TEMPORARY TABLE import_row (LIKE public.import_row INCLUDING ALL)"),
+    text("CREATE TEMPORARY TABLE import_person (LIKE public.import_person INCLUDING ALL)"),
+)
+DROP = text(
+    "DROP TABLE IF EXISTS pg_temp.import_batch, pg_temp.import_admitted, pg_temp.import_row, pg_temp.import_person"
+)
+
+UPTO = text("""
+SELECT max(email) FROM (SELECT email FROM import_row WHERE email > :after ORDER BY email LIMIT :most) batch
+""")
+
+_ADDRESSES = text("SELECT DISTINCT email FROM import_row WHERE email > :after AND email <= :upto")
+_ERASED = text("SELECT hash FROM erased_address WHERE hash = ANY(:hashes)")
+_ERASED_COUNT = text("SELECT count(*) FROM erased_address")
+_LEAVE_OUT = text("""
+WITH gone AS (DELETE FROM import_row WHERE email = ANY(:emails) RETURNING email)
+INSERT INTO import_person (email, outcome, refusal, tools, rows)
+SELECT email, 'nobody', 'erased', 1, count(*) FROM gone GROUP BY email
+""")
+
+# One row an address: the best word about her, and all that was said about mail. Most addresses have one line, so that what
+# costs more is done for the others only.
+_GATHER = text("""
+INSERT INTO import_batch
+WITH file AS (SELECT * FROM json_to_recordset(CAST(:files AS json)) AS v(file int, source text)),
+claim AS (SELECT place, min(chapter_id) AS chapter_id FROM territory WHERE kind = 'state' GROUP BY place),
+best AS (
+    SELECT DISTINCT ON (r.email) r.*, count(*) OVER her AS rows, min(f.source) OVER her <> max(f.source) OVER her AS several,
+        bool_or(r.person) OVER her AS any_person, max(r.engaged_at) OVER her AS engaged,
+        bool_or(r.standing IN ('unsubscribed', 'cleaned', 'complained')) OVER her AS says_no,
+        bool_or(r.standing = 'unread') OVER her AS unread, bool_or(r.standing = 'subscribed') OVER her AS says_yes
+    FROM import_row r JOIN file f ON f.file = r.file WHERE r.email > :after AND r.email <= :upto
+    WINDOW her AS (PARTITION BY r.email)
+    ORDER BY r.email, r.person DESC, r.zip IS NOT NULL AND r.last_name <> '' DESC, r.zip IS NOT NULL DESC,
+        r.told_at DESC NULLS LAST, r.zip DESC NULLS LAST, r.first_name DESC, r.last_name DESC, r.street DESC, r.city DESC
+)
+SELECT b.email, b.any_person, b.rows, CASE WHEN b.several
+        THEN (SELECT count(DISTINCT f.source) FROM import_row r JOIN file f ON f.file = r.file WHERE r.email = b.email)
+        ELSE 1 END,
+    coalesce(b.told_at, CAST(:undated AS timestamptz)), b.engaged, b.first_name, b.last_name, b.street, b.city, b.state,
+    b.zip, b.country, b.phone, coalesce(nullif(CASE WHEN b.rows = 1 THEN b.language
+        ELSE (SELECT max(language) FROM import_row r WHERE r.email = b.email) END, ''), 'en'),
+    CASE WHEN b.rows = 1 THEN coalesce(b.custom, '{}')
+            || CASE WHEN b.tags IS NULL THEN '{}' ELSE jsonb_build_object('tags', to_jsonb(b.tags)) END
+        ELSE coalesce((
+                SELECT jsonb_object_agg(key, value ORDER BY r.told_at NULLS FIRST, r.file, r.line)
+                FROM import_row r, jsonb_each(r.custom) WHERE r.email = b.email), '{}')
+            || coalesce((
+                SELECT jsonb_build_object('tags', jsonb_agg(DISTINCT tag ORDER BY tag))
+                FROM import_row r, unnest(r.tags) tag WHERE r.email = b.email HAVING count(*) > 0), '{}') END,
+    coalesce(z.time_zone, ''),
+    CASE WHEN zr.zip IS NOT NULL THEN zr.chapter_id WHEN z.zip IS NULL AND s.place IS NOT NULL THEN s.chapter_id
+        ELSE root.id END,
+    CASE WHEN zr.zip IS NOT NULL THEN zr.by WHEN z.zip IS NULL AND s.place IS NOT NULL THEN 'state' ELSE 'root' END,
+    CASE WHEN zr.zip IS NOT NULL THEN zr."on" WHEN z.zip IS NULL AND s.place IS NOT NULL THEN s.place
+        WHEN b.zip IS NULL THEN 'no ZIP' ELSE 'no chapter for ' || b.zip END,
+    b.says_no, b.unread, b.says_yes
+FROM best b
+LEFT JOIN zip z ON z.zip = b.zip LEFT JOIN zip_route zr ON zr.zip = b.zip LEFT JOIN claim s ON s.place = b.state
+LEFT JOIN chapter root ON root.parent_id IS NULL
+""")
+
+# As `engine.people.contacts` admits, from rows in place of JSON. Everyone is locked, changed or not. `fresh`: made by this.
+_ADMIT = text("""
+WITH admitted AS (
+    INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone, language, custom,
+        details_at, engaged_last_at, time_zone, chapter_id, routed_by, routed_on)
+    SELECT email, first_name, last_name, street, city, state, zip, country, phone, language, custom, told_at, engaged_at,
+        time_zone, chapter_id, routed_by, routed_on
+    FROM import_batch WHERE person ORDER BY email
+    ON CONFLICT (email) DO UPDATE SET
+        first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
+        state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
+        details_at = excluded.details_at
+        WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
+               coalesce(excluded.zip, '') COLLATE "C",
+               excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
+               excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
+               excluded.phone COLLATE "C")
+            > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
+               c.last_name, c.street, c.city, c.state, c.country, c.phone)
+    RETURNING c.email, c.id, c.merged_into_id, c.xmax = 0 AS fresh, c.chapter_id, c.routed_by, c.routed_on
+), moved AS (
+    INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at)
+    SELECT id, NULL, chapter_id, routed_by, routed_on, CAST(:now AS timestamptz)
+    FROM admitted WHERE fresh AND chapter_id IS NOT NULL
+)
+INSERT INTO import_admitted SELECT email, id, merged_into_id, fresh, true FROM admitted
+""")
+
+_KNOWN = text("""
+INSERT INTO import_admitted
+SELECT c.email, c.id, c.merged_into_id, false, false FROM import_batch b JOIN contact c ON c.email = b.email
+WHERE NOT EXISTS (SELECT FROM import_admitted a WHERE a.email = b.email)
+""")
+
+# Whom nobody placed and who chose nothing lives where her newest word says.
+_REROUTE = text("""
+WITH moving AS (
+    SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on, b.time_zone
+    FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact c ON c.id = a.contact_id
+    WHERE a.won AND NOT a.fresh AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
+), routed AS (
+    UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on,
+        time_zone = CASE WHEN m.time_zone <> '' THEN m.time_zone ELSE c.time_zone END
+    FROM moving m WHERE c.id = m.id
+        AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (m.chapter_id, m.routed_by, m.routed_on)
+)
+INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at)
+SELECT id, before, chapter_id, routed_by, routed_on, CAST(:now AS timestamptz) FROM moving
+WHERE before IS DISTINCT FROM chapter_id
+""")
+
+# Of custom fields that are there already, a newer word about her replaces them, any other fills in. Tags are gathered.
+_ADD = text("""
+UPDATE contact c SET engaged_last_at = n.engaged_at, custom = n.custom
+FROM (
+    SELECT k.id, greatest(k.engaged_last_at, b.engaged_at) AS engaged_at,
+        CASE WHEN a.won THEN k.custom || b.custom ELSE b.custom || k.custom END
+            || CASE WHEN b.custom ? 'tags' THEN jsonb_build_object('tags', (
+                SELECT jsonb_agg(DISTINCT tag ORDER BY tag)
+                FROM jsonb_array_elements_text(
+                    CASE WHEN jsonb_typeof(k.custom -> 'tags') = 'array' THEN k.custom -> 'tags' ELSE '[]' END
+                    || (b.custom -> 'tags')) tag)) ELSE '{}' END AS custom
+    FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact k ON k.id = a.contact_id
+    WHERE NOT a.fresh AND b.person
+) n WHERE c.id = n.id AND (c.engaged_last_at, c.custom) IS DISTINCT FROM (n.engaged_at, n.custom)
+""")
+
+_SUPPRESS = text("""
+INSERT INTO suppression (email, reason, at)
+SELECT email, CASE standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END AS reason,
+    max(coalesce(at, CAST(:told_at AS timestamptz)))
+FROM import_row WHERE email > :after AND email <= :upto AND standing IN ('unsubscribed', 'cleaned', 'complained')
+GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at WHERE excluded.at > suppression.at
+""")
+
+# Words as they were told, each once. Without a date they were said when this import was first told of them.
+_WORDS = """
+INSERT INTO consent (contact_id, channel, kind, given, at, source, place, wording)
+SELECT DISTINCT ON (contact_id, at, source) contact_id, '{channel}', '', {given}, at, source, place, wording
+FROM (
+    SELECT her.contact_id, coalesce(r.at, CAST(:told_at AS timestamptz)) AS at, f.source, f.place, r.wording
+    FROM import_row r JOIN json_to_recordset(CAST(:files AS json)) AS f(file int, source text, place text)
+        ON f.file = r.file
+    JOIN import_batch b ON b.email = r.email JOIN import_admitted a ON a.email = r.email
+    CROSS JOIN LATERAL (SELECT a.contact_id UNION ALL SELECT a.merged_into_id) her
+    WHERE r.email > :after AND r.email <= :upto AND her.contact_id IS NOT NULL AND {which}
+) word ORDER BY contact_id, at, source, place COLLATE "C" DESC, wording COLLATE "C" DESC
+ON CONFLICT (contact_id, channel, kind, at, given, source) DO NOTHING
+"""
+_LAST_WORD_IS_NO = """
+SELECT FROM (
+    SELECT given FROM consent w WHERE w.contact_id = a.contact_id AND w.channel = 'mail' AND w.kind = ''
+    ORDER BY at DESC, given LIMIT 1) last WHERE NOT given
+"""
+_SAY_NO = text(
+    _WORDS.format(channel="mail", given="false", which="r.standing IN ('unsubscribed', 'complained')"),
+)
+_SAY_YES = text(
+    _WORDS.format(
+        channel="mail", given="true",
+        which=f"""r.standing = 'subscribed' AND NOT b.says_no AND NOT b.unread AND a.merged_into_id IS NULL
+        AND NOT EXISTS (SELECT FROM suppression s WHERE s.email = r.email)
+        AND (a.fresh OR NOT EXISTS ({_LAST_WORD_IS_NO}))""",
+    )
+)  # fmt: skip
+_SAY_NO_TEXTS = text(_WORDS.format(channel="text", given="false", which="r.text_given IS FALSE"))
+_SAY_YES_TEXTS = text(
+    _WORDS.format(
+        channel="text", given="true",
+        which="""r.text_given AND a.merged_into_id IS NULL
+        AND NOT EXISTS (SELECT FROM import_row no WHERE no.email = r.email AND no.text_given IS FALSE)
+        AND NOT EXISTS (SELECT FROM consent w
+            WHERE w.contact_id = a.contact_id AND w.channel = 'text' AND w.kind = '' AND NOT w.given)""",
+    )
+)  # fmt: skip
+
+# What came of each address, from what is told and what is known: the same before the batch is written and after. Who is new
+# has said nothing but what the run tells.
+_JUDGE = text("""
+INSERT INTO import_person (email, outcome, refusal, tools, rows)
+WITH known AS MATERIALIZED (
+    SELECT email, contact_id AS id, merged_into_id FROM import_admitted WHERE NOT fresh
+), no AS (
+    SELECT email, reason, max(at) AS at FROM (
+        SELECT email, CASE standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END
+            AS reason, coalesce(at, CAST(:told_at AS timestamptz)) AS at
+        FROM import_row WHERE email > :after AND email <= :upto AND standing IN ('unsubscribed', 'cleaned', 'complained')
+        UNION ALL SELECT email, reason, at FROM suppression WHERE email > :after AND email <= :upto
+    ) told GROUP BY email, reason
+), word AS (
+    SELECT DISTINCT ON (email) email, given FROM (
+        SELECT k.email, w.given, w.at FROM known k JOIN consent w ON w.contact_id = k.id
+        WHERE w.channel = 'mail' AND w.kind = ''
+        UNION ALL SELECT k.email, false, coalesce(r.at, CAST(:told_at AS timestamptz))
+        FROM known k JOIN import_row r ON r.email = k.email WHERE r.standing IN ('unsubscribed', 'complained')
+    ) said ORDER BY email, at DESC, given
+), stop AS (
+    SELECT n.email, min(n.reason) FILTER (WHERE n.reason NOT IN ('unsubscribe', 'erased') OR NOT EXISTS (
+            SELECT FROM known k JOIN consent yes ON yes.contact_id = k.id
+            WHERE k.email = n.email AND yes.channel = 'mail' AND yes.kind = '' AND yes.given
+            AND yes.source IN ('signup', 'confirm', 'preferences') AND yes.at > n.at
+            AND NOT EXISTS (SELECT FROM consent no WHERE no.contact_id = k.id AND no.channel = 'mail' AND no.kind = ''
+                AND NOT no.given AND no.at >= yes.at))) AS reason
+    FROM no n GROUP BY n.email
+)
+SELECT b.email, CASE WHEN k.id IS NOT NULL THEN 'known' WHEN b.person THEN 'new' ELSE 'nobody' END,
+    CASE WHEN k.merged_into_id IS NOT NULL THEN 'merged into another contact'
+        WHEN stop.reason IS NOT NULL THEN 'address suppressed: ' || stop.reason
+        WHEN NOT word.given THEN 'wants no letters'
+        WHEN word.given THEN ''
+        WHEN b.unread THEN 'a row of hers could not be read'
+        WHEN b.says_yes AND NOT b.says_no AND stop.email IS NULL THEN ''
+        ELSE 'never said yes' END,
+    b.tools, b.rows
+FROM import_batch b LEFT JOIN known k ON k.email = b.email
+LEFT JOIN stop ON stop.email = b.email LEFT JOIN word ON word.email = b.email
+""")
+
+# What the planner cannot know by itself: how large the tables of this batch are. Without it a batch takes minutes.
+_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_ANALYZE_BATCH = text("ANALYZE import_batch")
+_ANALYZE_ADMITTED = text("ANALYZE import_admitted")
+
+WRITTEN = (
+    _ADMIT, _KNOWN, _ANALYZE_ADMITTED, _REROUTE, _ADD, _SUPPRESS, _SAY_NO, _SAY_YES, _SAY_NO_TEXTS, _SAY_YES_TEXTS,
+)  # fmt: skip
+
+
+class Overtaken(Exception):
+    """Somebody was erased meanwhile: the batch has to be looked at again."""
+
+
+def merge(session: Session, batch: Mapping[str, object], signer: Signer, now: datetime, *, dry_run: bool) -> None:
+    """Merge the addresses after `after` up to `upto`; when it is a dry run, only judge them.
+
+    batch: after, upto, files (JSON: file, source, place), told_at. Raises Overtaken; then nothing of it may be committed.
+    """
+    values = {**batch, "now": now, "undated": UNDATED}
+    erased = session.execute(_ERASED_COUNT).scalar_one()
+    if erased:
+        _leave_out(session, batch, signer)
+    session.execute(_PLAN)
+    session.execute(_GATHER, values)
+    session.execute(_ANALYZE_BATCH)
+    for statement in (_KNOWN,) if dry_run else WRITTEN:
+        session.execute(statement, values)
+    session.execute(_JUDGE, values)
+    if session.execute(_ERASED_COUNT).scalar_one() != erased:
+        raise Overtaken
+
+
+def files_of(sources: Sequence[tuple[str, str]]) -> str:
+    """The files of a run, (source, place) each, as the statements want them."""
+    return rows({"file": number, "source": source, "place": place} for number, (source, place) in enumerate(sources))
+
+
+def _leave_out(session: Session, batch: Mapping[str, object], signer: Signer) -> None:
+    """Take those out of the staged rows who were erased: they are not brought back."""
+    hashes = {mark: email for email in session.scalars(_ADDRESSES, batch) for mark in signer.hashes(email)}
+    if found := session.scalars(_ERASED, {"hashes": list(hashes)}).all():
+        session.execute(_LEAVE_OUT, {"emails": [hashes[mark] for mark in found]})
