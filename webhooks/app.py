@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -27,7 +27,10 @@ from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
+from webhooks.problems import refusal
 from webhooks.security import HEADERS
+from webhooks.subscriber import join
+from webhooks.subscriber.offers import Offers
 from webhooks.writer import RETRY_AFTER, Writer
 
 HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
@@ -63,6 +66,11 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/webhooks/sendgrid", sendgrid.receive, HOOKS),
     Entry(("POST",), "/webhooks/signup", signup.receive, HOOKS),
     Entry(("POST",), "/webhooks/actionnetwork/{secret}", actionnetwork.receive, HOOKS),
+    Entry(("GET",), "/join", join.show, PAGES),
+    Entry(("POST",), "/join", join.receive, PAGES),
+    Entry(("GET",), "/join/{chapter}", join.show, PAGES),
+    Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
+    Entry(("POST",), "/introductions", join.introduce, PAGES),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),
@@ -104,6 +112,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     )
     app.state.deps = deps
     app.state.writer = writer
+    app.state.offers = Offers(deps)
     return app
 
 
@@ -125,28 +134,24 @@ def settle() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def problem(status: int, title: str, headers: dict[str, str] | None = None) -> Response:
-    """An RFC 9457 answer. Says nothing of what was sent."""
-    body = {"type": "about:blank", "title": title, "status": status}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
-
-
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, dict(error.headers or {}))
+    return refusal(request, error.status_code, error.detail, error.headers)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Response:
     status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
-    return problem(status, str(error))
+    return refusal(request, status, str(error))
 
 
-async def _away(_: Request, error: Exception) -> Response:
+async def _away(request: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("Postgres does not answer", error=type(error).__name__)
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; please try again", RETRY_AFTER)
+    title = "The database does not answer; please try again"
+    return refusal(request, HTTPStatus.SERVICE_UNAVAILABLE, title, RETRY_AFTER)
 
 
-async def _unforeseen(_: Request, error: Exception) -> Response:
+async def _unforeseen(request: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("request failed", exc_info=error)
     # Starlette answers these outside of all middleware.
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", HEADERS | {"Cache-Control": "no-store"})
+    carried = HEADERS | {"Cache-Control": "no-store"}
+    return refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", carried)
