@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     embed_origins: str = ""
     join_network_hourly: int = Field(5, ge=1)
     join_address_daily: int = Field(5, ge=1)
+    join_most_10_minutes: int = Field(60, ge=1)
+    join_most_hour: int = Field(200, ge=1)
+    own_form_donors: Literal["thanks", "news", "all"] = "news"
+    other_form_donors: Literal["thanks", "news", "all"] = "thanks"
     letter_age_hours: int = Field(48, ge=1)
     raw_body_days: int = Field(90, ge=1)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")

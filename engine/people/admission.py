@@ -7,7 +7,7 @@ addresses, the lock order of the whole house, so that no two workers wait in a c
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -35,6 +35,8 @@ SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
 _ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
 _BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 MONEY_LOCK = 0x67726D79
+
+UNTOLD = datetime.fromtimestamp(0, UTC)  # older than every word: it makes a contact, and changes none
 
 _ABOUT_PAYMENTS = (events.RefundReported, events.RefundTotalReported, events.DisputeReported)
 _ABOUT_PLANS = (events.PlanReported, events.PlanEndReported)
@@ -77,7 +79,12 @@ def _named(happened: Sequence[events.Event]) -> Iterator[tuple[events.Person, da
         elif isinstance(event, events.CheckoutReported):
             yield event.donor, event.completed_at
         elif isinstance(event, events.SignUpReported):
-            yield event.person, event.at
+            yield (event.person, event.at) if event.wishes is None else (_address_only(event.person), UNTOLD)
+
+
+def _address_only(person: events.Person) -> events.Person:
+    """Whoever typed that on a form of ours: whether it was she is decided later (`engine.people.joining`)."""
+    return events.Person(email=person.email)
 
 
 def _touching(happened: Sequence[events.Event]) -> Iterator[dict[str, str]]:

@@ -1,4 +1,5 @@
-"""Sign-ups: each recorded once, under its source's key, with who it was and what she allowed."""
+"""Sign-ups: each recorded once, under its source's key, with who it was and what she allowed. What follows from one on a form
+of our own is decided in `joining`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Event, HumanNeeded, SignedUp, SignUpReported
-from engine.people import consent, contacts
+from engine.people import consent, contacts, joining
+from engine.people.wishes import SaidByForm
 from engine.settings import Settings
 
 _RECORD = text("""
@@ -35,7 +37,9 @@ ORDER BY s.id, v.cause
 CONTRADICTION = "a sign-up told in two ways"  # the kind of notice
 
 
-def record(session: Session, reported: Sequence[SignUpReported], _: datetime, __: Settings) -> list[Event]:
+def record(
+    session: Session, reported: Sequence[SignUpReported], now: datetime, settings: Settings
+) -> list[Event]:
     """Record these sign-ups with their words on mail and text messages. One that is on record already changes nothing, but a
     withdrawal is always heard; one whose key comes again with another address or another consent makes a person look."""
     known = contacts.known(session, {one.person.email for one in reported if one.person.email})
@@ -50,10 +54,18 @@ def record(session: Session, reported: Sequence[SignUpReported], _: datetime, __
     )
     consent.hear(session, words)
     different = session.execute(_DIFFERENT, {"rows": rows(records)}).all()
+    ours = [_by_form(row.id, row.contact_id, first[row.source, row.source_key][0]) for row in recorded]
     return [
         *(SignedUp(first[row.source, row.source_key][0].cause, row.id, row.contact_id) for row in recorded),
         *(HumanNeeded(row.cause, CONTRADICTION, f"sign-up {row.id}", _differs(row.cause)) for row in different),
+        *joining.join(session, [one for one in ours if one is not None], now, settings),
     ]
+
+
+def _by_form(id: int, contact_id: int | None, one: SignUpReported) -> SaidByForm | None:
+    if one.wishes is None or contact_id is None:
+        return None
+    return SaidByForm(id, contact_id, one.person, one.at, one.wording, one.wishes, one.cause)
 
 
 def _differs(cause: int | None) -> str:
@@ -62,7 +74,7 @@ def _differs(cause: int | None) -> str:
 
 def _record(one: SignUpReported, known: Mapping[str, int]) -> dict[str, object]:
     """Its row. What she allowed and with which wording is kept here too: who has no contact has no consent rows."""
-    said = {"mail": one.mail, "text": one.text, "wording": one.wording or None}
+    said = {"mail": one.mail, "text": one.text, "wording": one.wording or None, "wishes": one.wishes}
     return {
         "source": one.source,
         "source_key": one.source_key,
@@ -78,9 +90,9 @@ def _record(one: SignUpReported, known: Mapping[str, int]) -> dict[str, object]:
 
 
 def _words(one: SignUpReported, contact_id: int | None, *, fresh: bool) -> list[dict[str, object]]:
-    """What she said about either channel; nothing without an address we know her by. Of a sign-up that is on record
-    already, a withdrawal only."""
-    told = (("mail", one.mail), ("text", one.text)) if contact_id is not None else ()
+    """What she said about either channel; nothing without an address we know her by, nor on a form of ours (`joining`). Of a
+    sign-up that is on record already, a withdrawal only."""
+    told = (("mail", one.mail), ("text", one.text)) if contact_id is not None and one.wishes is None else ()
     return [
         {
             "contact_id": contact_id,

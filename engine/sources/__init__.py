@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from engine.errors import Invalid
 from engine.events import Event, RawEvent
-from engine.sources import actblue, actionnetwork, sendgrid, signup, stripe
+from engine.sources import actblue, actionnetwork, join, sendgrid, signup, stripe
 from engine.sources.words import Ignored, Split, read_json
 
 DELIVERY = {"pending_webhooks", "request"}  # of a Stripe event: about its delivery, not about what happened
@@ -16,6 +16,7 @@ PARSERS: dict[str, Parser] = {
     "actblue": actblue.parse,
     signup.SOURCE: signup.parse,
     actionnetwork.SOURCE: actionnetwork.parse,
+    join.SOURCE: join.parse,
     "stripe": stripe.parse,
     "sendgrid": sendgrid.parse,
 }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -88,12 +88,17 @@ class Confirmation(SQLModel, table=True):
 
 
 class SignUp(SQLModel, table=True):
-    """Someone signed up, or acted on another system, as it was told. `kind` says which."""
+    """Someone signed up, or acted on another system, as it was told. `kind` says which.
+
+    `confirmation_id`: what she said here waits until she has confirmed it by that letter, or a later one; none: it waits
+    for nothing. No foreign key: either may be forgotten alone.
+    """
 
     __tablename__ = "sign_up"
     __table_args__ = (
         Index("sign_up_source_key_key", "source", "source_key", unique=True),
         Index("sign_up_contact_id_idx", "contact_id"),
+        Index("sign_up_place_at_idx", "place", "at", postgresql_where=text("source = 'join'")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
@@ -107,3 +112,4 @@ class SignUp(SQLModel, table=True):
     tags: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
     detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    confirmation_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

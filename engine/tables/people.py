@@ -73,13 +73,14 @@ class FollowedChapter(SQLModel, table=True):
 
 
 class Agenda(SQLModel, table=True):
-    """A group of interests, as it stands on a form."""
+    """A group of interests, as it stands on a form. `names`: in other languages."""
 
     __tablename__ = "agenda"
 
     id: int | None = Field(default=None, sa_column=identity())
     code: str = Field(sa_column=words(default=None, unique=True))
     name: str = Field(sa_column=words(default=None))
+    names: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     position: int = Field(default=0, sa_column=count())
 
 

@@ -1,0 +1,105 @@
+"""What someone said on a form of ours, carried out: her name and where she lives, her chapter, interests, offers to help.
+
+At once, or when she has confirmed that it was she (`engine.people.confirmations`): the same function. The contacts are
+locked by whoever calls.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import Event, Person, Wishes
+from engine.people import contacts, interests, routing, volunteers
+
+SOURCE = "join"  # where such words come from, as interests and consents say it
+
+
+@dataclass(frozen=True, slots=True)
+class SaidByForm:
+    """One sign-up on a form of ours, on record as `sign_up_id`: who, when, what she agreed to (`wording`) and wishes."""
+
+    sign_up_id: int
+    contact_id: int
+    person: Person
+    at: datetime
+    wording: str
+    wishes: Wishes
+    cause: int | None
+
+
+# The newest word wins of what can be said once. A chapter that is unknown by now was not chosen; nothing said is no choice.
+_TAKE_OVER = text("""
+WITH v AS MATERIALIZED (
+    SELECT DISTINCT ON (contact_id) v.*, max(v.at) OVER (PARTITION BY v.contact_id) AS last_at
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, language text)
+    ORDER BY contact_id, at DESC
+), chosen AS (
+    SELECT DISTINCT ON (v.contact_id) v.contact_id, coalesce(g.chapter_id, h.id) AS chapter_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, chapter text, gathering text)
+    LEFT JOIN chapter h ON h.slug = v.chapter
+    LEFT JOIN gathering g ON g.code = nullif(v.gathering, '')
+    WHERE coalesce(g.chapter_id, h.id) IS NOT NULL ORDER BY v.contact_id, v.at DESC
+)
+UPDATE contact c SET language = v.language, engaged_last_at = greatest(c.engaged_last_at, v.last_at),
+    chosen_chapter_id = coalesce(chosen.chapter_id, c.chosen_chapter_id)
+FROM v LEFT JOIN chosen ON chosen.contact_id = v.contact_id
+WHERE c.id = v.contact_id
+""")
+
+_INTRODUCE = text("""
+INSERT INTO introduction AS i (contact_id, place, at)
+SELECT DISTINCT ON (v.contact_id) v.contact_id, z.state || ':' || z.county, v.at
+FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, zip text, at timestamptz)
+JOIN zip z ON z.zip = v.zip
+ORDER BY v.contact_id, v.at DESC
+ON CONFLICT (contact_id) DO UPDATE SET place = excluded.place, at = excluded.at WHERE excluded.at >= i.at
+""")
+
+
+def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Event]:
+    """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
+    if not said:
+        return []
+    contacts.admit(session, [(one.person, one.at) for one in said])
+    session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
+    interests.care(session, list(_codes(said, "interests")))
+    volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
+    willing = [
+        {"contact_id": one.contact_id, "zip": one.person.zip, "at": one.at}
+        for one in said
+        if one.wishes.introduce and one.person.zip
+    ]
+    if willing:
+        session.execute(_INTRODUCE, {"rows": rows(willing)})
+    return [*routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
+
+
+def kept(row: Row[Any]) -> SaidByForm:
+    """The same from its record: a row with id, contact_id, person, at, detail and inbound_event_id."""
+    told: Mapping[str, Any] = row.detail["wishes"]
+    wishes = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return SaidByForm(
+        row.id, row.contact_id, Person(**row.person), row.at, row.detail.get("wording", ""), Wishes(**wishes),
+        row.inbound_event_id,
+    )  # fmt: skip
+
+
+def _terms(one: SaidByForm) -> dict[str, object]:
+    return {
+        "contact_id": one.contact_id,
+        "at": one.at,
+        "language": one.wishes.language,
+        "chapter": one.wishes.chapter,
+        "gathering": one.wishes.gathering,
+    }
+
+
+def _codes(said: Collection[SaidByForm], name: str) -> Iterator[dict[str, object]]:
+    for one in said:
+        for code in getattr(one.wishes, name):
+            yield {"contact_id": one.contact_id, "code": code, "at": one.at, "source": SOURCE}
