@@ -1,6 +1,7 @@
 """Handing letters over: claim with the last look and commit; no transaction open during the request; record the answer."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -10,6 +11,7 @@ from engine.bootstrap import Deps
 from engine.errors import Invalid, Unavailable
 from engine.mail import handovers
 from engine.mail.handovers import Outcome
+from engine.mail.links import Links
 from engine.outreach import deliver
 from engine.outreach.deliver import Draft
 from engine.ports import Mailer
@@ -51,6 +53,11 @@ def mailer_of(deps: Deps) -> Mailer:
     return deps.mailer
 
 
+def links_of(deps: Deps, now: datetime) -> Links:
+    """What the links of letters that leave now are made with."""
+    return Links(deps.signer, deps.settings.base_url, now)
+
+
 def _batch(deps: Deps, lane: str) -> int:
     mailer = mailer_of(deps)
     with deps.work() as (session, now):
@@ -58,7 +65,7 @@ def _batch(deps: Deps, lane: str) -> int:
     claimed_at = monotonic()
     if not drafts:
         return due
-    outcomes = [submit(mailer, draft, claimed_at) for draft in drafts]
+    outcomes = [submit(mailer, draft, links_of(deps, now), claimed_at) for draft in drafts]
     with deps.work() as (session, now):
         everything = deps.react(session, handovers.record(session, outcomes, now), now)
     deps.ring_for(everything)
@@ -66,10 +73,10 @@ def _batch(deps: Deps, lane: str) -> int:
     return due
 
 
-def submit(mailer: Mailer, draft: Draft, claimed_at: float) -> Outcome:
+def submit(mailer: Mailer, draft: Draft, links: Links, claimed_at: float) -> Outcome:
     """One request for one letter, unless this process slept through its claim (the zombie guard)."""
     try:
-        letter = draft.letter()
+        letter = draft.letter(links)
     except Invalid as error:
         return Outcome(draft.handover_id, "refused", reason=str(error))
     if monotonic() - claimed_at > deliver.ZOMBIE_SECONDS:

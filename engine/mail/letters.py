@@ -1,4 +1,5 @@
-"""The words of the letters we ship: `templates/email/<name>/{subject.txt,body.mjml,body.txt}` in a layout, as mailings.
+"""The words of the letters we ship: `templates/email/<name>/{subject.txt,body.mjml,body.txt}` in their layouts, as
+mailings.
 
 mrml compiles MJML once, when a letter is loaded; it is known to drop some template tags silently, so the compiled letter
 must hold exactly the tags of its source.
@@ -19,6 +20,7 @@ from engine.settings import ROOT
 
 EMAIL = ROOT / "templates" / "email"
 LAYOUT = ROOT / "templates" / "layouts" / "letter.mjml"
+TEXT_LAYOUT = LAYOUT.with_suffix(".txt")
 BODY_PLACE = "<!-- body -->"
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 # Left alone, mrml links a font service for every well-known family: a third party in each reader's letter.
@@ -46,8 +48,8 @@ class Words:
 
 def shipped() -> list[Words]:
     """Every letter that comes with Groundswell."""
-    layout = LAYOUT.read_text("utf-8")
-    return [_load(folder, layout) for folder in sorted(EMAIL.iterdir()) if folder.is_dir()]
+    layouts = LAYOUT.read_text("utf-8"), TEXT_LAYOUT.read_text("utf-8")
+    return [_load(folder, *layouts) for folder in sorted(EMAIL.iterdir()) if folder.is_dir()]
 
 
 def save(session: Session, letters: list[Words]) -> None:
@@ -71,10 +73,10 @@ def compiled(mjml: str) -> str:
     return html
 
 
-def _load(folder: Path, layout: str) -> Words:
+def _load(folder: Path, layout: str, text_layout: str) -> Words:
     return Words(
         slug=folder.name,
         subject=(folder / "subject.txt").read_text("utf-8").strip(),
         body_html=compiled(layout.replace(BODY_PLACE, (folder / "body.mjml").read_text("utf-8"))),
-        body_text=(folder / "body.txt").read_text("utf-8"),
+        body_text=text_layout.replace(BODY_PLACE, (folder / "body.txt").read_text("utf-8").rstrip()),
     )

@@ -1,7 +1,7 @@
 """The last look: who may still be written to is decided in the transaction that claims the letter.
 
-One statement locks what is due, gives each letter its verdict, and writes a handover for each that may go. Letters of
-today's only kind travel one per handover; caps, consent, quiet hours and goals join the verdict with their areas.
+One statement locks what is due, gives each letter its verdict, and writes a handover for each that may go. Letters travel
+one per handover; caps, quiet hours and goals join the verdict with their areas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,38 +13,47 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
+from engine.languages import catalogue
+from engine.mail.links import Links
 from engine.mail.render import one_line, render
-from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.people.consent import PAUSED, PAUSED_UNTIL, STANDING_SUPPRESSIONS, refusal
 from engine.ports import Letter
 
 BATCH = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 
-# Locked rows and verdicts are MATERIALIZED: inlined, the planner would decide several times. A hold stops campaigns, not
-# receipts; so does a person who unsubscribed. An address that bounces or complained gets nothing at all.
+# A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed. An address
+# that bounces or complained gets nothing at all.
+_NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address' ELSE coalesce((
+    SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
+    WHERE x.email = c.email AND (x.reason <> 'unsubscribe' OR :lane = 'delivery')), '') END"""
+
+# Locked rows, looks and verdicts are MATERIALIZED: inlined, the planner would decide several times. Who pauses gets her
+# letter when the pause ends, if it is not too late then.
 _CLAIM = text(f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM message WHERE state = 'ready' AND lane = :lane AND due_at <= :now
         AND (:lane <> 'delivery' OR NOT EXISTS (SELECT FROM mail_hold WHERE lifted_at IS NULL))
     ORDER BY due_at, id LIMIT :most FOR UPDATE SKIP LOCKED
-), verdict AS MATERIALIZED (
-    SELECT m.id, m.mailing_id,
-        CASE WHEN m.expires_at <= :now THEN 'expired' WHEN c.email IS NULL OR s.reason <> '' THEN 'skipped'
-            ELSE 'handed' END AS state,
+), look AS MATERIALIZED (
+    SELECT m.id, m.mailing_id, m.due_at, m.expires_at, CASE WHEN m.kind <> '' THEN {PAUSED_UNTIL} END AS paused_until,
         CASE WHEN m.expires_at <= :now THEN 'its time has passed'
-             WHEN c.email IS NULL THEN 'no address' ELSE coalesce('address suppressed: ' || s.reason, '') END AS reason,
-        nextval(pg_get_serial_sequence('handover', 'id')) AS handover_id
+            WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {refusal("m.kind", "m.chapter_id")} END AS reason
     FROM due JOIN message m ON m.id = due.id JOIN contact c ON c.id = m.contact_id
-    LEFT JOIN LATERAL (
-        SELECT min(reason) AS reason FROM ({STANDING_SUPPRESSIONS}) x
-        WHERE x.email = c.email AND (reason <> 'unsubscribe' OR :lane = 'delivery')
-    ) s ON true
+), verdict AS MATERIALIZED (
+    SELECT id, mailing_id, nextval(pg_get_serial_sequence('handover', 'id')) AS handover_id,
+        CASE WHEN expires_at <= :now THEN 'expired' WHEN reason = '' THEN 'handed'
+            WHEN reason <> '{PAUSED}' OR expires_at <= paused_until THEN 'skipped' ELSE 'ready' END AS state,
+        CASE WHEN reason = '{PAUSED}' AND expires_at <= paused_until THEN 'paused until after its time'
+            ELSE reason END AS reason,
+        CASE WHEN reason = '{PAUSED}' THEN paused_until ELSE due_at END AS due_at
+    FROM look
 ), opened AS (
     INSERT INTO handover (id, mailing_id, lane, due_at) OVERRIDING SYSTEM VALUE
     SELECT handover_id, mailing_id, :lane, now() + make_interval(secs => :lease) FROM verdict WHERE state = 'handed'
     RETURNING id
 )
-UPDATE message m SET state = v.state, reason = v.reason,
+UPDATE message m SET state = v.state, reason = v.reason, due_at = v.due_at,
     handover_id = CASE v.state WHEN 'handed' THEN v.handover_id END,
     attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
 FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
@@ -53,7 +62,7 @@ RETURNING m.id, m.state
 
 # Sender identity: the nearest chapter upwards that says it; disclaimer and deductibility: the fund.
 _LOAD = text("""
-SELECT m.id, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts, c.email, c.first_name, c.last_name,
+SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts, c.email, c.first_name, c.last_name,
     w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
     coalesce(f.deductibility, '') AS deductibility, s.*
 FROM message m JOIN contact c ON c.id = m.contact_id JOIN mailing w ON w.id = m.mailing_id
@@ -84,15 +93,16 @@ class Draft:
     cause: int | None
     row: Mapping[str, Any]
 
-    def letter(self) -> Letter:
-        """Render it. Raises Invalid when the template and the facts do not fit."""
+    def letter(self, links: Links) -> Letter:
+        """Render it with the links of its reader. Raises Invalid when the template and the facts do not fit."""
         row = self.row
         if not row["sender_email"] or not row["postal_address"]:
             raise Invalid(
                 "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
             )
         frame = ("chapter", "sender_name", "postal_address", "disclaimer", "deductibility")
-        facts = {name: row[name] or "" for name in frame} | row["facts"]
+        addresses = links.of(row["contact_id"], self.message_id, row["facts"])
+        facts = {name: row[name] or "" for name in frame} | row["facts"] | addresses | self._footer()
         rendered = render(row["subject"], row["body_html"], row["body_text"], facts)
         return Letter(
             message_id=self.message_id,
@@ -104,8 +114,21 @@ class Draft:
             subject=rendered.subject,
             html=rendered.html,
             text=rendered.text,
-            headers={"X-Entity-Ref-ID": f"{self.message_id}.{row['attempts']}"},
+            headers={"X-Entity-Ref-ID": f"{self.message_id}.{row['attempts']}"} | self._one_click(addresses),
         )
+
+    def _footer(self) -> dict[str, Any]:
+        """What stands under it, in its language. `stoppable`: its reader may refuse letters of its kind."""
+        spoken = catalogue(self.row["language"]).gettext
+        words = {"stop_words": spoken("Stop these letters"), "choose_words": spoken("Choose what you get")}
+        return words | {"stoppable": self.row["kind"] != ""}
+
+    def _one_click(self, addresses: Mapping[str, str]) -> dict[str, str]:
+        """RFC 8058: her mail program shows a button, and its provider posts to the address without asking anything."""
+        if self.row["kind"] == "":
+            return {}
+        said = {"List-Unsubscribe": f"<{addresses['unsubscribe_url']}>"}
+        return said | {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
 def claim(session: Session, lane: str, now: datetime, call_seconds: float) -> tuple[list[Draft], int]:

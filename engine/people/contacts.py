@@ -1,6 +1,7 @@
 """Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -39,11 +40,40 @@ ON CONFLICT (email) DO UPDATE SET
 
 _KNOWN = text("SELECT email, id FROM contact WHERE email = ANY(:emails)")
 
+# Locked in the order of addresses, as always; she who is written to now comes last.
+_CHAIN = """
+WITH RECURSIVE chain AS (
+    SELECT id, merged_into_id, 0 AS step FROM contact WHERE id = :id
+    UNION ALL
+    SELECT c.id, c.merged_into_id, chain.step + 1 FROM contact c JOIN chain ON c.id = chain.merged_into_id WHERE step < 50
+), locked AS MATERIALIZED (
+    SELECT id, email, erased_at FROM contact WHERE id IN (SELECT id FROM chain) ORDER BY email {lock}
+)
+SELECT locked.id, email FROM locked JOIN chain USING (id) WHERE erased_at IS NULL ORDER BY step
+"""
+_SAME, _SAME_LOCKED = text(_CHAIN.format(lock="")), text(_CHAIN.format(lock="FOR NO KEY UPDATE"))
+
 NOWHERE = chapters.Places({}, None)
 # A word that never wins: it locks a row and leaves it as it is.
 LOCKED_ONLY: Mapping[str, object] = dict.fromkeys(
     ("first_name", "last_name", "street", "city", "state", "country", "phone", "routed_by", "routed_on"), ""
 ) | {"zip": None, "details_at": "-infinity", "chapter_id": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """One of the contacts that are the same person."""
+
+    id: int
+    email: str | None
+
+
+def same(session: Session, contact_id: int, *, lock: bool) -> list[Same]:
+    """This contact and those that it was merged into, one after the other: the last is who she is now.
+
+    Nobody when there is no such contact; whoever was erased is left out.
+    """
+    return [Same(*row) for row in session.execute(_SAME_LOCKED if lock else _SAME, {"id": contact_id})]
 
 
 def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Collection[str] = ()) -> None:

@@ -187,7 +187,7 @@ def test_a_crash_between_the_provider_and_the_record_sends_the_letter_once(deps:
     composed(deps)
     with deps.work() as (session, now):
         drafts, _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
-    deps.mailer.hand_over(drafts[0].handover_id, [drafts[0].letter()])  # and dies here
+    deps.mailer.hand_over(drafts[0].handover_id, [drafts[0].letter(delivery.links_of(deps, now))])  # and dies here
     end_of_lease(deps)
     assert len(deps.mailer.accepted) == 1
     assert [row.state for row in rows(deps, "SELECT state FROM handover")] == ["accepted"]
@@ -291,7 +291,8 @@ def test_a_process_that_slept_through_its_claim_sends_nothing_and_gives_the_lett
     composed(deps)
     with deps.work() as (session, now):
         (draft,), _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
-    woke = delivery.submit(deps.mailer, draft, claimed_at=monotonic() - delivery.deliver.ZOMBIE_SECONDS - 1)
+    long_ago = monotonic() - delivery.deliver.ZOMBIE_SECONDS - 1
+    woke = delivery.submit(deps.mailer, draft, delivery.links_of(deps, now), claimed_at=long_ago)
     with deps.work() as (session, now):
         delivery.handovers.record(session, [woke], now)
     assert deps.mailer.accepted == []

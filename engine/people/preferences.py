@@ -1,0 +1,257 @@
+"""What a person chose, as her page shows it, and what she chooses there: which letters, which chapters, what she cares about
+and how she would help. Each change about letters is a word of hers (`engine.people.consent`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine import languages
+from engine.events import Event
+from engine.people import consent, contacts, routing
+from engine.people.consent import KINDS, Said
+
+SOURCE = PLACE = "preferences"
+# What stands beside each box, and is kept as the wording of her word, in the language that she reads it in.
+LABELS: Mapping[str, str] = {
+    "": "Letters of the kinds that I choose here",
+    "asks": "Asks for a gift",
+    "news": "News: what we are doing, and what came of it",
+    "gatherings": "Gatherings near me",
+    "actions": "Actions: calls, letters, petitions",
+    "chapter": "Letters of chapters: mine, and those that I follow",
+    "many": "As many as there are",
+}
+
+_PERSON = text(f"""
+SELECT c.id, c.email, c.zip, c.language, c.chosen_chapter_id IS NOT NULL AS chosen,
+    c.placed_chapter_id IS NOT NULL AS placed, h.slug AS home, h.name AS home_name, h.parent_id IS NULL AS at_the_root,
+    {consent.PAUSED_UNTIL} AS paused_until, (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS organisation,
+    ARRAY(SELECT f.slug FROM followed_chapter x JOIN chapter f ON f.id = x.chapter_id WHERE x.contact_id = c.id) AS follows
+FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :id
+""")
+_CHAPTERS = text("SELECT slug, name FROM chapter WHERE kind IN ('chapter', 'forming') ORDER BY name")
+_INTERESTS = text("""
+SELECT a.name AS agenda, i.code, coalesce(nullif(i.names ->> :language, ''), i.name) AS name, x.contact_id IS NOT NULL AS hers
+FROM interest i JOIN agenda a ON a.id = i.agenda_id
+LEFT JOIN contact_interest x ON x.interest_id = i.id AND x.contact_id = :id
+WHERE i.retired_at IS NULL ORDER BY a.position, a.name, a.id, i.position, i.name
+""")
+_WAYS = text("""
+SELECT w.code, coalesce(nullif(w.names ->> :language, ''), w.name) AS name, o.id IS NOT NULL AS hers
+FROM way_to_help w LEFT JOIN volunteer_offer o ON o.way_to_help_id = w.id AND o.contact_id = :id AND o.state <> 'withdrawn'
+WHERE w.retired_at IS NULL ORDER BY w.position, w.name
+""")
+
+# A ZIP that she changes is a new address: street and town of the old one say nothing any more.
+_DETAILS = text("""
+UPDATE contact c SET language = :language, engaged_last_at = greatest(c.engaged_last_at, :now),
+    chosen_chapter_id = CASE WHEN CAST(:chapter AS text) IS NULL THEN c.chosen_chapter_id WHEN :chapter <> '' THEN coalesce(
+        (SELECT id FROM chapter WHERE slug = :chapter AND kind IN ('chapter', 'forming')), c.chosen_chapter_id) END,
+    zip = v.zip, street = CASE WHEN moved THEN '' ELSE c.street END,
+    city = CASE WHEN moved THEN coalesce(z.city, '') ELSE c.city END,
+    state = CASE WHEN moved THEN coalesce(z.state, '') ELSE c.state END,
+    time_zone = CASE WHEN moved THEN coalesce(z.time_zone, '') ELSE c.time_zone END,
+    details_at = CASE WHEN moved THEN greatest(c.details_at, :now) ELSE c.details_at END
+FROM (SELECT CAST(:zip AS text) AS zip) v LEFT JOIN zip z USING (zip),
+    LATERAL (SELECT v.zip IS DISTINCT FROM old.zip AS moved FROM contact old WHERE old.id = :id) m
+WHERE c.id = :id
+""")
+_UNFOLLOW = text("""
+DELETE FROM followed_chapter f USING chapter h
+WHERE f.contact_id = :id AND h.id = f.chapter_id AND h.slug <> ALL(:slugs)
+""")
+_FOLLOW = text("""
+INSERT INTO followed_chapter (contact_id, chapter_id, at)
+SELECT c.id, h.id, :now FROM chapter h JOIN contact c ON c.id = :id AND c.chapter_id <> h.id
+WHERE h.slug = ANY(:slugs) AND h.kind IN ('chapter', 'forming') ORDER BY h.id ON CONFLICT DO NOTHING
+""")
+_CARE_NO_MORE = text("""
+DELETE FROM contact_interest x USING interest i
+WHERE x.contact_id = :id AND i.id = x.interest_id AND i.retired_at IS NULL AND i.code <> ALL(:codes)
+""")
+_CARE = text("""
+INSERT INTO contact_interest (contact_id, interest_id, at, source)
+SELECT :id, id, :now, 'preferences' FROM interest WHERE code = ANY(:codes) AND retired_at IS NULL ORDER BY id
+ON CONFLICT DO NOTHING
+""")
+_TAKE_BACK = text("""
+UPDATE volunteer_offer o SET state = 'withdrawn', changed_at = :now, changed_by = NULL
+FROM way_to_help w WHERE o.contact_id = :id AND w.id = o.way_to_help_id AND o.state <> 'withdrawn'
+    AND w.retired_at IS NULL AND w.code <> ALL(:codes)
+""")
+_OFFER = text("""
+INSERT INTO volunteer_offer AS o (contact_id, way_to_help_id, at, changed_at)
+SELECT :id, id, :now, :now FROM way_to_help WHERE code = ANY(:codes) AND retired_at IS NULL ORDER BY id
+ON CONFLICT (contact_id, way_to_help_id) DO UPDATE SET state = 'new', at = :now, changed_at = :now, changed_by = NULL
+    WHERE o.state = 'withdrawn'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Something offered, by its code, with its name in her language, and whether she chose it."""
+
+    code: str
+    name: str
+    hers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """All that her page shows. `address` is masked.
+
+    `kinds`: the letters that she gets. `stopped`: she wants none at all. `unreachable`: none may be sent to her address,
+    whatever she chooses. `chosen`: she chose her chapter herself; `placed`: staff did, which outweighs that.
+    """
+
+    contact_id: int
+    organisation: str
+    address: str
+    language: str
+    zip: str
+    home: str
+    home_name: str
+    at_the_root: bool
+    chosen: bool
+    placed: bool
+    kinds: frozenset[str]
+    chapters: bool
+    fewer: bool
+    paused_until: datetime | None
+    stopped: bool
+    unreachable: bool
+    choosable: Sequence[Choice] = ()
+    followable: Sequence[Choice] = ()
+    interests: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
+    ways_to_help: Sequence[Choice] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What she chooses, everything at once. `chapter`: a slug; '' the one where she lives; None leaves it as it is.
+
+    `zip`: five digits or None. What is not offered is passed over.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    chapters: bool = False
+    fewer: bool = False
+    language: str = languages.ENGLISH
+    zip: str | None = None
+    chapter: str | None = None
+    follows: frozenset[str] = frozenset()
+    interests: frozenset[str] = frozenset()
+    ways_to_help: frozenset[str] = frozenset()
+
+
+def load(session: Session, contact_id: int, now: datetime, language: str = "") -> Preferences | None:
+    """What her page shows, in this language or her own; None when there is nobody (any more)."""
+    same = contacts.same(session, contact_id, lock=False)
+    if not same:
+        return None
+    person = session.execute(_PERSON, {"id": same[-1].id, "now": now}).one()
+    terms = {"id": person.id, "language": language or person.language}
+    return Preferences(
+        contact_id=person.id,
+        organisation=person.organisation or "",
+        address=masked(person.email or ""),
+        language=person.language,
+        zip=person.zip or "",
+        home=person.home or "",
+        home_name=person.home_name or "",
+        at_the_root=bool(person.at_the_root),
+        chosen=person.chosen,
+        placed=person.placed,
+        paused_until=person.paused_until,
+        **_allowed(session, person),
+        **_offered(session, person, terms),
+    )
+
+
+def save(session: Session, contact_id: int, choices: Choices, now: datetime) -> list[Event]:
+    """Let these choices hold from now on, for her and all contacts that were merged into her."""
+    routing.hold(session)
+    same = contacts.same(session, contact_id, lock=True)
+    if not same:
+        return []
+    her = same[-1].id
+    _say(session, [one.id for one in same], her, same[-1].email, choices, now)
+    terms = {"id": her, "now": now}
+    language = choices.language if choices.language in languages.offered() else languages.ENGLISH
+    details = {"language": language, "zip": choices.zip, "chapter": choices.chapter}
+    session.execute(_DETAILS, terms | details)
+    events: list[Event] = [*routing.rehome(session, [her], now, None)]
+    for forget, keep, chosen in (
+        (_UNFOLLOW, _FOLLOW, {"slugs": sorted(choices.follows)}),
+        (_CARE_NO_MORE, _CARE, {"codes": sorted(choices.interests)}),
+        (_TAKE_BACK, _OFFER, {"codes": sorted(choices.ways_to_help)}),
+    ):
+        session.execute(forget, terms | chosen)
+        session.execute(keep, terms | chosen)
+    return events
+
+
+def masked(email: str) -> str:
+    """An address that only its owner recognises: "r•••@example.org"."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}•••@{domain}" if local else ""
+
+
+def _allowed(session: Session, person: Row[tuple[object, ...]]) -> dict[str, object]:
+    """What she gets. Nothing is ticked for somebody who gets nothing: not even what she would get again with the rest."""
+    said = {kind: word.given for kind, word in consent.last_words(session, [person.id])[person.id].items()}
+    reasons = consent.standing(session, [person.email] if person.email else []).get(person.email, set())
+    stopped = said.get("") is False or not reasons.isdisjoint(consent.OWN_DOING)
+    kinds = frozenset(kind for kind in KINDS if not stopped and said.get(kind, said.get("", False)))
+    return {
+        "kinds": kinds,
+        "chapters": bool(kinds) and said.get("chapter", True),
+        "fewer": said.get("many") is False,
+        "stopped": stopped,
+        "unreachable": person.email is None or bool(reasons.difference(consent.OWN_DOING)),
+    }
+
+
+def _offered(session: Session, person: Row[tuple[object, ...]], terms: Mapping[str, object]) -> dict[str, object]:
+    there = session.execute(_CHAPTERS).all()
+    agendas: dict[str, list[Choice]] = {}
+    for row in session.execute(_INTERESTS, terms):
+        agendas.setdefault(row.agenda, []).append(Choice(row.code, row.name, row.hers))
+    follows = set(person.follows)
+    return {
+        "choosable": [Choice(row.slug, row.name, person.chosen and row.slug == person.home) for row in there],
+        "followable": [Choice(row.slug, row.name, row.slug in follows) for row in there if row.slug != person.home],
+        "interests": agendas,
+        "ways_to_help": [Choice(*row) for row in session.execute(_WAYS, terms)],
+    }
+
+
+def _say(
+    session: Session, ids: Sequence[int], her: int, email: str | None, choices: Choices, now: datetime
+) -> None:
+    """Her choices as words. Who had stopped everything and chooses a kind says yes to mail again, and no to the others."""
+    said = {kind: word.given for kind, word in consent.last_words(session, [her])[her].items()}
+    reasons = consent.standing(session, [email] if email else []).get(email or "", set())
+    stopped = said.get("") is False or not reasons.isdisjoint(consent.OWN_DOING)
+    spoken = languages.catalogue(choices.language).gettext
+    words: dict[str, bool] = {}
+    for kind in KINDS:
+        gets = not stopped and said.get(kind, said.get("", False))
+        if (kind in choices.kinds) != gets:
+            words[kind] = kind in choices.kinds
+        elif stopped and choices.kinds and said.get(kind) is not False:
+            words[kind] = False
+    if stopped and choices.kinds:
+        words[""] = True
+    if choices.kinds or any(not given for given in words.values()):
+        words["chapter"] = choices.chapters
+    words["many"] = not choices.fewer
+    for kind in ("chapter", "many"):
+        if words.get(kind) and said.get(kind) is not False:
+            del words[kind]  # nobody ever said otherwise
+    told = [Said(kind, given, spoken(LABELS[kind]), anew=kind == "") for kind, given in words.items()]
+    consent.say(session, ids, told, now, SOURCE, PLACE)

@@ -1,0 +1,101 @@
+"""What the pages behind letters' links share: strangers are turned away and counted, forms prove that they are ours, and
+each page speaks its reader's language.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+from urllib.parse import parse_qs
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine import languages
+from engine.bootstrap import Deps
+from engine.errors import Unavailable
+from engine.tokens import Signer
+from webhooks.pages import page, spoken
+
+BODY_LIMIT = 16 * 1024
+MOST_FIELDS = 500
+FORM = "application/x-www-form-urlencoded"
+FORM_SPAN = timedelta(hours=2)
+STRANGERS, STRANGERS_SPAN = 30, timedelta(minutes=10)  # links that are none, from one network
+
+Fields = Mapping[str, list[str]]
+
+
+def stranger(request: Request) -> Response:
+    """The answer to a link that is none of ours, altered or made for something else: 404; who tries many: 429.
+
+    When nobody can count, 404 it stays: nothing is given away. A link that is ours never comes here.
+    """
+    deps: Deps = request.app.state.deps
+    try:
+        few = deps.limiter.hit(f"stranger:{network(request)}", STRANGERS, STRANGERS_SPAN)
+    except Unavailable:
+        few = True
+    if few:
+        return page(request, "no_link.html", 404, language=spoken(request), ended=False)
+    structlog.get_logger(__name__).warning("many links that are none from one network")
+    answer = page(request, "too_many.html", 429, language=spoken(request))
+    answer.headers["Retry-After"] = str(int(STRANGERS_SPAN.total_seconds()))
+    return answer
+
+
+def ended(request: Request, language: str) -> Response:
+    """The answer to a link of ours that has had its time."""
+    return page(request, "no_link.html", 410, language=language, ended=True)
+
+
+def network(request: Request) -> str:
+    """Who asks, as far as it can be told from afar: an IPv4 address, or an IPv6 /64, which is one customer."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
+
+
+def language(request: Request, hers: str) -> str:
+    """`?lang=` if it is one of ours, else her own, else what her browser prefers."""
+    asked = request.query_params.get("lang", "")
+    return spoken(request) if asked in languages.offered() or hers not in languages.offered() else hers
+
+
+def fields(request: Request, body: bytes) -> Fields:
+    """What a form of ours says; nothing when this is none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM:
+        return {}
+    try:
+        return parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return {}
+
+
+def first(given: Fields, name: str) -> str:
+    """The first value under this name, or ''."""
+    return given.get(name, [""])[0]
+
+
+def form_token(signer: Signer, link: str, now: datetime) -> str:
+    """What a form carries to prove that this house showed it, behind this very link, not long ago."""
+    return signer.sign("form", _digest(link), int(now.timestamp()))
+
+
+def form_holds(signer: Signer, link: str, given: Fields, now: datetime) -> bool:
+    """Whether a form carries such a proof."""
+    match signer.read("form", first(given, "form")):
+        case (str(digest), int(shown)):
+            age = now.timestamp() - shown
+            return hmac.compare_digest(digest, _digest(link)) and age <= FORM_SPAN.total_seconds()
+    return False
+
+
+def _digest(link: str) -> str:
+    return hashlib.sha256(link.encode()).hexdigest()[:32]
