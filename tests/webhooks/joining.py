@@ -71,7 +71,9 @@ def said(answer: Answer) -> str:
 def stored(deps: Deps) -> list[dict[str, Any]]:
     """Every sign-up that the forms have stored, oldest first."""
     with transaction(deps.sessions) as session:
-        found = session.execute(text("SELECT body FROM inbound_event WHERE source = 'join' ORDER BY id")).scalars().all()
+        found = (
+            session.execute(text("SELECT body FROM inbound_event WHERE source = 'join' ORDER BY id")).scalars().all()
+        )
     return [orjson.loads(body) for body in found]
 
 

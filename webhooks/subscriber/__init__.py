@@ -1,1 +1,1 @@
-"""Subscribers' pages: joining, and what the links in letters lead to. Plain HTML; nothing changes until a button is pressed."""
+"""Subscribers' pages: joining, and what the links in letters lead to. Nothing changes until somebody presses a button."""

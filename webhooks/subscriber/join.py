@@ -19,6 +19,7 @@ from starlette.responses import Response
 from engine import bell, inbox
 from engine.bootstrap import Deps
 from engine.errors import Unavailable
+from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
 from webhooks.forms import Stamp
@@ -27,10 +28,8 @@ from webhooks.subscriber import showing
 from webhooks.subscriber.asking import Asked, asked
 from webhooks.subscriber.showing import INTRODUCE, TRAP
 from webhooks.subscriber.typed import Filled, Typed
-from webhooks.subscriber.weighing import SOURCE, Weighed, stored_before, weigh
+from webhooks.subscriber.weighing import Weighed, stored_before, weigh
 from webhooks.writer import Arrival
-
-KIND = "join"
 
 
 async def show(request: Request) -> Response:

@@ -122,9 +122,9 @@ class Typed(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A form as it was filled in. `kept`, `ticked`: what to show again; `errors`: a key of WORDS by field; `typed`: if there are none.
+    """A form as it was filled in. `kept`, `ticked`: what to show again; `errors`: a key of WORDS by field.
 
-    `zip_as_typed`: when a lost zero was put back.
+    `typed`: when nothing is wrong. `zip_as_typed`: when a lost zero was put back.
     """
 
     kept: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(LINES, ""))
@@ -138,7 +138,7 @@ class Filled:
         """Read it. Raises HTTPException 422 for a line that stands twice, which no form of ours sends."""
         lines = {name: told.one(name) for name in LINES}
         codes = {name: told.several(name) for name in LISTS}
-        known = {"interests": house.interests, "ways_to_help": frozenset(way.code for way in house.ways)}
+        known = {"interests": house.offered.interest_codes, "ways_to_help": house.offered.way_codes}
         kept = {name: clean(line) for name, line in lines.items()}
         ticked = {name: tuple(code for code in codes[name] if code in known[name]) for name in LISTS}
         try:

@@ -14,11 +14,11 @@ from engine import inbox
 from engine.bootstrap import Deps
 from engine.people import gatherings, join_forms, opt_in
 from engine.people.join_forms import Near
+from engine.sources.join import SOURCE
 from webhooks.forms import Stamp
 from webhooks.subscriber.asking import Asked
 from webhooks.subscriber.typed import LINES, LISTS, Typed
 
-SOURCE = "join"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOWHERE = Near("")
 TYPED = ("form", *LINES, *LISTS)
@@ -83,9 +83,11 @@ def _looked_up(deps: Deps, asked: Asked, stamp: Stamp, typed: Typed) -> Weighed:
             known = _same(earlier, {"form": asked.name, **typed.model_dump(mode="json")})
             return Weighed("known" if known else "reused", now, near, earlier=known)
         taken = gatherings.take(session, asked.code, now) if asked.code else None
-        chapter_id = asked.host.id if asked.host else None
+        if taken:
+            return Weighed("take", now, near, gathering=asked.code)
+        chapter_id = asked.chapter.id if asked.chapter else None
         confirm = opt_in.needs_confirmation(session, chapter_id, now, deps.settings)
-    return Weighed("take", now, near, confirm, asked.code if taken else "")
+    return Weighed("take", now, near, confirm)
 
 
 def _same(earlier: bytes | None, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
