@@ -70,7 +70,7 @@ class Stamp:
     @classmethod
     def fresh(cls, form: str, now: datetime, *, aged: bool = False) -> Self:
         """A new one; `aged`: old enough at once, for whoever has waited already."""
-        return cls(form, _milliseconds(now - SOONEST if aged else now), secrets.token_urlsafe(NONCE_BYTES))
+        return cls(form, _milliseconds(now - 2 * SOONEST if aged else now), secrets.token_urlsafe(NONCE_BYTES))
 
     @classmethod
     def read(cls, signer: Signer, token: str, form: str) -> Self | None:

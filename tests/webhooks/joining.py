@@ -2,8 +2,11 @@
 
 import html
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,8 +16,10 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import transaction
 from tests.asgi import Answer, Client
+from tests.fakes import FakeClock
 from webhooks.app import build
 from webhooks.subscriber.offers import Offers
+from webhooks.writer import Writer
 
 TYPE = ("content-type", "application/x-www-form-urlencoded")
 PAGES = ("accept", "text/html,application/xhtml+xml;q=0.9")
@@ -22,29 +27,52 @@ ROSA = {"email": "rosa@example.org", "first_name": "Rosa", "last_name": "Marsh",
 NOWHERE = "01301"  # Greenfield: no chapter of the invented organisation is near it
 
 
-def opened(deps: Deps) -> Client:
+def opened(deps: Deps, writer: Writer | None = None, keep_seconds: float = 0) -> Client:
     """The application, whose forms show each change at once."""
-    app = build(deps)
-    app.state.offers = Offers(deps, keep_seconds=0)
+    app = build(deps, writer=writer)
+    app.state.offers = Offers(deps, keep_seconds)
     return Client(app)
+
+
+networks = (f"10.{n // 256}.{n % 256}.7" for n in count())
+
+
+@dataclass
+class SlidingLimiter:
+    """Counts what was within its span by the house's clock, as Redis does by its own."""
+
+    clock: FakeClock
+    hits: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+
+    def hit(self, key: str, most: int, span: timedelta) -> bool:
+        recent = self.hits[key] = [at for at in self.hits[key] if at > self.clock.now - span]
+        if len(recent) >= most:
+            return False
+        recent.append(self.clock.now)
+        return True
 
 
 @dataclass
 class Visitor:
-    """Somebody with a browser."""
+    """Somebody with a browser, in a network of her own."""
 
     client: Client
     path: str = "/join"
-    stamp: str = field(default="", init=False)
+    source: str = field(default_factory=lambda: next(networks))
+    stamp: str = ""
 
-    def open(self) -> Answer:
-        """Load the form."""
+    def open(self, after: tuple[FakeClock, float] | None = None) -> Answer:
+        """Load the form, and take so many seconds over it."""
+        self.client.source = self.source
         shown = self.client.send("GET", self.path, [PAGES])
         self.stamp = stamp_in(shown)
+        if after is not None:
+            after[0].skip(timedelta(seconds=after[1]))
         return shown
 
     def press(self, **typed: Any) -> Answer:
         """Send the form as it stands, and take over the stamp of the one that is answered, if one is."""
+        self.client.source = self.source
         answer = post(self.client, self.path, {"stamp": self.stamp, "website": ""} | ROSA | typed)
         self.stamp = stamp_in(answer) or self.stamp
         return answer

@@ -43,10 +43,10 @@ class Asked:
         found = self.house.gatherings.get(self.code)
         return found if found and found.starts_at <= self.offer.now < found.ends_at else None
 
-    @property
-    def host(self) -> Known | None:
-        """The chapter that sign-ups of this form go to, as far as the form decides that."""
-        return self.house.chapter(self.gathering.chapter_id) if self.gathering else self.chapter
+    def host(self, code: str) -> Known | None:
+        """The chapter that a sign-up of this form goes to, as far as the form or the gathering of this code decides that."""
+        found = self.house.gatherings.get(code)
+        return self.house.chapter(found.chapter_id) if found else self.chapter
 
     def stamp(self, *, aged: bool = False) -> Stamp:
         """A fresh stamp; `aged`: for whoever has waited long enough already."""

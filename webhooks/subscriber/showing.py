@@ -48,7 +48,8 @@ def thanks(
     request: Request, asked: Asked, stamp: Stamp, document: Mapping[str, Any], near: Near, *, zip_as_typed: str
 ) -> Response:
     """The answer to a sign-up, from the words of that sign-up alone; at a gathering with a fresh form for the next person."""
-    values: dict[str, Any] = {"told": document, "near": near, "zip_as_typed": zip_as_typed, "host": asked.host}
+    host = asked.host(document["gathering"])
+    values: dict[str, Any] = {"told": document, "near": near, "zip_as_typed": zip_as_typed, "host": host}
     if asked.gathering and document["gathering"]:
         return _page(request, "joined_next.html", asked, 200, **values, **_form(request, asked, asked.stamp(), EMPTY))
     introduce = Stamp(INTRODUCE, stamp.made, stamp.nonce).token(_deps(request).signer)
