@@ -1,4 +1,4 @@
-"""Joining in a real browser: by phone and desktop, light and dark, in two languages, at a gathering, in another site's frame."""
+"""Joining in a real browser: by phone and desktop, light and dark, in two languages, at a gathering, in a frame."""
 
 import threading
 from collections.abc import Iterator
@@ -25,7 +25,8 @@ INSERT INTO agenda (code, name) VALUES ('homes', 'Homes and bills');
 INSERT INTO coalition (code, name, purpose, link)
     VALUES ('homes-for-all', 'Homes for All', 'Rent that people can pay', 'https://homes.example.org/');
 INSERT INTO interest (code, agenda_id, coalition_id, name)
-    SELECT 'test-rent', a.id, c.id, 'Fair rents' FROM agenda a, coalition c WHERE a.code = 'homes' AND c.code = 'homes-for-all';
+    SELECT 'test-rent', a.id, c.id, 'Fair rents' FROM agenda a, coalition c
+    WHERE a.code = 'homes' AND c.code = 'homes-for-all';
 INSERT INTO way_to_help (code, name) VALUES ('test-doors', 'Knock on doors'), ('test-calls', 'Call neighbours');
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
     SELECT 'K7QX2P', 'the rally on the Common', id, now() - interval '1 hour', now() + interval '5 hours', 400

@@ -144,7 +144,8 @@ def test_a_form_that_asks_for_a_letter_says_so(door, deps):
 def test_what_is_ticked_is_stored_and_still_ticked_when_something_else_is_wrong(door, deps):
     execute(deps, "INSERT INTO agenda (code, name) VALUES ('homes', 'Homes')")
     execute(deps, """INSERT INTO interest (code, agenda_id, name, names)
-        SELECT v.code, id, v.name, '{"es": "Vivienda"}' FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name)
+        SELECT v.code, id, v.name, '{"es": "Vivienda"}'
+        FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name)
     """)  # fmt: skip
     execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('w1', 'Knock on doors')")
     visitor = arrived(door, deps)

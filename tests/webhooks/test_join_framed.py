@@ -53,7 +53,8 @@ def test_every_other_page_may_be_framed_by_nobody(deps, origins, path):
 
 @pytest.mark.parametrize(
     "origins",
-    ["*", "neighbours.example.org", f"{SITE}/", f"{SITE}/join", "http://neighbours.example.org", f"{SITE} {SITE}", f"{SITE};script-src *",
+    ["*", "neighbours.example.org", f"{SITE}/", f"{SITE}/join", "http://neighbours.example.org",
+     f"{SITE} {SITE}", f"{SITE};script-src *",
      "https://*.example.org", "http://localhost.evil.example.org"],
 )  # fmt: skip
 def test_what_is_no_origin_stops_the_start(origins):
