@@ -95,3 +95,12 @@ def stripe_signature(
 def stripe_digest(body: bytes, moment: object, secret: str = DEVELOPMENT_STRIPE_SECRET) -> str:
     """What Stripe signs at that moment, in hex."""
     return hmac.digest(secret.encode(), f"{moment}.".encode() + body, "sha256").hex()
+
+
+def join_body(**changed: Any) -> dict[str, Any]:
+    """A sign-up as our own form stores it: Ines joins on the organisation's form."""
+    return {
+        "form": "join", "at": NOON.isoformat(), "email": "ines@example.org", "first_name": "Ines", "last_name": "Okafor",
+        "street": "", "city": "", "state": "", "zip": "01605", "phone": "", "language": "en", "interests": [],
+        "ways_to_help": [], "gathering": "", "confirm": False, "introduce": False, "wording": "Yes, write to me.",
+    } | changed  # fmt: skip

@@ -29,7 +29,7 @@ from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.problems import refusal
 from webhooks.security import HEADERS
-from webhooks.subscriber import join
+from webhooks.subscriber import confirm, join, preferences, unsubscribe
 from webhooks.subscriber.offers import Offers
 from webhooks.writer import RETRY_AFTER, Writer
 
@@ -71,6 +71,12 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/join/{chapter}", join.show, PAGES),
     Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
     Entry(("POST",), "/introductions", join.introduce, PAGES),
+    Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
+    Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
+    Entry(("GET",), "/me/{token}", preferences.show, PAGES),
+    Entry(("POST",), "/me/{token}", preferences.choose, PAGES),
+    Entry(("GET",), "/u/{token}", unsubscribe.show, PAGES),
+    Entry(("POST",), "/u/{token}", unsubscribe.act, PAGES),
     Entry(("GET",), "/healthz", health.alive, None),
     Entry(("GET",), "/readyz", health.ready, None),
     Entry(("GET",), "/dev/mailbox", mailbox.listing, DEVELOPMENT),

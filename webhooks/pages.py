@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -51,5 +52,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.filters |= {"dollars": dollars, "moment": moment, "own_name": languages.own_name}
+    made.filters["day"] = lambda at: format_date(at, "long", locale=language)  # "November 3, 2026"
+    made.globals["tongues"] = languages.offered()
     made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     return made

@@ -19,7 +19,10 @@ PEOPLE: Mapping[int, tuple[str, str]] = {
     415: ("We could not read that", "Nothing was stored. Please send the form from its own page."),
     429: ("Too many at once", "Nothing is lost. Please wait a little and try again."),
     500: ("Something went wrong here", "It is our fault, not yours, and we will look into it. Please try again."),
-    503: ("We cannot answer right now", "Nothing is lost. Please try again in a minute."),
+    503: (
+        "Please try again in a minute",
+        "Something of ours does not answer right now. Nothing has changed, and nothing you sent has been kept.",
+    ),
     0: ("We could not read that", "Nothing was stored. Please go back, look it over and send it again."),
 }
 

@@ -11,10 +11,11 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books
+from engine.people import unconfirmed
 from engine.staff import notices
 from workers import delivery, fraud_refunds, stripe_catch_up
 
-BOOKS, BODIES = "books", "bodies"
+BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -58,9 +59,20 @@ def empty_bodies(deps: Deps) -> None:
     log.info("old bodies emptied", count=emptied)
 
 
+def forget_unconfirmed(deps: Deps) -> None:
+    """Forget people who never answered our question, a stretch at a time."""
+    more, forgotten = True, 0
+    while more:
+        with deps.work() as (session, now):
+            some, more = unconfirmed.forget(session, now)
+        forgotten += some
+    log.info("unconfirmed people forgotten", count=forgotten)
+
+
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
+    UNCONFIRMED: forget_unconfirmed,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,
 }

@@ -1,5 +1,5 @@
 """The words of the letters we ship: `templates/email/<name>/{subject.txt,body.mjml,body.txt}` in their layouts, as
-mailings.
+mailings. Those of a folder below it, named for a language, are the same letter in that language: "welcome.es".
 
 mrml compiles MJML once, when a letter is loaded; it is known to drop some template tags silently, so the compiled letter
 must hold exactly the tags of its source.
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.errors import Invalid
+from engine.languages import ENGLISH
 from engine.settings import ROOT
 
 EMAIL = ROOT / "templates" / "email"
@@ -35,6 +36,11 @@ WHERE (mailing.subject, mailing.body_html, mailing.body_text)
     IS DISTINCT FROM (excluded.subject, excluded.body_html, excluded.body_text)
 """)
 
+_SPOKEN = text("""
+SELECT id, CASE slug WHEN :slug THEN 'en' ELSE split_part(slug, '.', 2) END AS language FROM mailing
+WHERE slug = :slug OR starts_with(slug, :slug || '.') ORDER BY slug
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -49,7 +55,16 @@ class Words:
 def shipped() -> list[Words]:
     """Every letter that comes with Groundswell."""
     layouts = LAYOUT.read_text("utf-8"), TEXT_LAYOUT.read_text("utf-8")
-    return [_load(folder, *layouts) for folder in sorted(EMAIL.iterdir()) if folder.is_dir()]
+    folders = [(folder, folder.name) for folder in _folders(EMAIL)]
+    folders += [(inner, f"{slug}.{inner.name}") for folder, slug in folders for inner in _folders(folder)]
+    return [_load(folder, slug, *layouts) for folder, slug in folders]
+
+
+def spoken(session: Session, slug: str) -> dict[str, int]:
+    """The mailings of this letter by language, English always first: {"en": 3, "es": 4}. Nothing when there is no such
+    letter."""
+    found = session.execute(_SPOKEN, {"slug": slug}).all()
+    return {row.language: row.id for row in found} if found and found[0].language == ENGLISH else {}
 
 
 def save(session: Session, letters: list[Words]) -> None:
@@ -73,9 +88,14 @@ def compiled(mjml: str) -> str:
     return html
 
 
-def _load(folder: Path, layout: str, text_layout: str) -> Words:
+def _folders(folder: Path) -> list[Path]:
+    return sorted(inner for inner in folder.iterdir() if inner.is_dir())
+
+
+def _load(folder: Path, slug: str, layout: str, text_layout: str) -> Words:
+    layout = layout.replace('<mjml lang="en">', f'<mjml lang="{slug.partition(".")[2] or ENGLISH}">')
     return Words(
-        slug=folder.name,
+        slug=slug,
         subject=(folder / "subject.txt").read_text("utf-8").strip(),
         body_html=compiled(layout.replace(BODY_PLACE, (folder / "body.mjml").read_text("utf-8"))),
         body_text=text_layout.replace(BODY_PLACE, (folder / "body.txt").read_text("utf-8").rstrip()),

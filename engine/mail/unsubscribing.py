@@ -85,6 +85,7 @@ def unsubscribe(
     message_id: int | None,
     scope: str,
     now: datetime,
+    *,
     source: str,
     wording: str = "",
 ) -> list[Event]:
@@ -98,7 +99,9 @@ def unsubscribe(
         return []
     session.execute(_CANCEL, {"ids": _ids(same), "scope": scope})
     kind = "" if scope == EVERYTHING else scope
-    at = consent.say(session, _ids(same), [Said(kind, given=False, wording=wording)], now, source, _place(message_id))
+    at = consent.say(
+        session, _ids(same), [Said(kind, given=False, wording=wording)], now, source=source, place=_place(message_id)
+    )
     if scope != EVERYTHING:
         return []
     addresses = [one.email for one in same if one.email]
@@ -109,34 +112,34 @@ def unsubscribe(
 
 
 def pause(
-    session: Session, contact_id: int, message_id: int | None, now: datetime, source: str, wording: str = ""
+    session: Session, contact_id: int, message_id: int | None, now: datetime, *, source: str, wording: str = ""
 ) -> datetime:
     """No letters that need leave for PAUSE. What is ready waits, unless it is too late by then. Returns when it ends."""
     until = now + PAUSE
-    _say(session, contact_id, Said("pause", given=False, wording=wording, until=until), message_id, now, source)
+    _say(session, contact_id, Said("pause", given=False, wording=wording, until=until), message_id, now, source=source)
     return until
 
 
 def fewer(
-    session: Session, contact_id: int, message_id: int | None, now: datetime, source: str, wording: str = ""
+    session: Session, contact_id: int, message_id: int | None, now: datetime, *, source: str, wording: str = ""
 ) -> None:
     """Fewer letters, as whoever counts them understands it (`consent.WANTS_FEWER`)."""
-    _say(session, contact_id, Said("many", given=False, wording=wording), message_id, now, source)
+    _say(session, contact_id, Said("many", given=False, wording=wording), message_id, now, source=source)
 
 
-def resume(session: Session, contact_id: int, now: datetime, source: str, wording: str = "") -> list[Event]:
+def resume(session: Session, contact_id: int, now: datetime, *, source: str, wording: str = "") -> list[Event]:
     """The pause ends: what waited for its end is due."""
-    same = _say(session, contact_id, Said("pause", given=True, wording=wording), None, now, source)
+    same = _say(session, contact_id, Said("pause", given=True, wording=wording), None, now, source=source)
     lanes = set(session.scalars(_WAKE, {"ids": _ids(same), "now": now, "paused": PAUSED}))
     return [LettersComposed(None, lane) for lane in sorted(lanes)]
 
 
 def _say(
-    session: Session, contact_id: int, word: Said, message_id: int | None, now: datetime, source: str
+    session: Session, contact_id: int, word: Said, message_id: int | None, now: datetime, *, source: str
 ) -> Sequence[Same]:
     same = contacts.same(session, contact_id, lock=True)
     if same:
-        consent.say(session, _ids(same), [word], now, source, _place(message_id))
+        consent.say(session, _ids(same), [word], now, source=source, place=_place(message_id))
     return same
 
 

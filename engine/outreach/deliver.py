@@ -22,11 +22,11 @@ from engine.ports import Letter
 BATCH = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 
-# A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed. An address
-# that bounces or complained gets nothing at all.
+# A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed or was erased:
+# a gift is thanked for, a new sign-up is asked about. An address that bounces or complained gets nothing at all.
 _NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address' ELSE coalesce((
     SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
-    WHERE x.email = c.email AND (x.reason <> 'unsubscribe' OR :lane = 'delivery')), '') END"""
+    WHERE x.email = c.email AND (x.reason NOT IN ('unsubscribe', 'erased') OR :lane = 'delivery')), '') END"""
 
 # Locked rows, looks and verdicts are MATERIALIZED: inlined, the planner would decide several times. Who pauses gets her
 # letter when the pause ends, if it is not too late then.
@@ -62,8 +62,8 @@ RETURNING m.id, m.state
 
 # Sender identity: the nearest chapter upwards that says it; disclaimer and deductibility: the fund.
 _LOAD = text("""
-SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts, c.email, c.first_name, c.last_name,
-    w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
+SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts,
+    c.email, c.first_name, c.last_name, w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
     coalesce(f.deductibility, '') AS deductibility, s.*
 FROM message m JOIN contact c ON c.id = m.contact_id JOIN mailing w ON w.id = m.mailing_id
 LEFT JOIN fund f ON f.id = m.fund_id

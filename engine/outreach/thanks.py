@@ -1,14 +1,17 @@
-"""The thank-you for a gift: composed once per contribution, from the form's own letter or the shipped one."""
+"""The thank-you for a gift: composed once per contribution, from the form's own letter or the shipped one, in the donor's
+language when that letter speaks it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from babel.dates import format_date
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.db import rows
 from engine.events import ContributionRecorded, DonorLearned, Event, HumanNeeded, InstalmentRecorded, LettersComposed
+from engine.languages import ENGLISH, catalogue
 from engine.money import amount
 from engine.settings import Settings
 
@@ -19,12 +22,13 @@ RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter"
 _FACTS = text("""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.paid_at_offset, g.fund_id,
     g.order_number, g.recurring_period, c.first_name, c.language, c.chapter_id,
-    coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
+    coalesce(spoken.id, m.id) AS mailing_id, spoken.id IS NOT NULL AS translated,
     coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
-FROM contribution g JOIN contact c ON c.id = g.contact_id
+FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
-LEFT JOIN mailing m ON m.slug = :shipped
+LEFT JOIN mailing m ON m.id = coalesce(f.thanks_mailing_id, (SELECT id FROM mailing WHERE slug = :shipped))
+LEFT JOIN mailing spoken ON spoken.slug = m.slug || '.' || c.language
 WHERE g.id = ANY(:ids) ORDER BY g.id
 """)
 
@@ -46,7 +50,7 @@ def compose(
     now: datetime,
     settings: Settings,
 ) -> list[Event]:
-    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to thank; one that is older
+    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to write to; one that is older
     than the house allows (a backfill, a provider's late burst) gets a letter that is skipped, and says so."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
@@ -62,21 +66,23 @@ def compose(
 
 
 def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
+    language = str(gift.language) if gift.translated else ENGLISH
+    spoken = catalogue(language).gettext
     return {
         "contact_id": gift.contact_id,
         "mailing_id": gift.mailing_id,
         "occasion": f"gift:{gift.id}:thanks",
-        "language": gift.language,
+        "language": language,
         "chapter_id": gift.chapter_id,
         "fund_id": gift.fund_id,
         "cause": gift.inbound_event_id,
         "facts": {
-            "first_name": str(gift.first_name)[:LONGEST_NAME] or "friend",
+            "first_name": str(gift.first_name)[:LONGEST_NAME] or spoken("friend"),
             "amount": amount(gift.amount_cents, gift.currency),
-            "given_on": _day(gift.paid_at, gift.paid_at_offset),
+            "given_on": _day(gift.paid_at, gift.paid_at_offset, language),
             "receiver": gift.receiver,
             "order_number": gift.order_number,
-            "rhythm": RHYTHMS.get(str(gift.recurring_period), ""),
+            "rhythm": spoken(rhythm) if (rhythm := RHYTHMS.get(str(gift.recurring_period), "")) else "",
         },
     }
 
@@ -89,7 +95,7 @@ def _age(gift: Row[tuple[object, ...]], now: datetime, settings: Settings) -> di
     return {"state": "skipped", "reason": f"the gift was {hours} hours old, more than {settings.letter_age_hours}"}
 
 
-def _day(paid_at: datetime, offset_minutes: int) -> str:
-    """The day as the donor's receipt shows it: the source's own wall clock. "June 7, 2019"."""
+def _day(paid_at: datetime, offset_minutes: int, language: str) -> str:
+    """The day as the donor's receipt shows it: the source's own wall clock. "June 7, 2019", "7 de junio de 2019"."""
     from_utc = paid_at.astimezone(UTC) + timedelta(minutes=offset_minutes)
-    return f"{from_utc:%B} {from_utc.day}, {from_utc.year}"
+    return format_date(from_utc.date(), "long", locale=language)

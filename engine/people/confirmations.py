@@ -5,7 +5,7 @@ that letter was asked for, however often; it ends after seven days. Once given i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from engine.db import rows
 from engine.errors import Conflict, NotFound
 from engine.events import ConfirmationAsked, Event, Joined
-from engine.people import consent, contacts, wishes
-from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.people import consent, contacts, routing, wishes
+from engine.people.consent import Said
 from engine.people.wishes import SaidByForm
 
 LASTS = timedelta(days=7)
@@ -44,32 +44,15 @@ UPDATE sign_up s SET confirmation_id = (
 WHERE s.id = ANY(:ids)
 """)
 
-# Unsubscribing, a complaint and every other no since the letter was asked for, or since she answered it.
-_FIND = text(f"""
-SELECT x.id, x.contact_id, x.place, x.wording, x.asked_at, x.expires_at, x.confirmed_at, x.inbound_event_id, c.email,
-    EXISTS (
-        SELECT FROM consent no WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = '' AND NOT no.given
-            AND no.at >= coalesce(x.confirmed_at, x.asked_at)
-    ) OR EXISTS (
-        SELECT FROM suppression s WHERE s.email = c.email AND s.reason IN ('unsubscribe', 'complaint', 'manual', 'erased')
-            AND s.at >= coalesce(x.confirmed_at, x.asked_at)
-    ) AS left_since,
-    coalesce((SELECT given FROM consent WHERE contact_id = c.id AND channel = 'mail' AND kind = ''
-        ORDER BY at DESC, given LIMIT 1), false)
-        AND NOT EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) s WHERE s.email = c.email) AS listed
-FROM confirmation x JOIN contact c ON c.id = x.contact_id
-WHERE x.id = :id AND c.email IS NOT NULL AND c.merged_into_id IS NULL
+_FIND = text("""
+SELECT id, contact_id, place, wording, asked_at, expires_at, confirmed_at, inbound_event_id FROM confirmation WHERE id = :id
 """)
 
 _CONFIRM = text("UPDATE confirmation SET confirmed_at = :now WHERE id = :id")
 
 _WAITING = text("""
-UPDATE sign_up SET confirmation_id = NULL WHERE contact_id = :contact_id AND confirmation_id >= :id
+UPDATE sign_up SET confirmation_id = NULL WHERE contact_id = ANY(:ids) AND confirmation_id >= :id
 RETURNING id, contact_id, person, at, detail, inbound_event_id
-""")
-
-_REACHABLE = text(f"""
-SELECT NOT EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) s WHERE s.email = :email)
 """)
 
 State = Literal["open", "confirmed", "expired"]
@@ -77,10 +60,10 @@ State = Literal["open", "confirmed", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """One letter's question. `state`: open; confirmed, and it stands; or expired.
+    """One letter's question, to the contact who is now whom it was sent to (`email`), as it stands at some moment.
 
-    `left_since`: she wanted no more mail after it was asked (or answered): only her express word may outweigh that. One
-    that was answered before she left is open again until it expires. `listed`: she gets letters already.
+    `state`: open; confirmed, and that stands; or expired. `left_since`: after the question, or after her answer, she said
+    that she wants no more mail: only her express word outweighs it. What she had answered before that is open again.
     """
 
     id: int
@@ -90,7 +73,6 @@ class Confirmation:
     wording: str
     state: State
     left_since: bool
-    listed: bool
     cause: int | None
 
 
@@ -99,33 +81,30 @@ def ask(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Eve
     locked."""
     if not said:
         return []
-    told = rows(
-        {
-            "contact_id": one.contact_id,
-            "at": one.at,
-            "place": one.wishes.form,
-            "wording": one.wording,
-            "cause": one.cause,
-        }
-        for one in said
-    )
-    values = {"rows": told, "now": now, "expires": now + LASTS, "most": MOST_A_MONTH}
+    values = {"rows": rows(map(_question, said)), "now": now, "expires": now + LASTS, "most": MOST_A_MONTH}
     asked = session.execute(_ASK, values).all()
     session.execute(_WAIT, {"ids": [one.sign_up_id for one in said], "now": now})
     return [ConfirmationAsked(row.inbound_event_id, row.id) for row in asked]
 
 
 def find(session: Session, id: int, now: datetime) -> Confirmation | None:
-    """This confirmation as it stands at `now`; None when there is none, or nobody any more whom it was sent to."""
+    """This confirmation at `now`; None when there is none, or nobody any more whom it was sent to."""
     row = session.execute(_FIND, {"id": id}).one_or_none()
-    if row is None:
+    same = contacts.same(session, row.contact_id, lock=False) if row is not None else []
+    if row is None or not same or same[-1].email is None:
         return None
-    answered = row.confirmed_at is not None and not row.left_since
-    state: State = "confirmed" if answered else "expired" if row.expires_at <= now else "open"
+    left = consent.stopped_since(session, same[-1].id, row.confirmed_at or row.asked_at) is not None
+    stands = row.confirmed_at is not None and not left
     return Confirmation(
-        row.id, row.contact_id, row.email, row.place, row.wording, state, row.left_since, row.listed,
-        row.inbound_event_id,
-    )  # fmt: skip
+        id=row.id,
+        contact_id=same[-1].id,
+        email=same[-1].email,
+        place=row.place,
+        wording=row.wording,
+        state="confirmed" if stands else "expired" if row.expires_at <= now else "open",
+        left_since=left,
+        cause=row.inbound_event_id,
+    )
 
 
 def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False) -> list[Event]:
@@ -134,10 +113,11 @@ def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False
 
     Raises NotFound; Conflict when it has expired, or when she left since and does not say `expressly` that she is back.
     """
-    found = find(session, id, now)
-    if found is None:
+    first = find(session, id, now)
+    if first is None:
         raise NotFound(f"no confirmation {id}")
-    contacts.admit(session, (), also=[found.email])
+    routing.hold(session)
+    same = contacts.same(session, first.contact_id, lock=True)
     found = find(session, id, now)  # again: whoever held her lock may have answered
     if found is None:
         raise NotFound(f"no confirmation {id}")
@@ -146,23 +126,33 @@ def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False
     if found.state == "expired":
         raise Conflict("this confirmation has expired")
     if found.left_since and not expressly:
-        raise Conflict("she wanted no more mail since: to be asked expressly")
-    consent.hear(session, [_word(found, now)])
-    session.execute(_CONFIRM, {"id": id, "now": now})
-    waiting = session.execute(_WAITING, {"contact_id": found.contact_id, "id": id}).all()
-    moved = wishes.carry_out(session, [wishes.kept(row) for row in waiting], now)
-    reachable = session.scalar(_REACHABLE, {"email": found.email})
-    return [*moved, *([Joined(found.cause, found.contact_id)] if reachable and not found.listed else [])]
+        raise Conflict("she wanted no more mail since then: to be asked expressly")
+    return _answer(session, found, [one.id for one in same], now)
 
 
-def _word(found: Confirmation, now: datetime) -> dict[str, object]:
+def _answer(session: Session, found: Confirmation, ids: Sequence[int], now: datetime) -> list[Event]:
+    """`ids`: all the contacts that are she, locked."""
+    known = consent.last_words(session, [found.contact_id])[found.contact_id].get("")
+    listed = known is not None and known.given and not consent.standing(session, [found.email])
+    word = Said("", given=True, wording=found.wording, anew=True)
+    at = consent.say(session, ids, [word], now, SOURCE, found.place)
+    session.execute(_CONFIRM, {"id": found.id, "now": at})
+    waiting = session.execute(_WAITING, {"ids": [*ids, found.contact_id], "id": found.id}).all()
+    moved = wishes.carry_out(session, [_hers(wishes.kept(row), found) for row in waiting], now)
+    welcome = not listed and not consent.standing(session, [found.email])
+    return [*moved, *([Joined(found.cause, found.contact_id)] if welcome else [])]
+
+
+def _hers(one: SaidByForm, found: Confirmation) -> SaidByForm:
+    """What she typed, of the contact who is she now."""
+    return replace(one, contact_id=found.contact_id, person=replace(one.person, email=found.email))
+
+
+def _question(one: SaidByForm) -> dict[str, object]:
     return {
-        "contact_id": found.contact_id,
-        "channel": "mail",
-        "given": True,
-        "at": now,
-        "source": SOURCE,
-        "place": found.place,
-        "wording": found.wording,
-        "cause": found.cause,
+        "contact_id": one.contact_id,
+        "at": one.at,
+        "place": one.wishes.form,
+        "wording": one.wording,
+        "cause": one.cause,
     }

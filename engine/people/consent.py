@@ -137,7 +137,10 @@ SELECT max(at) FROM (
     WHERE c.id = :id AND x.reason = 'unsubscribe'
 ) stop WHERE at >= :since
 """)
-OWN_DOING = ("unsubscribe", "erased")  # suppressions that a person can lift by saying expressly that she wants mail again
+OWN_DOING = (
+    "unsubscribe",
+    "erased",
+)  # suppressions that a person can lift by saying expressly that she wants mail again
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def last_words(session: Session, contact_ids: Collection[int]) -> dict[int, dict
 
 
 def say(
-    session: Session, contact_ids: Collection[int], said: Sequence[Said], now: datetime, source: str, place: str
+    session: Session, contact_ids: Collection[int], said: Sequence[Said], now: datetime, *, source: str, place: str
 ) -> datetime:
     """Keep what somebody says to us at this moment, for all contacts that are she. What holds already is no new word.
 

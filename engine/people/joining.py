@@ -20,7 +20,7 @@ from engine.settings import Settings
 Course = Literal["counts", "ask", "keep"]
 
 
-def course(at: datetime, confirm: bool, standing: Standing) -> Course:
+def course(at: datetime, standing: Standing, *, confirm: bool) -> Course:
     """What to do with a yes of that moment. Pure. `confirm`: the form takes none without an answer to a letter."""
     if standing.refused_at is not None and standing.refused_at > at:
         return "keep"  # her own later word
@@ -35,7 +35,7 @@ def join(session: Session, said: Sequence[SaidByForm], now: datetime, settings: 
     if not said:
         return []
     known = standings(session, {one.contact_id for one in said}, settings)
-    courses = [course(one.at, one.wishes.confirm, known[one.contact_id]) for one in said]
+    courses = [course(one.at, known[one.contact_id], confirm=one.wishes.confirm) for one in said]
     counting = [one for one, what in zip(said, courses, strict=True) if what == "counts"]
     asking = [one for one, what in zip(said, courses, strict=True) if what == "ask"]
     consent.hear(session, map(_word, counting))

@@ -47,19 +47,19 @@ def needs_confirmation(session: Session, chapter_id: int | None, now: datetime, 
         "place": "join" if chapter_id is None else f"join/{found.slug}",
         "since": now - LONG - AFTER,
         "now": now,
-        "most": 2 * settings.join_most_hour + 1,
+        "most": settings.join_most_hour + max(settings.join_most_hour, settings.join_most_10_minutes),
     }
     arrivals = session.scalars(_ARRIVALS, values).all()
     return under_attack(arrivals, now, burst=settings.join_most_10_minutes, long=settings.join_most_hour)
 
 
 def under_attack(arrivals: Sequence[datetime], now: datetime, *, burst: int, long: int) -> bool:
-    """Whether more than `burst` of these came within ten minutes, or more than `long` within an hour, at any moment of the
-    hour before `now`. Pure. `arrivals`: those of the last two hours, the newest first; of more than twice `long`, the newest
-    suffice, for one of the two hours then holds more than `long`.
+    """Whether somebody came in the hour before `now` who was the last of more than `burst` within ten minutes, or of more
+    than `long` within an hour. Pure.
+
+    `arrivals`: those of the two hours before `now`, the newest first. The newest `long` + max(`burst`, `long`) suffice: when
+    more than `long` came in the last hour the first of them decides.
     """
-    if len(arrivals) > 2 * long:
-        return True
     return _crowded(arrivals, now, burst, BURST) or _crowded(arrivals, now, long, LONG)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine import languages
 from engine.events import Event
 from engine.people import consent, contacts, routing
 from engine.people.consent import KINDS, Said
+from engine.people.contacts import Same
 
 SOURCE = PLACE = "preferences"
 # What stands beside each box, and is kept as the wording of her word, in the language that she reads it in.
@@ -113,7 +114,6 @@ class Preferences:
     address: str
     language: str
     zip: str
-    home: str
     home_name: str
     at_the_root: bool
     chosen: bool
@@ -148,27 +148,48 @@ class Choices:
     ways_to_help: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Her last words, and what follows: which kinds she gets. Of somebody who gets nothing nothing is ticked, not even what
+    would come again with the rest."""
+
+    said: Mapping[str, bool]
+    kinds: frozenset[str]
+    stopped: bool
+    unreachable: bool
+
+
 def load(session: Session, contact_id: int, now: datetime, language: str = "") -> Preferences | None:
     """What her page shows, in this language or her own; None when there is nobody (any more)."""
     same = contacts.same(session, contact_id, lock=False)
     if not same:
         return None
     person = session.execute(_PERSON, {"id": same[-1].id, "now": now}).one()
+    standing = _standing(session, same[-1])
     terms = {"id": person.id, "language": language or person.language}
+    chapters = session.execute(_CHAPTERS).all()
     return Preferences(
         contact_id=person.id,
         organisation=person.organisation or "",
         address=masked(person.email or ""),
         language=person.language,
         zip=person.zip or "",
-        home=person.home or "",
         home_name=person.home_name or "",
         at_the_root=bool(person.at_the_root),
         chosen=person.chosen,
         placed=person.placed,
+        kinds=standing.kinds,
+        chapters=bool(standing.kinds) and standing.said.get("chapter", True),
+        fewer=standing.said.get("many") is False,
         paused_until=person.paused_until,
-        **_allowed(session, person),
-        **_offered(session, person, terms),
+        stopped=standing.stopped,
+        unreachable=standing.unreachable,
+        choosable=[Choice(row.slug, row.name, person.chosen and row.slug == person.home) for row in chapters],
+        followable=[
+            Choice(row.slug, row.name, row.slug in person.follows) for row in chapters if row.slug != person.home
+        ],
+        interests=_interests(session, terms),
+        ways_to_help=[Choice(*row) for row in session.execute(_WAYS, terms)],
     )
 
 
@@ -179,7 +200,7 @@ def save(session: Session, contact_id: int, choices: Choices, now: datetime) -> 
     if not same:
         return []
     her = same[-1].id
-    _say(session, [one.id for one in same], her, same[-1].email, choices, now)
+    _say(session, same, choices, now)
     terms = {"id": her, "now": now}
     language = choices.language if choices.language in languages.offered() else languages.ENGLISH
     details = {"language": language, "zip": choices.zip, "chapter": choices.chapter}
@@ -201,57 +222,40 @@ def masked(email: str) -> str:
     return f"{local[:1]}•••@{domain}" if local else ""
 
 
-def _allowed(session: Session, person: Row[tuple[object, ...]]) -> dict[str, object]:
-    """What she gets. Nothing is ticked for somebody who gets nothing: not even what she would get again with the rest."""
-    said = {kind: word.given for kind, word in consent.last_words(session, [person.id])[person.id].items()}
-    reasons = consent.standing(session, [person.email] if person.email else []).get(person.email, set())
+def _standing(session: Session, her: Same) -> _Standing:
+    said = {kind: word.given for kind, word in consent.last_words(session, [her.id])[her.id].items()}
+    reasons = consent.standing(session, [her.email]).get(her.email, set()) if her.email else {"no address"}
     stopped = said.get("") is False or not reasons.isdisjoint(consent.OWN_DOING)
     kinds = frozenset(kind for kind in KINDS if not stopped and said.get(kind, said.get("", False)))
-    return {
-        "kinds": kinds,
-        "chapters": bool(kinds) and said.get("chapter", True),
-        "fewer": said.get("many") is False,
-        "stopped": stopped,
-        "unreachable": person.email is None or bool(reasons.difference(consent.OWN_DOING)),
-    }
+    return _Standing(said, kinds, stopped, unreachable=not reasons.issubset(consent.OWN_DOING))
 
 
-def _offered(session: Session, person: Row[tuple[object, ...]], terms: Mapping[str, object]) -> dict[str, object]:
-    there = session.execute(_CHAPTERS).all()
+def _interests(session: Session, terms: Mapping[str, object]) -> dict[str, list[Choice]]:
     agendas: dict[str, list[Choice]] = {}
     for row in session.execute(_INTERESTS, terms):
         agendas.setdefault(row.agenda, []).append(Choice(row.code, row.name, row.hers))
-    follows = set(person.follows)
-    return {
-        "choosable": [Choice(row.slug, row.name, person.chosen and row.slug == person.home) for row in there],
-        "followable": [Choice(row.slug, row.name, row.slug in follows) for row in there if row.slug != person.home],
-        "interests": agendas,
-        "ways_to_help": [Choice(*row) for row in session.execute(_WAYS, terms)],
-    }
+    return agendas
 
 
-def _say(
-    session: Session, ids: Sequence[int], her: int, email: str | None, choices: Choices, now: datetime
-) -> None:
+def _say(session: Session, same: Sequence[Same], choices: Choices, now: datetime) -> None:
     """Her choices as words. Who had stopped everything and chooses a kind says yes to mail again, and no to the others."""
-    said = {kind: word.given for kind, word in consent.last_words(session, [her])[her].items()}
-    reasons = consent.standing(session, [email] if email else []).get(email or "", set())
-    stopped = said.get("") is False or not reasons.isdisjoint(consent.OWN_DOING)
-    spoken = languages.catalogue(choices.language).gettext
-    words: dict[str, bool] = {}
-    for kind in KINDS:
-        gets = not stopped and said.get(kind, said.get("", False))
-        if (kind in choices.kinds) != gets:
-            words[kind] = kind in choices.kinds
-        elif stopped and choices.kinds and said.get(kind) is not False:
-            words[kind] = False
-    if stopped and choices.kinds:
+    standing = _standing(session, same[-1])
+    words = {
+        kind: kind in choices.kinds
+        for kind in KINDS
+        if (kind in choices.kinds) != (kind in standing.kinds)
+        or (standing.stopped and choices.kinds and standing.said.get(kind, True))
+    }
+    if standing.stopped and choices.kinds:
         words[""] = True
-    if choices.kinds or any(not given for given in words.values()):
+    if choices.kinds or not all(words.values()):
         words["chapter"] = choices.chapters
     words["many"] = not choices.fewer
-    for kind in ("chapter", "many"):
-        if words.get(kind) and said.get(kind) is not False:
-            del words[kind]  # nobody ever said otherwise
-    told = [Said(kind, given, spoken(LABELS[kind]), anew=kind == "") for kind, given in words.items()]
-    consent.say(session, ids, told, now, SOURCE, PLACE)
+    spoken = languages.catalogue(choices.language).gettext
+    told = [
+        Said(kind, given, spoken(LABELS[kind]), anew=kind == "")
+        for kind, given in words.items()
+        # What nobody ever refused need not be allowed.
+        if kind not in ("chapter", "many") or not given or standing.said.get(kind) is False
+    ]
+    consent.say(session, [one.id for one in same], told, now, source=SOURCE, place=PLACE)

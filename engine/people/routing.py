@@ -296,7 +296,7 @@ def follow(
     staff_id: int | None = None,
 ) -> list[ChapterChanged]:
     """The same for a caller who holds the map and has locked the contacts. `fresh` were made just now, with a home at
-    once: they came from nowhere."""
+    once: that is their first move, and nothing that changed."""
     facts = session.execute(_FACTS, {"ids": list(contact_ids)}).all()
     records = [record for row in facts if (record := _record(row, fresh=row.id in fresh)) is not None]
     if not records:
@@ -305,7 +305,7 @@ def follow(
     return [
         ChapterChanged(cause, record["contact_id"], record["from_id"], record["chapter_id"], record["by"])
         for record in records
-        if not record["stays"]
+        if not record["stays"] and record["contact_id"] not in fresh
     ]
 
 

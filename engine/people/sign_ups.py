@@ -37,9 +37,7 @@ ORDER BY s.id, v.cause
 CONTRADICTION = "a sign-up told in two ways"  # the kind of notice
 
 
-def record(
-    session: Session, reported: Sequence[SignUpReported], now: datetime, settings: Settings
-) -> list[Event]:
+def record(session: Session, reported: Sequence[SignUpReported], now: datetime, settings: Settings) -> list[Event]:
     """Record these sign-ups with their words on mail and text messages. One that is on record already changes nothing, but a
     withdrawal is always heard; one whose key comes again with another address or another consent makes a person look."""
     known = contacts.known(session, {one.person.email for one in reported if one.person.email})

@@ -65,8 +65,8 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
     if not said:
         return []
-    contacts.admit(session, [(one.person, one.at) for one in said])
     session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
+    moved = contacts.admit(session, [contacts.Said(one.person, one.at, cause=one.cause) for one in said], now)
     interests.care(session, list(_codes(said, "interests")))
     volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
     willing = [
@@ -76,17 +76,22 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     ]
     if willing:
         session.execute(_INTRODUCE, {"rows": rows(willing)})
-    return [*routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
+    return [*moved, *routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
 
 
 def kept(row: Row[Any]) -> SaidByForm:
     """The same from its record: a row with id, contact_id, person, at, detail and inbound_event_id."""
     told: Mapping[str, Any] = row.detail["wishes"]
-    wishes = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    codes = {name: tuple(told[name]) for name in ("interests", "ways_to_help")}
     return SaidByForm(
-        row.id, row.contact_id, Person(**row.person), row.at, row.detail.get("wording", ""), Wishes(**wishes),
-        row.inbound_event_id,
-    )  # fmt: skip
+        sign_up_id=row.id,
+        contact_id=row.contact_id,
+        person=Person(**row.person),
+        at=row.at,
+        wording=row.detail.get("wording", ""),
+        wishes=Wishes(**{**told, **codes}),
+        cause=row.inbound_event_id,
+    )
 
 
 def _terms(one: SaidByForm) -> dict[str, object]:

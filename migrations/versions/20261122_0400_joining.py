@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = '6b0f4a3d9e21'
-down_revision: str | None = '24c6154a3beb'
+down_revision: str | None = '5b1f0c7de914'
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

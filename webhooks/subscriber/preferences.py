@@ -94,11 +94,13 @@ def _act(session: Session, hers: Preferences, act: str, choices: Choices, now: d
     if act == "save":
         return preferences.save(session, hers.contact_id, choices, now)
     if act == "resume":
-        return unsubscribing.resume(session, hers.contact_id, now, SOURCE, wording)
+        return unsubscribing.resume(session, hers.contact_id, now, source=SOURCE, wording=wording)
     if act == "pause":
-        unsubscribing.pause(session, hers.contact_id, None, now, SOURCE, wording)
+        unsubscribing.pause(session, hers.contact_id, None, now, source=SOURCE, wording=wording)
         return []
-    return unsubscribing.unsubscribe(session, hers.contact_id, None, unsubscribing.EVERYTHING, now, SOURCE, wording)
+    return unsubscribing.unsubscribe(
+        session, hers.contact_id, None, unsubscribing.EVERYTHING, now, source=SOURCE, wording=wording
+    )
 
 
 def _as_chosen(hers: Preferences, choices: Choices, typed_zip: str) -> Preferences:
@@ -133,6 +135,5 @@ def _shown(
         labels=LABELS,
         done=done,
         wrong_zip=wrong_zip,
-        offered=languages.offered(),
         form=door.form_token(deps.signer, request.path_params["token"], now),
     )

@@ -68,7 +68,7 @@ def _act(request: Request, given: Fields) -> Response:
         pressed = letter is not None and scope in BUTTONS and door.form_holds(deps.signer, token, given, now)
         if letter and pressed:
             wording = catalogue(door.language(request, letter.language)).gettext(BUTTONS[scope])
-            everything = deps.react(session, _press(session, scope, *named, now, wording), now)
+            everything = deps.react(session, _press(session, *named, scope, now, wording=wording), now)
     if letter is None:
         return door.stranger(request)
     if not pressed:
@@ -79,18 +79,18 @@ def _act(request: Request, given: Fields) -> Response:
 
 def _one_click(deps: Deps, contact_id: int, message_id: int) -> None:
     with deps.work() as (session, now):
-        stopped = unsubscribing.unsubscribe(session, contact_id, message_id, EVERYTHING, now, ONE_CLICK)
+        stopped = unsubscribing.unsubscribe(session, contact_id, message_id, EVERYTHING, now, source=ONE_CLICK)
         everything = deps.react(session, stopped, now)
     deps.ring_for(everything)
 
 
 def _press(
-    session: Session, scope: str, contact_id: int, message_id: int, now: datetime, wording: str
+    session: Session, contact_id: int, message_id: int, scope: str, now: datetime, *, wording: str
 ) -> list[Event]:
     if scope in SCOPES:
-        return unsubscribing.unsubscribe(session, contact_id, message_id, scope, now, PAGE, wording)
+        return unsubscribing.unsubscribe(session, contact_id, message_id, scope, now, source=PAGE, wording=wording)
     change = unsubscribing.pause if scope == PAUSE else unsubscribing.fewer
-    change(session, contact_id, message_id, now, PAGE, wording)
+    change(session, contact_id, message_id, now, source=PAGE, wording=wording)
     return []
 
 

@@ -1,0 +1,173 @@
+"""The last look: what a person said until the moment a letter is claimed decides whether it leaves."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from engine import bell
+from engine.bootstrap import Deps
+from engine.db import transaction
+from engine.mail import unsubscribing
+from engine.outreach import deliver
+from tests.flows.house import one
+from tests.readers import NOW, Reader, reader, said
+from workers import delivery
+
+NO = {"everything": "", "asks": "asks", "news": "news", "gatherings": "gatherings", "actions": "actions"}
+
+
+def stop(deps: Deps, who: Reader, scope: str = "everything") -> None:
+    with deps.work() as (session, now):
+        unsubscribing.unsubscribe(session, who.contact_id, who.message_id, scope, now, source="unsubscribe page")
+
+
+def state(deps: Deps, who: Reader) -> tuple[str, str]:
+    row = one(deps, f"SELECT state, reason FROM message WHERE id = {who.message_id}")
+    return row.state, row.reason
+
+
+def test_who_allowed_it_gets_the_letter_with_both_ways_out_in_it(deps: Deps):
+    who = reader(deps, kind="news")
+    delivery.hand_over(deps, bell.DELIVERY)
+    ((_, letter),) = deps.mailer.accepted
+    address = letter.headers["List-Unsubscribe"].strip("<>")
+    token = address.removeprefix(deps.settings.base_url + "/u/")
+    assert deps.signer.read("unsubscribe", token) == (who.contact_id, who.message_id)
+    assert letter.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    for part in (letter.html, letter.text):
+        assert address in part
+        assert f"{deps.settings.base_url}/me/" in part
+    assert "Stop these letters" in letter.html
+
+
+def test_a_receipt_has_no_button_to_stop_it_and_the_way_to_her_preferences(deps: Deps):
+    reader(deps, (), kind="", lane=bell.RECEIPTS)
+    delivery.hand_over(deps, bell.RECEIPTS)
+    ((_, letter),) = deps.mailer.accepted
+    assert "List-Unsubscribe" not in letter.headers
+    assert "Stop these letters" not in letter.html + letter.text
+    assert f"{deps.settings.base_url}/me/" in letter.text
+
+
+def test_a_letter_in_another_language_has_its_footer_in_it(deps: Deps):
+    who = reader(deps)
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE message SET language = 'es' WHERE id = :id"), {"id": who.message_id})
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert "Elegir qué recibir" in deps.mailer.accepted[0][1].text
+
+
+def test_no_fact_of_a_letter_can_take_the_place_of_its_links(deps: Deps):
+    who = reader(deps)
+    with transaction(deps.sessions) as session:
+        session.execute(text("""UPDATE message SET facts = facts || '{"unsubscribe_url": "https://evil.example.org"}'"""))
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert "evil" not in deps.mailer.accepted[0][1].text
+    assert state(deps, who)[0] == "handed"
+
+
+@pytest.mark.parametrize(("words", "reason"), [
+    ((), "never said yes"),
+    ((("", True), ("news", False)), "wants no news"),
+    ((("", False),), "wants no letters"),
+])  # fmt: skip
+@pytest.mark.parametrize("lane", bell.LETTER_LANES)
+def test_who_did_not_allow_it_gets_nothing_and_the_letter_says_why(deps: Deps, words, reason, lane):
+    who = reader(deps, words, lane=lane)
+    delivery.hand_over(deps, lane)
+    assert deps.mailer.accepted == []
+    assert state(deps, who) == ("skipped", reason)
+    assert one(deps, "SELECT count(*) FROM handover").count == 0
+
+
+@pytest.mark.parametrize("scope", NO)
+def test_unsubscribing_while_a_letter_is_ready_cancels_it(deps: Deps, scope):
+    kind = scope if scope in ("asks", "gatherings", "actions") else "news"
+    who = reader(deps, kind=kind)
+    stop(deps, who, scope)
+    assert state(deps, who) == ("cancelled", "unsubscribed")
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert deps.mailer.accepted == []
+
+
+def test_unsubscribing_from_one_kind_or_from_chapters_leaves_the_other_letters_ready(deps: Deps):
+    of_root, of_chapter = reader(deps, kind="news"), reader(deps, kind="asks", chapter="worcester")
+    for who in (of_root, of_chapter):
+        stop(deps, who, "chapter")
+    stop(deps, of_root, "asks")
+    assert state(deps, of_root) == ("ready", "")
+    assert state(deps, of_chapter) == ("cancelled", "unsubscribed")
+
+
+def test_a_letter_composed_from_an_older_look_at_her_is_caught_by_the_last_one(deps: Deps):
+    who = reader(deps)
+    with transaction(deps.sessions) as session:
+        said(session, who.contact_id, ("news", False, NOW))  # nobody cancelled anything
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert state(deps, who) == ("skipped", "wants no news")
+
+
+def test_a_letter_that_is_handed_over_may_still_arrive_once_and_never_again(deps: Deps):
+    who = reader(deps)
+    with deps.work() as (session, now):
+        drafts, _ = deliver.claim(session, bell.DELIVERY, now, 2.0)
+    stop(deps, who)  # between the claim and the request
+    assert state(deps, who)[0] == "handed"
+    outcome = delivery.submit(deps.mailer, drafts[0], delivery.links_of(deps, NOW), claimed_at=-1e9)
+    assert outcome.state == "abandoned"  # the process slept: the letter comes back
+    with deps.work() as (session, now):
+        delivery.handovers.record(session, [outcome], now)
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert deps.mailer.accepted == []
+    assert state(deps, who) == ("skipped", "address suppressed: unsubscribe")
+
+
+def test_unsubscribing_waits_for_no_claim_that_came_first_and_wins_over_every_later_one(deps: Deps):
+    who = reader(deps)
+    with deps.work() as (stopping, now):
+        unsubscribing.unsubscribe(stopping, who.contact_id, who.message_id, "everything", now, source="one-click")
+        with deps.work() as (claiming, _):
+            assert deliver.claim(claiming, bell.DELIVERY, now, 2.0) == ([], 0)
+    assert state(deps, who) == ("cancelled", "unsubscribed")
+
+
+def test_a_pause_keeps_the_letter_until_it_ends(deps: Deps):
+    who = reader(deps)
+    with deps.work() as (session, now):
+        until = unsubscribing.pause(session, who.contact_id, who.message_id, now, source="unsubscribe page")
+    delivery.hand_over(deps, bell.DELIVERY)
+    row = one(deps, "SELECT state, reason, due_at FROM message")
+    assert (row.state, row.reason, row.due_at) == ("ready", "paused", until)
+    deps.clock.skip(timedelta(days=30))
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert len(deps.mailer.accepted) == 1
+    assert state(deps, who) == ("handed", "")
+
+
+def test_a_letter_that_is_too_late_after_the_pause_is_skipped(deps: Deps):
+    who = reader(deps, expires=NOW + timedelta(days=7))
+    with deps.work() as (session, now):
+        unsubscribing.pause(session, who.contact_id, who.message_id, now, source="unsubscribe page")
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert state(deps, who) == ("skipped", "paused until after its time")
+
+
+def test_ending_the_pause_makes_what_waited_for_it_due(deps: Deps):
+    who = reader(deps)
+    with deps.work() as (session, now):
+        unsubscribing.pause(session, who.contact_id, who.message_id, now, source="unsubscribe page")
+    delivery.hand_over(deps, bell.DELIVERY)
+    deps.clock.skip(timedelta(days=1))
+    with deps.work() as (session, now):
+        events = unsubscribing.resume(session, who.contact_id, now, source="preferences")
+    assert bell.wanted(events) == {bell.DELIVERY}
+    delivery.hand_over(deps, bell.DELIVERY)
+    assert len(deps.mailer.accepted) == 1
+
+
+def test_a_receipt_comes_whatever_she_stopped_or_paused(deps: Deps):
+    who = reader(deps, kind="", lane=bell.RECEIPTS)
+    stop(deps, who)
+    delivery.hand_over(deps, bell.RECEIPTS)
+    assert len(deps.mailer.accepted) == 1
