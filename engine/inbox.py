@@ -153,6 +153,8 @@ SELECT a.id, f.body FROM inbound_event a JOIN inbound_event f
 WHERE a.id = ANY(:ids)
 """)
 
+_BODY = text("SELECT body FROM inbound_event WHERE source = :source AND key = :key")
+
 _REPLAY = text("""
 UPDATE inbound_event SET state = 'pending', attempts = 0, reason = '', lease = NULL, due_at = now(), finished_at = NULL
 WHERE state = 'quarantined' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(:ids))
@@ -271,6 +273,12 @@ def first_bodies(session: Session, raw: Sequence[RawEvent]) -> Mapping[int, byte
     """For events that came again under a known key with other bytes (kind "again"): the body that came first."""
     again = [event.id for event in raw if event.kind == AGAIN]
     return {row.id: row.body for row in session.execute(_FIRST, {"ids": again})} if again else {}
+
+
+def body_of(session: Session, source: str, key: str) -> bytes | None:
+    """What was stored under this key; None when nothing was, b"" when it was emptied since."""
+    found: bytes | None = session.execute(_BODY, {"source": source, "key": key}).scalar_one_or_none()
+    return found
 
 
 def empty_old(session: Session, days: int) -> tuple[int, bool]:

@@ -16,6 +16,7 @@ DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 DEVELOPMENT_STRIPE_SECRET = f"whsec_{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
+_AN_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?", re.ASCII)
 P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
 
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     sendgrid_host: _Url = "https://api.sendgrid.com"
     sendgrid_webhook_public_keys: str = ""
     operator_email: str = ""
+    embed_origins: str = ""
+    join_network_hourly: int = Field(5, ge=1)
+    join_address_daily: int = Field(5, ge=1)
     join_most_10_minutes: int = Field(60, ge=1)
     join_most_hour: int = Field(200, ge=1)
     own_form_donors: Literal["thanks", "news", "all"] = "news"
@@ -114,6 +118,11 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in self.sendgrid_webhook_public_keys.split(",") if part.strip())
 
     @property
+    def embedders(self) -> tuple[str, ...]:
+        """The sites that may show our join form in a frame, as origins: "https://commonground.example.org"."""
+        return tuple(part.strip() for part in self.embed_origins.split(",") if part.strip())
+
+    @property
     def stripe_secrets(self) -> tuple[str, ...]:
         """Every valid signing secret of Stripe's webhooks. Production has none until it is told one."""
         return _listed(self.stripe_webhook_secrets) or ((DEVELOPMENT_STRIPE_SECRET,) if self.development else ())
@@ -134,6 +143,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _, for they stand in an address"
             )
+        if not all(map(_origin, self.embedders)):
+            raise ValueError("EMBED_ORIGINS must be like https://www.example.org, without a path, separated by commas")
         if not all(map(_public_key, self.sendgrid_public_keys)):
             raise ValueError(
                 "SENDGRID_WEBHOOK_PUBLIC_KEYS must be keys as SendGrid shows them, several separated by commas"
@@ -146,6 +157,11 @@ def _network(written: str) -> bool:
         return written.strip() in ("", "*") or bool(ip_network(written.strip()))
     except ValueError:
         return False
+
+
+def _origin(written: str) -> bool:
+    """Whether this is the origin of a site: https, or this machine's own, host, and no more than a port."""
+    return bool(_AN_ORIGIN.fullmatch(written))
 
 
 def _public_key(written: str) -> bool:

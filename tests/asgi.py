@@ -34,6 +34,7 @@ class Client:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.last = Answer()
+        self.source = "127.0.0.1"  # where requests come from
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -67,12 +68,12 @@ class Client:
     async def _one(self, method: str, path: str, headers: Headers = (), *chunks: bytes | None) -> Answer:
         raw = [(n.encode(), v if isinstance(v, bytes) else v.encode("latin-1")) for n, v in headers]
         named = any(name == b"host" for name, _ in raw)
+        path, _, query = path.partition("?")
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-            "path": path.partition("?")[0], "raw_path": path.partition("?")[0].encode(),
-            "query_string": path.partition("?")[2].encode(), "root_path": "", "state": {},
+            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "state": {},
             "headers": raw if named else [(HOST[0].encode(), HOST[1].encode()), *raw],
-            "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8000),
+            "client": (self.source, 50000), "server": ("127.0.0.1", 8000),
         }  # fmt: skip
         waiting = [self._part(chunk) for chunk in chunks]
         if None not in chunks:

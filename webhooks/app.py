@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -27,11 +27,12 @@ from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
-from webhooks.pages import page, spoken
+from webhooks.problems import refusal
 from webhooks.security import HEADERS
 from webhooks.staff import approvals, door, endings, people, person, sheet
 from webhooks.staff import start as staff_start
-from webhooks.subscriber import confirm, preferences, unsubscribe
+from webhooks.subscriber import confirm, join, preferences, unsubscribe
+from webhooks.subscriber.offers import Offers
 from webhooks.writer import RETRY_AFTER, Writer
 
 HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
@@ -67,6 +68,11 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/webhooks/sendgrid", sendgrid.receive, HOOKS),
     Entry(("POST",), "/webhooks/signup", signup.receive, HOOKS),
     Entry(("POST",), "/webhooks/actionnetwork/{secret}", actionnetwork.receive, HOOKS),
+    Entry(("GET",), "/join", join.show, PAGES),
+    Entry(("POST",), "/join", join.receive, PAGES),
+    Entry(("GET",), "/join/{chapter}", join.show, PAGES),
+    Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
+    Entry(("POST",), "/introductions", join.introduce, PAGES),
     Entry(("GET",), "/staff", staff_start.show, STAFF),
     Entry(("GET",), "/staff/sign-in", door.ask, STAFF),
     Entry(("POST",), "/staff/sign-in", door.send, STAFF),
@@ -136,6 +142,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     )
     app.state.deps = deps
     app.state.writer = writer
+    app.state.offers = Offers(deps)
     return app
 
 
@@ -157,32 +164,24 @@ def settle() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def problem(status: int, title: str, headers: dict[str, str] | None = None) -> Response:
-    """An RFC 9457 answer. Says nothing of what was sent."""
-    body = {"type": "about:blank", "title": title, "status": status}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
-
-
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, dict(error.headers or {}))
+    return refusal(request, error.status_code, error.detail, error.headers)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Response:
     status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
-    return problem(status, str(error))
+    return refusal(request, status, str(error))
 
 
 async def _away(request: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("Postgres does not answer", error=type(error).__name__)
-    if "text/html" in request.headers.get("accept", ""):
-        shown = page(request, "away.html", HTTPStatus.SERVICE_UNAVAILABLE, language=spoken(request))
-        shown.headers.update(RETRY_AFTER)
-        return shown
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; please try again", RETRY_AFTER)
+    title = "The database does not answer; please try again"
+    return refusal(request, HTTPStatus.SERVICE_UNAVAILABLE, title, RETRY_AFTER)
 
 
-async def _unforeseen(_: Request, error: Exception) -> Response:
+async def _unforeseen(request: Request, error: Exception) -> Response:
     structlog.get_logger(__name__).error("request failed", exc_info=error)
     # Starlette answers these outside of all middleware.
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", HEADERS | {"Cache-Control": "no-store"})
+    carried = HEADERS | {"Cache-Control": "no-store"}
+    return refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", carried)

@@ -22,6 +22,12 @@ HEADERS = {
 }
 
 
+def framed_by(origins: Sequence[str]) -> dict[str, str]:
+    """The one header that differs on a page which these sites may show in a frame of theirs."""
+    policy, allowed = HEADERS["Content-Security-Policy"], " ".join(origins) or "'none'"
+    return {"Content-Security-Policy": policy.replace("frame-ancestors 'none'", f"frame-ancestors {allowed}")}
+
+
 def require_basic(request: Request, credentials: Sequence[str]) -> None:
     """Pass when the Authorization header holds one of these `user:password`; else 401. Constant time over all of them."""
     given = _digest(_basic(request.headers.get("authorization", "")))

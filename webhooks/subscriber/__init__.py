@@ -1,1 +1,1 @@
-"""Subscribers' pages: reached by a link from a letter, plain HTML, changing nothing until somebody presses a button."""
+"""Subscribers' pages: joining, and what the links in letters lead to. Nothing changes until somebody presses a button."""
