@@ -5,7 +5,6 @@ from starlette.responses import Response
 from engine.errors import Invalid
 from engine.people import sparks, territories
 from engine.staff import audit, rights
-from engine.staff.founding import slug
 from webhooks.staff.gate import Visit, staff_page
 
 YES, NO = "approved", "declined"
@@ -35,7 +34,7 @@ def decide_spark(visit: Visit) -> Response:
     """Yes, under this name, or no to a forming chapter."""
     if _decision(visit) == YES:
         name = visit.form.one("name")
-        happened = sparks.approve(visit.session, visit.id(), name, slug(name), visit.who.id, visit.now)
+        happened = sparks.approve(visit.session, visit.id(), visit.who.id, visit.now, name=name)
     else:
         happened = sparks.decline(visit.session, visit.id(), visit.who.id, visit.now)
     visit.happened += happened
