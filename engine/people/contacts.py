@@ -6,8 +6,9 @@ Donors without an address are admitted by what makes them the same donor (`donor
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
@@ -49,6 +50,8 @@ RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
 """
 _BY_ADDRESS = text(_ADMIT.format(key="email", root=routing.ROOT))
 _BY_DONOR = text(_ADMIT.format(key="donor_key", root=routing.ROOT))
+
+_CHAPTERS_OWN = text("SELECT entity_id FROM actblue_entity WHERE chapter_id IS NOT NULL AND entity_id = ANY(:ids)")
 
 # Whose chapter's own ActBlue entity somebody gave to: the newest such gift counts, of those on the books and those about
 # to be.
@@ -170,14 +173,26 @@ def _written(
     if not records:
         return []
     written = session.execute(statement, {"rows": rows(records)}).all()
-    gifts = {(one.person.email, one.donor_key, one.entity_id, one.at) for one in words if one.entity_id is not None}
-    hints = [dict(zip(("email", "donor_key", "entity_id", "at"), gift, strict=True)) for gift in gifts]
-    hinted = session.execute(_HINT, {"rows": rows(hints)}).all() if hints else []
+    hinted = _hinted(session, words)
     fresh = {row.id for row in written if row.fresh}
     keys = {row.id: row.key for row in (*written, *hinted)}
     causes = {one.person.email or one.donor_key: one.cause for one in words}
     changed = routing.follow(session, list(keys), now, None, fresh=fresh)
     return [replace(one, cause=causes.get(keys[one.contact_id])) for one in changed]
+
+
+def _hinted(session: Session, words: Sequence[Said]) -> Sequence[Row[Any]]:
+    """Whose hint by a gift is another now: rows (id, key)."""
+    entities = {one.entity_id for one in words if one.entity_id is not None}
+    own = set(session.scalars(_CHAPTERS_OWN, {"ids": list(entities)})) if entities else set()
+    if not own:
+        return []
+    gifts = (
+        {"email": one.person.email, "donor_key": one.donor_key, "entity_id": one.entity_id, "at": one.at}
+        for one in words
+        if one.entity_id in own
+    )
+    return session.execute(_HINT, {"rows": rows(gifts)}).all()
 
 
 def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
