@@ -16,7 +16,7 @@ from unicodedata import normalize
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from engine.db import metadata
+from engine import tables
 from engine.events import ChapterChanged, Person
 from engine.giving import totals
 from engine.people import contacts
@@ -44,14 +44,14 @@ RETURNING g.id, g.contact_id, old.contact_id AS contact_before
 
 
 # A contact without an address goes when nothing at all points at it: whatever has a foreign key to contacts is looked at.
-_POINTING = " ".join(
+POINTING = " ".join(
     f"AND NOT EXISTS (SELECT FROM {table.name} x WHERE x.{key.parent.name} = c.id)"
-    for table in metadata.sorted_tables
+    for table in tables.Contact.metadata.sorted_tables
     for key in sorted(table.foreign_keys, key=lambda key: str(key.parent.name))
     if key.target_fullname == "contact.id"
 )
 _FORGET = text(f"""
-WITH gone AS (DELETE FROM contact c WHERE c.id = ANY(:ids) AND c.donor_key IS NOT NULL {_POINTING} RETURNING id)
+WITH gone AS (DELETE FROM contact c WHERE c.id = ANY(:ids) AND c.donor_key IS NOT NULL {POINTING} RETURNING id)
 DELETE FROM chapter_move m USING gone WHERE m.contact_id = gone.id
 """)
 

@@ -20,6 +20,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.errors import NotFound
 from engine.events import ChapterChanged
 from engine.people.distance import MILES_A_DEGREE, Point, latitude, middle, miles, point, said
 
@@ -309,19 +310,32 @@ def follow(
     ]
 
 
+def due(session: Session, contact_id: int) -> tuple[Route, Route]:
+    """Where one contact would belong if she were routed now, and where by where she lives alone. Changes nothing. Raises
+    NotFound for nobody, or one who was merged or erased."""
+    row = session.execute(_FACTS, {"ids": [contact_id]}).one_or_none()
+    if row is None:
+        raise NotFound("no such contact")
+    return _home(row), _home(row, decided=False)
+
+
 def _record(row: Row[Any], *, fresh: bool) -> dict[str, Any] | None:
     """What is to be written for this contact: None when nothing is."""
     before = None if fresh else row.chapter_id
-    route = home(
-        placed=row.placed,
-        chosen=row.chosen,
-        entity=row.entity,
+    route = _home(row)
+    if route == Route(before, row.routed_by, row.routed_on):
+        return None
+    return asdict(route) | {"contact_id": row.id, "from_id": before, "stays": route.chapter_id == before}
+
+
+def _home(row: Row[Any], *, decided: bool = True) -> Route:
+    return home(
+        placed=row.placed if decided else None,
+        chosen=row.chosen if decided else None,
+        entity=row.entity if decided else None,
         zip_code=row.zip,
         zip_known=row.zip_known,
         zip_route=None if row.zip_chapter_id is None else Route(row.zip_chapter_id, row.by, row.on),
         state_route=None if row.state_chapter_id is None else Route(row.state_chapter_id, "state", row.state),
         root=row.root,
     )
-    if route == Route(before, row.routed_by, row.routed_on):
-        return None
-    return asdict(route) | {"contact_id": row.id, "from_id": before, "stays": route.chapter_id == before}
