@@ -1,4 +1,4 @@
-"""Chapters: who belongs to which and why, as a tree, from a file, and the changes of territories that wait for the root."""
+"""Chapters: as a tree, from a file, why somebody belongs to hers, and the changes of territories that wait for the root."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,6 +75,18 @@ def import_chapters(
         territories.apply(deps.work)
     deps.ring_for(everything)
     deps.bells.close()
+
+
+@chapters.command()
+def explain(
+    email: Annotated[str, typer.Argument(help="The person's address.")], data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Say in plain sentences which chapter somebody belongs to, and why."""
+    deps = house(data_dir)
+    with deps.work() as (session, _):
+        said = explaining.explain(session, email)
+    for sentence in said:
+        out.print(sentence, markup=False)
 
 
 @chapters.command()

@@ -81,7 +81,7 @@ _MOVE = text(f"""
 WITH moved AS (
     UPDATE contact m SET chapter_id = d.chapter_id, routed_by = d.by, routed_on = d."on"
     FROM (SELECT c.id, h.* FROM {_joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}) d
-    WHERE m.id = d.id
+    WHERE m.id = d.id AND m.id > :after AND m.id <= :upto
     RETURNING m.id, old.chapter_id AS from_id, new.chapter_id AS to_id, new.routed_by, new.routed_on
 ), told AS (
     INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at, territory_change_id, staff_id)
