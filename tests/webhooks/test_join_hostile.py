@@ -88,7 +88,7 @@ def test_whoever_looks_like_a_program_is_asked_to_press_once_more(forms, house, 
     visitor.open((house.clock, filled.pop("seconds", 30)))
     asked_again(visitor.press(email=email, **filled), 200, email)
     assert not kept(house, email)
-    house.clock.skip(timedelta(seconds=2))
+    house.clock.skip(timedelta(seconds=3))
     assert "Thank you, Rosa." in said(visitor.press(email=email))
     assert kept(house, email)
 
