@@ -22,7 +22,8 @@ INSERT INTO contact (email, first_name, details_at, language, zip, chapter_id, r
 SELECT :email, 'Rosa', 'epoch', :language, '01604', id, 'zip', '01604' FROM chapter WHERE slug = 'worcester' RETURNING id
 """)
 _LETTER = text("""
-INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, expires_at, chapter_id, facts, created_at, language)
+INSERT INTO message
+    (contact_id, mailing_id, occasion, lane, kind, due_at, expires_at, chapter_id, facts, created_at, language)
 SELECT :contact_id, m.id, 'test:' || :number, :lane, :kind, :due, :expires, (SELECT id FROM chapter WHERE slug = :chapter),
     '{"first_name": "Rosa", "amount": "$27", "given_on": "today", "receiver": "us", "order_number": "1", "rhythm": ""}',
     :due, 'en'
@@ -41,15 +42,21 @@ class Reader:
 
 def said(session: Session, contact_id: int, *words: tuple[Any, ...]) -> None:
     """Words on mail: (kind, given), with a moment and the end of a pause if need be."""
+    long_ago = datetime(2026, 10, 1, 12, 0, tzinfo=NOW.tzinfo)
+    same = {"contact_id": contact_id, "channel": "mail", "source": "signup", "place": "", "wording": "", "cause": None}
     consent.hear(
         session,
         [
-            {"contact_id": contact_id, "channel": "mail", "kind": kind, "given": given, "until": rest[1] if rest[1:] else None,
-             "at": rest[0] if rest else datetime(2026, 10, 1, 12, 0, tzinfo=NOW.tzinfo), "source": "signup", "place": "",
-             "wording": "", "cause": None}
+            same
+            | {
+                "kind": kind,
+                "given": given,
+                "at": rest[0] if rest else long_ago,
+                "until": rest[1] if rest[1:] else None,
+            }
             for kind, given, *rest in words
         ],
-    )  # fmt: skip
+    )
 
 
 def person(session: Session, email: str | None = "", language: str = "en") -> tuple[int, str | None]:

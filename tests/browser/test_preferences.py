@@ -1,4 +1,4 @@
-"""From a letter in the mailbox to her preferences and to no more letters, as people see it: phone and desktop, light and dark."""
+"""From a letter in the mailbox to her preferences and to no more letters, on phone and desktop, light and dark."""
 
 import os
 import re
@@ -28,7 +28,8 @@ WITH person AS (
     INSERT INTO contact (email, first_name, details_at, zip, chapter_id, routed_by, routed_on, language)
     SELECT %s, 'Rosa', 'epoch', '01604', id, 'zip', '01604', %s FROM chapter WHERE slug = 'worcester' RETURNING id, chapter_id
 ), yes AS (
-    INSERT INTO consent (contact_id, channel, kind, given, at, source) SELECT id, 'mail', '', true, 'epoch', 'signup' FROM person
+    INSERT INTO consent (contact_id, channel, kind, given, at, source)
+    SELECT id, 'mail', '', true, 'epoch', 'signup' FROM person
 )
 INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, chapter_id, facts)
 SELECT p.id, m.id, 'test', 'delivery', 'news', now(), p.chapter_id, '{"first_name": "Rosa", "amount": "$27",
@@ -145,6 +146,7 @@ def test_she_chooses_and_then_stops_all_letters(page: Page, offering: System, re
     assert offering.query(kinds, contact_id) == [(["", "gatherings"],)]
 
 
+@pytest.mark.parametrize("page", ["phone-dark", "desktop-light"], indirect=True)
 def test_she_pauses_and_ends_the_pause(page: Page, offering: System, request: pytest.FixtureRequest):
     _, links = letter(offering)
     page.goto(links["u"])
@@ -155,6 +157,7 @@ def test_she_pauses_and_ends_the_pause(page: Page, offering: System, request: py
     assert page.get_by_role("status").inner_text() == "The pause has ended"
 
 
+@pytest.mark.parametrize("page", ["phone-light", "desktop-dark"], indirect=True)
 def test_the_pages_in_spanish_and_of_links_that_do_not_work(
     page: Page, offering: System, request: pytest.FixtureRequest
 ):

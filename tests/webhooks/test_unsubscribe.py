@@ -187,7 +187,7 @@ def test_an_old_letter_can_still_stop_letters_and_nothing_else(door: Client, hou
     assert suppressed(house, who.email)
 
 
-def test_a_link_signed_by_a_retired_key_works(door: Client, house: Deps):
+def test_a_link_signed_by_a_retired_key_works(house: Deps):
     who = reader(house)
     old = Signer(["the key of last year"])
     house = replace(house, signer=Signer(["the key of last year", "the key of today"]))
