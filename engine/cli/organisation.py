@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
 from engine.staff import accounts, founding, rights
@@ -95,12 +94,16 @@ def add(
 def list_staff(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Who is on the staff, and who was."""
     deps = house(data_dir)
-    table = Table("Address", "Name", "Role", "For", "Exports", "Signed in", "Ended")
     with deps.work() as (session, _):
-        for row in accounts.everyone(session):
-            moments = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row.signed_in_at, row.ended_at))
-            table.add_row(row.email, row.name, row.role, row.chapter, "yes" if row.may_export else "", *moments)
-    out.print(table if table.row_count else "nobody yet: groundswell staff add EMAIL --role admin", markup=False)
+        found = accounts.everyone(session)
+    for row in found:
+        said = f"{row.email:36} {row.role:10} {row.chapter:24} {row.name}"
+        notes = ["exports"] * row.may_export
+        notes += [f"signed in {row.signed_in_at:%Y-%m-%d %H:%M}"] if row.signed_in_at else []
+        notes += [f"ended {row.ended_at:%Y-%m-%d}"] if row.ended_at else []
+        out.print(f"{said}  {', '.join(notes)}".rstrip(), markup=False)
+    if not found:
+        out.print("nobody yet: groundswell staff add EMAIL --role admin", markup=False)
 
 
 @staff.command()

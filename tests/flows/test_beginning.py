@@ -40,19 +40,8 @@ def test_an_organisation_begins_and_its_first_admin_signs_in(bare: System):
     assert (missing.returncode, "--sender-email is needed" in missing.stderr) == (2, True)
     wrong = bare.run("init", "--yes", *OPTIONS[:2], "--sender-email", "hello", *OPTIONS[4:])
     assert (wrong.returncode, wrong.stderr) == (1, "groundswell: sender email is no address that we can write to\n")
-    refused = typed(
-        bare,
-        *list(TOLD.values())[:1],
-        "",
-        "hello@marea.example.org",
-        "7 Harbor Street",
-        "Fund",
-        "",
-        "",
-        "",
-        "a@b.org",
-        "n",
-    )
+    told = ["Marea Común", "", "hello@marea.example.org", "7 Harbor Street", "Fund", "", "", "", "a@b.org", "n"]
+    refused = typed(bare, *told)
     assert (refused.returncode, bare.query("SELECT count(*) FROM chapter")) == (1, [(0,)])
 
     done = bare.run("init", "--yes", *OPTIONS)
@@ -65,9 +54,7 @@ def test_an_organisation_begins_and_its_first_admin_signs_in(bare: System):
     again = bare.run("init", "--yes", *OPTIONS)
     assert (again.returncode, again.stderr) == (1, "groundswell: there is an organisation here already\n")
     assert "Hello" not in sign_in(bare, "stranger@example.org")
-    assert "What waits for you" in sign_in(bare, "ana@marea.example.org") or "Nothing waits" in sign_in(
-        bare, "ana@marea.example.org"
-    )
+    assert "Nothing waits for you" in sign_in(bare, "ana@marea.example.org")
 
 
 @pytest.mark.slow
@@ -75,13 +62,11 @@ def test_staff_is_added_listed_and_let_go_from_the_shell(bare: System):
     added = bare.run("staff", "add", "bo@marea.example.org", "--role", "treasurer", "--name", "Bo", "--may-export")
     assert (added.returncode, added.stderr) == (0, "")
     listed = bare.run("staff", "list").stdout
-    assert all(word in listed for word in ("bo@marea.example.org", "treasurer", "Bo", "all chapters", "yes"))
+    assert all(word in listed for word in ("bo@marea.example.org", "treasurer", "Bo", "all chapters", "exports"))
     assert bare.run("staff", "add", "bo@marea.example.org", "--role", "admin").returncode == 1
     assert "no such role" in bare.run("staff", "add", "cy@marea.example.org", "--role", "owner").stderr
-    assert (
-        "no chapter atlantis"
-        in bare.run("staff", "add", "cy@example.org", "--role", "viewer", "--chapter", "atlantis").stderr
-    )
+    nowhere = bare.run("staff", "add", "cy@example.org", "--role", "viewer", "--chapter", "atlantis")
+    assert nowhere.stderr == "groundswell: no chapter atlantis\n"
     ended = bare.run("staff", "end", "bo@marea.example.org")
     assert (ended.returncode, bare.run("staff", "end", "bo@marea.example.org").returncode) == (0, 1)
     actions = bare.query("SELECT action FROM audit WHERE staff_id IS NULL ORDER BY id DESC LIMIT 2")
@@ -108,8 +93,5 @@ def sign_in(system: System, email: str) -> str:
 
 def links(system: System) -> list[str]:
     """The paths of all links that letters brought."""
-    return [
-        found[0]
-        for letter in system.mailbox()
-        if (found := re.search(r"/staff/sign-in/[\w.-]+", letter["letter"]["text"]))
-    ]
+    texts = [letter["text"] for letter in system.mailbox()]
+    return [found[0] for words in texts if (found := re.search(r"/staff/sign-in/[\w.-]+", words))]
