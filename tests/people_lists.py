@@ -58,7 +58,8 @@ def cleaned(email: str) -> dict[str, str]:
 def activist(email: str, status: str = "subscribed", **more: str) -> dict[str, str]:
     """A row of an Action Network report."""
     return {
-        "uuid": "0b1f", "first_name": "Rosa", "last_name": "Delgado", "email": email, "can2_user_address": "12 Lincoln Street",
+        "uuid": "0b1f", "first_name": "Rosa", "last_name": "Delgado", "email": email,
+        "can2_user_address": "12 Lincoln Street",
         "can2_user_city": "Worcester", "can2_state_abbreviated": "MA", "zip_code": "01605-1234",
         "can2_user_tags": "Housing, Transit", "can2_subscription_status": status,
         "can2_subscription_date": "2024-05-06 12:00:00 UTC", "Committee": "Food",

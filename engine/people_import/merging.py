@@ -43,7 +43,8 @@ DROP = text(
 )
 
 UPTO = text("""
-SELECT max(email) FROM (SELECT email FROM import_row WHERE email > :after ORDER BY email LIMIT :most) batch
+SELECT max(email) FROM (
+    SELECT email FROM import_row WHERE email > :after AND email <= :last ORDER BY email LIMIT :most) batch
 """)
 
 _ADDRESSES = text("SELECT DISTINCT email FROM import_row WHERE email > :after AND email <= :upto")
@@ -128,7 +129,7 @@ INSERT INTO import_admitted SELECT email, id, merged_into_id, fresh, true FROM a
 _KNOWN = text("""
 INSERT INTO import_admitted
 SELECT c.email, c.id, c.merged_into_id, false, false FROM import_batch b JOIN contact c ON c.email = b.email
-WHERE NOT EXISTS (SELECT FROM import_admitted a WHERE a.email = b.email)
+WHERE c.email > :after AND c.email <= :upto AND NOT EXISTS (SELECT FROM import_admitted a WHERE a.email = b.email)
 """)
 
 # Whom nobody placed and who chose nothing lives where her newest word says.
@@ -236,12 +237,11 @@ WITH known AS MATERIALIZED (
     ) said ORDER BY email, at DESC, given
 ), stop AS (
     SELECT n.email, min(n.reason) FILTER (WHERE n.reason NOT IN ('unsubscribe', 'erased') OR NOT EXISTS (
-            SELECT FROM known k JOIN consent yes ON yes.contact_id = k.id
-            WHERE k.email = n.email AND yes.channel = 'mail' AND yes.kind = '' AND yes.given
+            SELECT FROM consent yes WHERE yes.contact_id = k.id AND yes.channel = 'mail' AND yes.kind = '' AND yes.given
             AND yes.source IN ('signup', 'confirm', 'preferences') AND yes.at > n.at
             AND NOT EXISTS (SELECT FROM consent no WHERE no.contact_id = k.id AND no.channel = 'mail' AND no.kind = ''
                 AND NOT no.given AND no.at >= yes.at))) AS reason
-    FROM no n GROUP BY n.email
+    FROM no n LEFT JOIN known k ON k.email = n.email GROUP BY n.email
 )
 SELECT b.email, CASE WHEN k.id IS NOT NULL THEN 'known' WHEN b.person THEN 'new' ELSE 'nobody' END,
     CASE WHEN k.merged_into_id IS NOT NULL THEN 'merged into another contact'
@@ -258,8 +258,8 @@ LEFT JOIN stop ON stop.email = b.email LEFT JOIN word ON word.email = b.email
 
 # What the planner cannot know by itself: how large the tables of this batch are. Without it a batch takes minutes.
 _PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
-_ANALYZE_BATCH = text("ANALYZE import_batch")
-_ANALYZE_ADMITTED = text("ANALYZE import_admitted")
+_ANALYZE_BATCH = text("ANALYZE import_batch (email)")
+_ANALYZE_ADMITTED = text("ANALYZE import_admitted (email, contact_id)")
 
 WRITTEN = (
     _ADMIT, _KNOWN, _ANALYZE_ADMITTED, _REROUTE, _ADD, _SUPPRESS, _SAY_NO, _SAY_YES, _SAY_NO_TEXTS, _SAY_YES_TEXTS,

@@ -7,15 +7,18 @@ merge anything twice changes nothing.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -42,8 +45,14 @@ _ANY_STAGED = text("SELECT EXISTS (SELECT FROM import_row)")
 _EMPTY = text("TRUNCATE import_row, import_person")
 _OTHERS_BEGIN_ANEW = text("UPDATE bookmark SET number = 0 WHERE name LIKE :names AND name <> :name AND number > 0")
 _ANALYZE = text("ANALYZE import_row")
-_MERGED = text("SELECT count(*) AS rows, coalesce(max(email), '') AS upto FROM import_person")
-_ADDRESSES = text("SELECT count(DISTINCT email) FROM import_row")
+_MERGED = text("SELECT count(*) FROM import_person")
+_MERGED_UPTO = text("SELECT coalesce(max(email), :after) FROM import_person WHERE email > :after AND email <= :last")
+# How many, the one in the middle, the last.
+_ADDRESSES = text("""
+WITH address AS MATERIALIZED (SELECT DISTINCT email FROM import_row)
+SELECT count(*), (SELECT email FROM address ORDER BY email OFFSET (SELECT count(*) / 2 FROM address) LIMIT 1), max(email)
+FROM address
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,15 @@ class Outcome:
     summary: Summary | None = None
     finished_at: datetime | None = None
     went_on_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Addresses after one up to another, and the files of the run as the statements want them."""
+
+    after: str
+    last: str
+    files: str
 
 
 Progress = Callable[[str, int, int], None]  # reading (bytes) or merging (addresses): done, of how many
@@ -135,9 +153,7 @@ def _opened(source: Source, most: int) -> AbstractContextManager[List]:
 @contextmanager
 def _alone(deps: Deps) -> Iterator[Session]:
     """A session on one connection, while nobody else imports people."""
-    with deps.sessions() as session:
-        bind = session.get_bind()
-    with bind.connect() as connection, Session(connection, expire_on_commit=False) as session:  # type: ignore[union-attr]
+    with _held(deps) as session:
         with session.begin():
             if not session.execute(_TRY_LOCK, {"lock": LOCK}).scalar_one():
                 raise Conflict("people are being imported already: one import at a time")
@@ -146,8 +162,22 @@ def _alone(deps: Deps) -> Iterator[Session]:
         finally:
             session.rollback()
             with session.begin():
-                session.execute(merging.DROP)
                 session.execute(_UNLOCK, {"lock": LOCK})
+
+
+@contextmanager
+def _held(deps: Deps) -> Iterator[Session]:
+    """A session that keeps one connection from transaction to transaction, with what it knows: locks, temporary tables."""
+    with deps.sessions() as session:
+        bind = session.get_bind()
+    assert isinstance(bind, Engine)
+    with bind.connect() as connection, Session(connection, expire_on_commit=False) as session:
+        try:
+            yield session
+        finally:
+            session.rollback()
+            with session.begin():
+                session.execute(merging.DROP)
 
 
 def _name(sources: Sequence[Source]) -> str:
@@ -203,28 +233,70 @@ def _stage_batch(at_hand: _Run, stage: Callable[[], int]) -> int:
 
 
 def _merge(at_hand: _Run) -> None:
-    """All staged addresses, in their order, as far as they are not merged."""
+    """All staged addresses, as far as they are not merged: in as many parts as there are hands, each in its own order. The
+    parts share no contact, so that none waits for another."""
     session = at_hand.session
     files = merging.files_of([(found.layout.tool.source, source.path.name) for source, found, _ in at_hand.files])
     with session.begin():
         session.execute(_ANALYZE)
-        whole = session.execute(_ADDRESSES).scalar_one()
-        done, after = session.execute(_MERGED).one()
-    while True:
+        whole, middle, last = session.execute(_ADDRESSES).one()
+        done = session.execute(_MERGED).scalar_one()
+    if not whole:
+        return
+    ends = [last] if at_hand.dry else sorted({middle, last})  # what a dry run staged, one connection alone can see
+    parts = [_Part(after, end, files) for after, end in zip(["", *ends], ends, strict=False)]
+    told: SimpleQueue[int | None] = SimpleQueue()
+    stopping = Event()
+    with ThreadPoolExecutor(len(parts)) as hands:
+        work = [hands.submit(_merge_part, at_hand, part, told, stopping) for part in parts]
+        try:
+            for _ in parts:
+                while (count := told.get()) is not None:
+                    done += count
+                    at_hand.tell("merging", min(done, whole), whole)
+        finally:
+            stopping.set()
+    for each in work:
+        each.result()
+
+
+def _merge_part(at_hand: _Run, part: _Part, told: "SimpleQueue[int | None]", stopping: Event) -> None:
+    """The addresses of one part, batch by batch, on a connection of its own."""
+    try:
+        with _connected(at_hand) as session:
+            with session.begin():
+                after = session.execute(_MERGED_UPTO, {"after": part.after, "last": part.last}).scalar_one()
+            while not stopping.is_set():
+                with session.begin():
+                    limits = {"after": after, "last": part.last, "most": BATCH_ADDRESSES}
+                    upto = session.execute(merging.UPTO, limits).scalar_one()
+                if upto is None:
+                    return
+                batch = {"after": after, "upto": upto, "files": part.files, "told_at": at_hand.told_at}
+                _patiently(partial(_merge_batch, at_hand, session, batch))
+                after = upto
+                told.put(BATCH_ADDRESSES)
+    finally:
+        told.put(None)
+
+
+@contextmanager
+def _connected(at_hand: _Run) -> Iterator[Session]:
+    """A session with the tables of a batch; of a dry run, the one that staged."""
+    if at_hand.dry:
+        yield at_hand.session
+        return
+    with _held(at_hand.deps) as session:
         with session.begin():
-            upto = session.execute(merging.UPTO, {"after": after, "most": BATCH_ADDRESSES}).scalar_one()
-        if upto is None:
-            return
-        batch = {"after": after, "upto": upto, "files": files, "told_at": at_hand.told_at}
-        _patiently(partial(_merge_batch, at_hand, batch))
-        after, done = upto, min(done + BATCH_ADDRESSES, whole)
-        at_hand.tell("merging", done, whole)
+            for table in merging.TABLES:
+                session.execute(table)
+        yield session
 
 
-def _merge_batch(at_hand: _Run, batch: dict[str, object]) -> None:
-    with at_hand.session.begin():
-        now = at_hand.deps.clock.read(at_hand.session)
-        merging.merge(at_hand.session, batch, at_hand.deps.signer, now, dry_run=at_hand.dry)
+def _merge_batch(at_hand: _Run, session: Session, batch: dict[str, object]) -> None:
+    with session.begin():
+        now = at_hand.deps.clock.read(session)
+        merging.merge(session, batch, at_hand.deps.signer, now, dry_run=at_hand.dry)
 
 
 def _patiently(merge: Callable[[], None]) -> None:

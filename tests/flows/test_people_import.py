@@ -113,7 +113,7 @@ def test_people_of_nationbuilder_come_with_their_opt_in_and_bad_addresses(deps: 
         make.signup("two@example.org", email2="bad2@example.org", email2_is_bad="true"),
         make.signup("stop@example.org", do_not_contact="true", email2="stop2@example.org"),
     ]
-    code, said = imported(deps, make.write(tmp_path / "nb.csv", make.NATION_BUILDER, told))
+    _, said = imported(deps, make.write(tmp_path / "nb.csv", make.NATION_BUILDER, told))
     assert mailable(deps) == {"yes@example.org", "two@example.org"}
     assert dict(stopped(deps)) == {
         "no@example.org": "unsubscribe", "left@example.org": "unsubscribe", "bad@example.org": "bounce",
@@ -214,7 +214,8 @@ def test_a_newer_word_about_a_person_is_not_overwritten_and_an_older_one_is(deps
     with transaction(deps.sessions) as session:
         session.execute(
             text(
-                "INSERT INTO contact (email, last_name, zip, details_at, routed_by, custom) SELECT email, 'Present', '01609', "
+                "INSERT INTO contact (email, last_name, zip, details_at, routed_by, custom) "
+                "SELECT email, 'Present', '01609', "
                 '\'2025-01-01\', \'root\', \'{"Favourite issue": "Trees", "tags": ["Ours"]}\' '
                 "FROM unnest(CAST(:emails AS text[])) email"
             ),
@@ -267,7 +268,7 @@ def test_who_lives_nowhere_we_know_is_the_roots_or_her_states(deps: Deps, tmp_pa
         {"Email": "c@example.org", "ZIP": "10001", "State": "NY"},
     ]
     imported(deps, make.write(tmp_path / "list.csv", make.LIST, told))
-    found = rows(deps, "SELECT routed_by, routed_on, chapter_id = %d AS hers FROM contact ORDER BY email" % chapter)
+    found = rows(deps, f"SELECT routed_by, routed_on, chapter_id = {chapter} AS hers FROM contact ORDER BY email")
     assert [tuple(row) for row in found] == [
         ("state", "VT", True), ("root", "no ZIP", False), ("root", "no chapter for 10001", False),
     ]  # fmt: skip
