@@ -118,9 +118,10 @@ def _say(deps: Deps, ahead: Outlook, done: bool) -> None:
 
 
 def _letters(deps: Deps, emails: Any, *, do: bool) -> str:
-    if not isinstance(deps.mailer, Keeper):
+    mailbox: object = deps.mailer
+    if not isinstance(mailbox, Keeper):
         return "letters that have left are at their readers and at the mail provider: ask it to erase her, too"
-    return f"{deps.mailer.forget(emails)} letters in the mailbox file" if do else "her letters in the mailbox file"
+    return f"{mailbox.forget(emails)} letters in the mailbox file" if do else "her letters in the mailbox file"
 
 
 def _line(name: str, said: object) -> None:
