@@ -16,7 +16,7 @@ from engine.mail import suppressions
 from engine.people import contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.ports import Suppressed
-from engine.sources.words import email_address
+from engine.sources.words import clean, email_address
 from engine.tokens import Signer
 
 SOURCE = "sendgrid"
@@ -46,7 +46,7 @@ def compare(session: Session, reason: str, page: Sequence[Suppressed], signer: S
     """Take over what we have not. What it lists as unsubscribed is a withdrawal of that moment, too."""
     told: dict[str, datetime] = {}
     for one in page:
-        if email := email_address(one.email):
+        if email := email_address(clean(one.email)):
             told[email] = max(told.get(email, one.at), one.at)
     erased = erasing.forgotten(session, told, signer)
     hashed = [{"hash": signer.hashes(email)[-1], "at": told.pop(email)} for email in sorted(erased)]
