@@ -16,13 +16,14 @@ from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_br
 from engine.adapters.lifeline import die_with_parent
 from engine.adapters.limiter import RedisLimiter
 from engine.adapters.mailbox import Mailbox
+from engine.adapters.sendgrid_suppressions import SendgridSuppressions
 from engine.adapters.signatures import Signatures
 from engine.adapters.stripe_payments import StripePayments
 from engine.clock import PostgresClock, SkippableClock
 from engine.db import Sessions, make_pool, make_sessions, transaction
 from engine.errors import Unavailable
 from engine.events import Event
-from engine.ports import Bells, Clock, Limiter, Mailer, Payments, Verifier
+from engine.ports import Bells, Clock, Limiter, Mailer, Payments, Suppressions, Verifier
 from engine.settings import Settings
 from engine.tokens import Signer
 
@@ -40,6 +41,7 @@ class Deps:
     signer: Signer
     limiter: Limiter
     payments: Payments | None = None
+    suppressions: Suppressions | None = None
 
     @contextmanager
     def work(self) -> Iterator[tuple[Session, datetime]]:
@@ -86,6 +88,7 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         signer=Signer(settings.signing_keys),
         limiter=RedisLimiter(settings.redis_url.get_secret_value()),
         payments=_payments(settings),
+        suppressions=_suppressions(settings),
     )
 
 
@@ -93,3 +96,9 @@ def _payments(settings: Settings) -> Payments | None:
     if settings.stripe_api_key is None:
         return None
     return StripePayments(settings.stripe_api_key.get_secret_value(), settings.stripe_api_base)
+
+
+def _suppressions(settings: Settings) -> Suppressions | None:
+    if settings.sendgrid_api_key is None:
+        return None
+    return SendgridSuppressions(settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_host)

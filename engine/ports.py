@@ -116,6 +116,24 @@ class Payments(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """An address that the mail provider does not write to, as it writes it, and since when."""
+
+    email: str
+    at: datetime
+
+
+class Suppressions(Protocol):
+    """The mail provider's own lists of addresses that it does not write to."""
+
+    def listed(self, kind: str, start: int = 0) -> Iterator[Sequence[Suppressed]]:
+        """One list from its place `start` on, in pages, never empty. `kind`: bounce, complaint, invalid, unsubscribe.
+
+        Raises Unavailable, or Forbidden (our key).
+        """
+
+
 class Mailer(Protocol):
     """A mail provider."""
 

@@ -29,6 +29,8 @@ SCHEDULE: dict[str, timedelta] = {
     "fraud_refunds": timedelta(minutes=5),
     "territories": timedelta(seconds=10),
     "sparks": timedelta(minutes=5),
+    "suppressions": timedelta(days=1),
+    "snapshots": timedelta(days=1),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")

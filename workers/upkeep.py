@@ -10,12 +10,13 @@ from engine import inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
-from engine.giving import books
+from engine.giving import books, keeping
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
-from workers import delivery, fraud_refunds, stripe_catch_up
+from workers import delivery, fraud_refunds, stripe_catch_up, suppressions
 
-BOOKS, BODIES, UNCONFIRMED, TERRITORIES, SPARKS = "books", "bodies", "unconfirmed", "territories", "sparks"
+BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
+TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -82,12 +83,22 @@ def forget_unconfirmed(deps: Deps) -> None:
     log.info("unconfirmed people forgotten", count=forgotten)
 
 
+def expire_snapshots(deps: Deps) -> None:
+    """Empty the treasurer's record of people who were erased, where the law asks for it no longer."""
+    with deps.work() as (session, now):
+        expired = keeping.expire_snapshots(session, now)
+    if expired:
+        log.info("snapshots of erased donors emptied", count=expired)
+
+
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
     TERRITORIES: apply_territories,
     SPARKS: look_for_sparks,
     UNCONFIRMED: forget_unconfirmed,
+    SNAPSHOTS: expire_snapshots,
+    suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,
 }

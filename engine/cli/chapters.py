@@ -38,18 +38,6 @@ def list_chapters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     out.print(top if found else "there is no organisation yet: groundswell init")
 
 
-@chapters.command()
-def explain(
-    email: Annotated[str, typer.Argument(help="The person's address.")], data_dir: DataDir = DEFAULT_DATA_DIR
-) -> None:
-    """Say in plain sentences which chapter somebody belongs to, and why."""
-    deps = house(data_dir)
-    with deps.work() as (session, _):
-        said = explaining.explain(session, email)
-    for sentence in said:
-        out.print(sentence, markup=False)
-
-
 @chapters.command(name="import")
 def import_chapters(
     file: Annotated[Path, typer.Argument(help="A .csv or .yaml file of chapters.")],

@@ -12,7 +12,7 @@ from engine.errors import NotFound
 from engine.people import bundles, contacts, erasing, merging
 from engine.people.erasing import Outlook
 from engine.ports import Keeper
-from engine.sources.words import email_address
+from engine.sources.words import clean, email_address
 from engine.staff import audit
 
 app = typer.Typer(no_args_is_help=True, help="One person: look, merge, bundle, erase.")
@@ -82,7 +82,7 @@ def erase(
     with deps.work() as (session, _):
         ahead = _ahead(session, who)
     if ahead is None:
-        out.print(f"nobody here by that name; {_letters(deps, [email_address(who) or who], do=yes)}")
+        out.print(f"nobody here by that name; {_letters(deps, [email_address(clean(who)) or who], do=yes)}")
         raise typer.Exit(1)
     if yes:
         with deps.work() as (session, now):
@@ -118,9 +118,10 @@ def _say(deps: Deps, ahead: Outlook, done: bool) -> None:
 
 
 def _letters(deps: Deps, emails: Any, *, do: bool) -> str:
-    if not isinstance(deps.mailer, Keeper):
+    mailbox: object = deps.mailer
+    if not isinstance(mailbox, Keeper):
         return "letters that have left are at their readers and at the mail provider: ask it to erase her, too"
-    return f"{deps.mailer.forget(emails)} letters in the mailbox file" if do else "her letters in the mailbox file"
+    return f"{mailbox.forget(emails)} letters in the mailbox file" if do else "her letters in the mailbox file"
 
 
 def _line(name: str, said: object) -> None:

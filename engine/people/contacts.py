@@ -15,7 +15,7 @@ from engine.db import rows
 from engine.errors import NotFound
 from engine.events import ChapterChanged, Person
 from engine.people import routing
-from engine.sources.words import email_address
+from engine.sources.words import clean, email_address
 
 # Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
 # best word about a person is kept whole: one that tells her name and where she lives before one that tells only the place,
@@ -202,7 +202,7 @@ def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
 
 def find(session: Session, who: str, *, as_is: bool = False) -> int:
     """The contact that a person names by address or number: who she is now, or `as_is` that very row. Raises NotFound."""
-    email = email_address(who) if "@" in who else None
+    email = email_address(clean(who)) if "@" in who else None
     number = int(who) if who.isdecimal() and len(who) < 19 else None
     found = session.execute(_FIND, {"email": email, "id": number}).one_or_none()
     if found is None:
