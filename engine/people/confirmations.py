@@ -67,6 +67,7 @@ class Confirmation:
     """
 
     id: int
+    asked_id: int  # the contact that was asked; who she is now, if that was merged:
     contact_id: int
     email: str
     place: str
@@ -97,6 +98,7 @@ def find(session: Session, id: int, now: datetime) -> Confirmation | None:
     stands = row.confirmed_at is not None and not left
     return Confirmation(
         id=row.id,
+        asked_id=row.contact_id,
         contact_id=same[-1].id,
         email=same[-1].email,
         place=row.place,
@@ -117,7 +119,7 @@ def confirm(session: Session, id: int, now: datetime, *, expressly: bool = False
     if first is None:
         raise NotFound(f"no confirmation {id}")
     routing.hold(session)
-    same = contacts.same(session, first.contact_id, lock=True)
+    same = contacts.same(session, first.asked_id, lock=True)
     found = find(session, id, now)  # again: whoever held her lock may have answered
     if found is None:
         raise NotFound(f"no confirmation {id}")
@@ -137,15 +139,11 @@ def _answer(session: Session, found: Confirmation, ids: Sequence[int], now: date
     word = Said("", given=True, wording=found.wording, anew=True)
     at = consent.say(session, ids, [word], now, source=SOURCE, place=found.place)
     session.execute(_CONFIRM, {"id": found.id, "now": at})
-    waiting = session.execute(_WAITING, {"ids": [*ids, found.contact_id], "id": found.id}).all()
-    moved = wishes.carry_out(session, [_hers(wishes.kept(row), found) for row in waiting], now)
+    waiting = session.execute(_WAITING, {"ids": list(ids), "id": found.id}).all()
+    said = [replace(wishes.kept(row), contact_id=found.contact_id) for row in waiting]
+    moved = wishes.carry_out(session, said, now)
     welcome = not listed and not consent.standing(session, [found.email])
     return [*moved, *([Joined(found.cause, found.contact_id)] if welcome else [])]
-
-
-def _hers(one: SaidByForm, found: Confirmation) -> SaidByForm:
-    """What she typed, of the contact who is she now."""
-    return replace(one, contact_id=found.contact_id, person=replace(one.person, email=found.email))
 
 
 def _question(one: SaidByForm) -> dict[str, object]:

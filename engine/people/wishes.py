@@ -5,7 +5,7 @@ locked by whoever calls.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -61,12 +61,20 @@ ON CONFLICT (contact_id) DO UPDATE SET place = excluded.place, at = excluded.at 
 """)
 
 
+_ADDRESSES = text("SELECT id, email FROM contact WHERE id = ANY(:ids)")
+
+
 def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Event]:
     """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
     if not said:
         return []
     session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
-    moved = contacts.admit(session, [contacts.Said(one.person, one.at, cause=one.cause) for one in said], now)
+    # Typed may be an address of hers that was merged into another: what she said goes to whom she is now.
+    found = session.execute(_ADDRESSES, {"ids": [one.contact_id for one in said]})
+    addresses = {row.id: row.email for row in found}
+    persons = [replace(one.person, email=addresses[one.contact_id]) for one in said]
+    told = zip(persons, said, strict=True)
+    moved = contacts.admit(session, [contacts.Said(person, one.at, cause=one.cause) for person, one in told], now)
     interests.care(session, list(_codes(said, "interests")))
     volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
     willing = [

@@ -123,6 +123,19 @@ def test_who_left_since_the_question_comes_back_only_by_her_express_word(session
     assert (found.state, found.left_since) == ("confirmed", False)
 
 
+def test_what_was_typed_under_an_address_that_was_merged_is_said_of_whom_she_is_now(session: Session):
+    (one,) = asked(come(session, reported(confirm=True)))
+    session.execute(
+        text("""WITH ana AS (
+        INSERT INTO contact (email, details_at) VALUES ('ana@example.org', 'epoch') RETURNING id)
+    UPDATE contact c SET merged_into_id = ana.id FROM ana WHERE c.email = 'ines@example.org'""")
+    )
+    (joined,) = (each for each in confirmations.confirm(session, one, AFTER) if isinstance(each, Joined))
+    found = session.execute(text("SELECT id, email, first_name FROM contact ORDER BY email")).all()
+    assert [tuple(row)[1:] for row in found] == [("ana@example.org", "Ines"), (INES, "")]
+    assert joined.contact_id == found[0].id
+
+
 def statements(session: Session, many: int, **wishes: Any) -> int:
     told: list[object] = []
 
