@@ -45,7 +45,8 @@ FILL = {
         SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at,
             jsonb_build_object('last_name', CAST(:word AS text)) FROM fund""",
     "recurring_plan": """INSERT INTO recurring_plan
-        (source, source_key, contact_id, amount_cents, period, started_at, told_at) VALUES ('stripe', 'sub_0000000000' || :id, :id, 1000, 'monthly', :at, :at)""",
+        (source, source_key, contact_id, amount_cents, period, started_at, told_at)
+        VALUES ('stripe', 'sub_0000000000' || :id, :id, 1000, 'monthly', :at, :at)""",
 }
 NAMING = sorted(name for name, table in metadata.tables.items() if "contact_id" in table.c)
 
