@@ -151,7 +151,7 @@ def test_only_the_door_reads_bodies_with_its_limit_and_its_deadline(tmp_path: Pa
 
 def test_every_table_is_exported_and_named_in_the_singular():
     assert {getattr(tables, name).__tablename__ for name in tables.__all__} == set(metadata.tables)
-    assert [name for name in metadata.tables if name.endswith("s")] == []
+    assert [name for name in metadata.tables if name.endswith("s") and not name.endswith("ss")] == []
 
 
 def test_every_module_of_the_engine_has_its_layer():
