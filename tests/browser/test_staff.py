@@ -41,7 +41,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
     opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: problems.append(str(error)))
     yield opened
-    assert problems == []
+    # A page that is not there is asked for on purpose, once, and the browser says so.
+    assert [problem for problem in problems if "status of 404" not in problem] == []
 
 
 @pytest.fixture(scope="module")
