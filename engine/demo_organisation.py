@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.people import routing
 from engine.settings import ROOT
 
 FILE = ROOT / "templates" / "demo" / "organisation.yaml"
@@ -28,9 +29,6 @@ INSERT INTO territory (kind, place, chapter_id)
 SELECT 'zip', z.zip, c.id FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, city text)
 JOIN chapter c ON c.slug = v.slug JOIN zip z ON z.city = v.city AND z.state = :state
 ON CONFLICT DO NOTHING
-""")
-_ROUTES = text("""
-INSERT INTO zip_route (zip, chapter_id, by, "on") SELECT place, chapter_id, kind, place FROM territory ON CONFLICT DO NOTHING
 """)
 _FUNDS = text("""
 INSERT INTO fund (slug, name, disclaimer, deductibility)
@@ -57,7 +55,7 @@ def load(session: Session) -> None:
     session.execute(_ROOT_CHAPTER, root)
     session.execute(_CHAPTERS, {"rows": rows(told["chapters"]), "root": root["slug"]})
     session.execute(_TERRITORIES, {"rows": rows(_cities(told["chapters"])), "state": told["state"]})
-    session.execute(_ROUTES)
+    routing.remake(session)
     session.execute(_FUNDS, {"rows": rows(told["funds"])})
     entities = (
         {"slug": fund["slug"], "entity_id": number} for fund in told["funds"] for number in fund["actblue_entities"]

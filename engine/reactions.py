@@ -11,7 +11,7 @@ from engine import events
 from engine.giving import checkouts, contributions, plans, reversals
 from engine.mail import feedback, holds
 from engine.outreach import thanks
-from engine.people import admission, sign_ups
+from engine.people import admission, engagement, sign_ups
 from engine.settings import Settings
 from engine.staff import notices
 
@@ -47,7 +47,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanCancelled: (),
     events.FactRecorded: (),
     # People.
-    events.SignedUp: (),
+    events.SignedUp: (engagement.signed_up,),
     events.ConfirmationAsked: (),
     events.Joined: (),
     events.ChapterChanged: (),
@@ -62,7 +62,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (),
-    events.LetterClicked: (),
+    events.LetterClicked: (engagement.clicked,),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),
@@ -77,9 +77,8 @@ def react(session: Session, happened: Sequence[events.Event], now: datetime, set
 
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
-    admission.admit(session, happened)
     everything: list[events.Event] = []
-    wave = list(happened)
+    wave = [*happened, *admission.admit(session, happened, now)]
     while wave:
         everything += wave
         order = list(REACTIONS)

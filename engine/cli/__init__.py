@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.cli import lists, system, work
+from engine.cli import chapters, lists, system, work
 from engine.errors import GroundswellError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(work.books, name="books")
 app.add_typer(work.matters, name="notices")
 app.add_typer(work.imports, name="import")
 app.add_typer(lists.exports, name="export")
+app.add_typer(chapters.chapters, name="chapters")
 
 
 def main() -> None:

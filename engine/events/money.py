@@ -156,7 +156,8 @@ class PlanEndReported(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContributionRecorded(Event):
-    """A contribution is on the books, for the first time. `contact_id` is None when the form hid the address."""
+    """A contribution is on the books, for the first time. `contact_id` is None when nobody was named; whom it
+    names may have no address."""
 
     word: ClassVar[str] = "gift"
 
@@ -176,7 +177,7 @@ class InstalmentRecorded(Event):
 
 @dataclass(frozen=True, slots=True)
 class DonorLearned(Event):
-    """The donor of a contribution on the books, hidden until now, is known."""
+    """The donor of a contribution on the books, whose address was hidden until now, is known by it."""
 
     word: ClassVar[str] = "donor"
 

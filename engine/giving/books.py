@@ -110,7 +110,8 @@ _CHECKS = {
         SELECT 'contribution ' || g.id AS subject, 'finished as ' || s.source_key AS detail
         FROM checkout_session s JOIN contribution g
             ON g.source = s.source AND g.payment_key = s.payment_key AND g.payment_key <> ''
-        JOIN contact c ON c.email = s.donor ->> 'email' WHERE g.contact_id IS NULL""",
+        JOIN contact c ON c.email = s.donor ->> 'email'
+        WHERE NOT EXISTS (SELECT FROM contact k WHERE k.id = g.contact_id AND k.donor_key IS NULL)""",
     "a payment that was booked twice does not come to nothing": """
         SELECT 'contribution ' || contribution_id AS subject, sum(amount_cents) || ' cents' AS detail FROM ledger_entry
         GROUP BY contribution_id HAVING bool_or(kind = 'duplicate') AND sum(amount_cents) <> 0""",

@@ -1,6 +1,6 @@
 """Words about a payment that come apart from it: the checkout that led to it, the link from an instalment to it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import CheckoutReported, DonorLearned, Event, FactRecorded, HumanNeeded, PaymentLinked
-from engine.giving import ledger, plans
+from engine.giving import donors, ledger, plans
+from engine.giving.donors import ADDRESSED
 from engine.settings import Settings
 
 TWICE = "one payment booked twice"  # the kind of notice
@@ -26,25 +27,26 @@ ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, inbound_event_id
 """)
 
-_LED_TO = text("""
-SELECT g.id, g.contact_id, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
+_LED_TO = text(f"""
+SELECT g.id, {ADDRESSED} AS contact_id, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
     ON g.source = s.source AND g.payment_key = s.payment_key AND s.payment_key <> '' WHERE s.id = ANY(:ids)
 UNION
-SELECT g.id, g.contact_id, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
+SELECT g.id, {ADDRESSED}, g.source, g.plan_key, s.inbound_event_id FROM checkout_session s JOIN contribution g
     ON g.source = s.source AND g.plan_key = s.plan_key AND s.plan_key <> '' WHERE s.id = ANY(:ids)
 """)
 
 # By the payment a checkout led to or the plan it began; of several the one with the smallest id at the source. What the
 # payment says itself stays.
-_COMPLETE = text("""
-UPDATE contribution g SET contact_id = coalesce(g.contact_id, t.contact_id),
-    chapter_id = coalesce(g.chapter_id, t.chapter_id),
+_COMPLETE = text(f"""
+UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, t.contact_id, g.contact_id),
+    chapter_id = CASE WHEN {ADDRESSED} IS NULL THEN coalesce(t.chapter_id, g.chapter_id)
+        ELSE coalesce(g.chapter_id, t.chapter_id) END,
     form_slug = CASE g.form_slug WHEN '' THEN t.form_slug ELSE g.form_slug END,
     refcode = CASE g.refcode WHEN '' THEN t.refcode ELSE g.refcode END,
     refcode2 = CASE g.refcode2 WHEN '' THEN t.refcode2 ELSE g.refcode2 END,
     donation_form_id = coalesce(g.donation_form_id, t.form_id),
     fund_id = CASE WHEN g.donation_form_id IS NULL THEN coalesce(t.fund_id, g.fund_id) ELSE g.fund_id END,
-    donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{}') FROM jsonb_each_text(t.donor) d(name, said)
+    donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(t.donor) d(name, said)
         WHERE said <> '' AND coalesce(g.donor ->> name, '') = '')
 FROM (
     SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.form_slug, s.refcode, s.refcode2,
@@ -61,7 +63,7 @@ FROM (
     ORDER BY x.contribution_id, s.source_key
 ) t
 WHERE g.id = t.contribution_id
-RETURNING g.id, g.contact_id
+RETURNING g.id, g.contact_id, old.contact_id AS contact_before
 """)
 
 _LINK = text("""
@@ -115,30 +117,38 @@ WHERE i.id = v.id
 """)
 
 
-def check_out(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
+def check_out(session: Session, told: Sequence[CheckoutReported], now: datetime, _: Settings) -> list[Event]:
     """Keep these checkouts; gifts that are on the books without a donor learn who gave."""
     each = {(event.source, event.source_key): event for event in told}
     kept = session.execute(_KEEP, {"rows": rows(map(asdict, each.values()))}).all()
     found = session.execute(_LED_TO, {"ids": [row.id for row in kept]}).all()
     learned = complete(session, [row.id for row in found])
-    ledger.settle(session, learned)
-    causes = {(row.source, row.plan_key): row.inbound_event_id for row in found if row.plan_key}
+    settled = donors.settle(session, [row.id for row in learned], now)
+    ledger.settle(session, [row.id for row in learned])
+    followed = plans.follow(
+        session, {(row.source, row.plan_key): row.inbound_event_id for row in found if row.plan_key}
+    )
+    donors.forget(session, donors.left(learned, settled.gifts))
+    hidden = {row.id for row in settled.gifts}
+    whose = {row.id: row.contact_id for row in learned if row.id not in hidden}
     return [
         *(FactRecorded(row.inbound_event_id) for row in kept),
-        *plans.follow(session, causes),
+        *followed,
+        *settled.moved,
         *(
             DonorLearned(row.inbound_event_id, row.id, donor)
             for row in found
-            if row.contact_id is None and (donor := learned.get(row.id)) is not None
+            if row.contact_id is None and (donor := whose.get(row.id)) is not None
         ),
     ]
 
 
-def complete(session: Session, contribution_ids: Collection[int]) -> Mapping[int, int | None]:
-    """Let these gifts take from their checkouts what they lack. Returns the contact of each that has a checkout."""
+def complete(session: Session, contribution_ids: Collection[int]) -> Sequence[Row[Any]]:
+    """Let these gifts take from their checkouts what they lack. Returns those that have a checkout: rows (id, contact_id,
+    contact_before)."""
     if not contribution_ids:
-        return {}
-    return {row.id: row.contact_id for row in session.execute(_COMPLETE, {"ids": list(contribution_ids)})}
+        return []
+    return session.execute(_COMPLETE, {"ids": list(contribution_ids)}).all()
 
 
 def link(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:

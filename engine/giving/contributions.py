@@ -22,7 +22,8 @@ from engine.events import (
     HumanNeeded,
     InstalmentRecorded,
 )
-from engine.giving import checkouts, ledger, plans, totals
+from engine.giving import checkouts, donors, ledger, plans
+from engine.giving.donors import ADDRESSED
 from engine.settings import Settings
 
 CONTRADICTION = "a gift told in two ways"  # the kind of notice
@@ -67,12 +68,15 @@ JOIN contribution o ON o.source = v.source AND o.payment_key = v.payment_key AND
 LEFT JOIN contact c ON c.email = v.email
 WHERE v.source_key <> v.payment_key AND o.source_key = o.payment_key AND g.id = o.id AND NOT EXISTS (
     SELECT FROM contribution x WHERE (x.source, x.source_key) = (v.source, v.source_key))
-RETURNING g.id, g.source, g.plan_key, v.cause, g.contact_id, o.contact_id AS contact_before
+RETURNING g.id, g.source, g.plan_key, v.cause, g.contact_id, o.contact_id AS contact_before,
+    (SELECT k.id FROM contact k WHERE k.id = o.contact_id AND k.donor_key IS NULL) AS donor_before
 """)
 
 # What one word lacks, another has: the words that are there win, field by field. Reports imported later change nothing.
 _COMPLETE = text(f"""
-UPDATE contribution g SET contact_id = coalesce(g.contact_id, c.id), chapter_id = coalesce(g.chapter_id, c.chapter_id),
+UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, c.id, g.contact_id),
+    chapter_id = CASE WHEN {ADDRESSED} IS NULL THEN coalesce(c.chapter_id, g.chapter_id)
+        ELSE coalesce(g.chapter_id, c.chapter_id) END,
     charge_key = CASE g.charge_key WHEN '' THEN v.charge_key ELSE g.charge_key END,
     form_slug = CASE g.form_slug WHEN '' THEN v.form_slug ELSE g.form_slug END,
     refcode = CASE g.refcode WHEN '' THEN v.refcode ELSE g.refcode END,
@@ -86,9 +90,9 @@ FROM {_TOLD}
 LEFT JOIN contact c ON c.email = v.email
 LEFT JOIN donation_form f ON f.slug = v.form_slug
 WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <> '' AND v.cause IS NOT NULL
-    AND (g.contact_id IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''
+    AND ({ADDRESSED} IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''
         OR g.form_slug = '' AND v.form_slug <> '' OR g.refcode = '' AND v.refcode <> '')
-RETURNING g.id, g.contact_id, g.source, g.plan_key, v.cause
+RETURNING g.id, g.contact_id, old.contact_id AS contact_before, g.source, g.plan_key, v.cause
 """)
 
 # The same id with another amount or in another order: sources' ids should be unique, placeholders are not.
@@ -108,7 +112,7 @@ JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_ke
 """)
 
 
-def record(session: Session, reported: Sequence[ContributionReported], _: datetime, __: Settings) -> list[Event]:
+def record(session: Session, reported: Sequence[ContributionReported], now: datetime, _: Settings) -> list[Event]:
     """Book these gifts. One that is on the books already adds at most what it knows better; one that is told with another
     amount or in another order as well makes a person look."""
     told = {"rows": rows(_record(gift) for gift in _linked(session, reported))}
@@ -117,22 +121,26 @@ def record(session: Session, reported: Sequence[ContributionReported], _: dateti
     named = session.execute(_NAME, told).all() if again else []
     completed = session.execute(_COMPLETE, told).all() if again else []
     different = session.execute(_DIFFERENT, _columns(reported)).all()
-    fresh = [row.id for row in booked]
-    donors = checkouts.complete(session, fresh + [row.id for row in named])
-    ledger.settle(session, {*fresh, *(row.id for row in (*named, *completed))})
-    totals.refresh(session, {row.contact_before for row in named if row.contact_before is not None})
+    checked = checkouts.complete(session, [row.id for row in (*booked, *named)])
+    doubtful = [row.id for row in booked if row.contact_id is None] + [row.id for row in (*named, *completed)]
+    settled = donors.settle(session, doubtful, now)
+    ledger.settle(session, {row.id for row in (*booked, *named, *completed)})
     causes = {(row.source, row.plan_key): row.inbound_event_id for row in booked if row.plan_key}
     causes |= {(row.source, row.plan_key): row.cause for row in (*named, *completed) if row.plan_key}
+    followed = plans.follow(session, causes)
+    donors.forget(session, donors.left(named, completed, checked, settled.gifts))
+    whose = {row.id: row.contact_id for row in (*booked, *named, *completed, *checked, *settled.gifts)}
+    hidden = {row.id for row in settled.gifts}
     return [
-        *(_recorded(row, donors.get(row.id, row.contact_id)) for row in booked),
+        *(_recorded(row, whose[row.id]) for row in booked),
         *(FactRecorded(row.cause) for row in named),
-        *(DonorLearned(row.cause, row.id, row.contact_id) for row in completed if row.contact_id is not None),
         *(
-            DonorLearned(row.cause, row.id, donor)
-            for row in named
-            if row.contact_before is None and (donor := donors.get(row.id, row.contact_id)) is not None
+            DonorLearned(row.cause, row.id, whose[row.id])
+            for row in (*completed, *(row for row in named if row.donor_before is None))
+            if whose[row.id] is not None and row.id not in hidden
         ),
-        *plans.follow(session, causes),
+        *followed,
+        *settled.moved,
         *(HumanNeeded(row.cause, CONTRADICTION, f"line item {row.source_key}", _differs(row)) for row in different),
     ]
 

@@ -75,7 +75,8 @@ ON CONFLICT (source, source_key) DO UPDATE SET ended_at = excluded.ended_at, end
 RETURNING source, source_key
 """)
 
-# How plans stand by what is known of them. Whose: the earliest contribution that names somebody.
+# How plans stand by what is known of them. Whose: the earliest contribution that names somebody with an address, else
+# somebody at all.
 TRUE_STANDING = """
 SELECT p.id, p.state AS before, p.contact_id AS contact_before, w.contact_id, w.fund_id, l.paid_at, f.failed_at, x.ended_at,
     coalesce(x.ended_by, '') AS ended_by,
@@ -89,9 +90,9 @@ LEFT JOIN LATERAL (SELECT max(failed_at) AS failed_at FROM plan_failure f
 LEFT JOIN LATERAL (SELECT max(paid_at) AS paid_at FROM contribution g
     WHERE g.source = p.source AND g.plan_key = p.source_key AND g.plan_key <> ''
         AND p.entity_id IN (0, g.entity_id)) l ON true
-LEFT JOIN LATERAL (SELECT g.contact_id, g.fund_id FROM contribution g
+LEFT JOIN LATERAL (SELECT g.contact_id, g.fund_id FROM contribution g LEFT JOIN contact k ON k.id = g.contact_id
     WHERE g.source = p.source AND g.plan_key = p.source_key AND g.plan_key <> '' AND p.entity_id IN (0, g.entity_id)
-    ORDER BY g.contact_id IS NULL, g.paid_at, g.id LIMIT 1) w ON true
+    ORDER BY g.contact_id IS NULL, k.donor_key IS NOT NULL, g.paid_at, g.id LIMIT 1) w ON true
 """
 
 _STAND = text(f"""

@@ -3,6 +3,7 @@
 They count what is left of her gifts to our own funds, in dollars, after refunds and disputes; a gift that was taken back
 whole is no gift. Money given to someone else's committee through our form is on the books but is not hers to us. The last
 gift is the one paid last; of several at one instant, the largest. `gives_monthly_cents` is what her active plans promise.
+Giving, to whomever and whatever became of it, is also a sign of life (`engaged_last_at`, which only moves forward).
 """
 
 from collections.abc import Collection
@@ -44,8 +45,10 @@ GROUP BY p.contact_id
 _REFRESH = text(f"""
 UPDATE contact c SET gave_count = coalesce(t.gave_count, 0), gave_cents = coalesce(t.gave_cents, 0),
     gave_highest_cents = coalesce(t.gave_highest_cents, 0), gave_last_cents = coalesce(t.gave_last_cents, 0),
-    gave_first_at = t.gave_first_at, gave_last_at = t.gave_last_at, gives_monthly_cents = coalesce(m.monthly, 0)
+    gave_first_at = t.gave_first_at, gave_last_at = t.gave_last_at, gives_monthly_cents = coalesce(m.monthly, 0),
+    engaged_last_at = greatest(c.engaged_last_at, l.paid_at)
 FROM unnest(CAST(:ids AS bigint[])) i(id)
+LEFT JOIN LATERAL (SELECT max(paid_at) AS paid_at FROM contribution g WHERE g.contact_id = i.id) l ON true
 LEFT JOIN ({TRUE_TOTALS.format(only="AND g.contact_id = ANY(:ids)")}) t ON t.contact_id = i.id
 LEFT JOIN ({TRUE_MONTHLY.format(only="AND p.contact_id = ANY(:ids)")}) m ON m.contact_id = i.id
 WHERE c.id = i.id
@@ -53,6 +56,6 @@ WHERE c.id = i.id
 
 
 def refresh(session: Session, contact_ids: Collection[int]) -> None:
-    """Write the true totals of these contacts, whose rows the caller has locked."""
+    """Write the true totals of these contacts, and when they last gave, whose rows the caller has locked."""
     if contact_ids:
         session.execute(_REFRESH, {"ids": sorted(contact_ids)})

@@ -21,7 +21,7 @@ SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.pai
     g.order_number, g.recurring_period, c.first_name, c.language, c.chapter_id,
     coalesce(f.thanks_mailing_id, m.id) AS mailing_id,
     coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
-FROM contribution g JOIN contact c ON c.id = g.contact_id
+FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
 LEFT JOIN mailing m ON m.slug = :shipped
@@ -46,7 +46,7 @@ def compose(
     now: datetime,
     settings: Settings,
 ) -> list[Event]:
-    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to thank; one that is older
+    """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to write to; one that is older
     than the house allows (a backfill, a provider's late burst) gets a letter that is skipped, and says so."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()

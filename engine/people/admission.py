@@ -20,7 +20,7 @@ _TOUCHED = text("""
 WITH v AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, payment_key text, charge_key text, plan_key text)
 )
-SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
+SELECT c.id, c.email FROM contact c WHERE c.id IN (
     SELECT g.contact_id FROM v JOIN contribution g
         ON g.source = v.source AND g.payment_key = v.payment_key AND g.payment_key <> ''
     UNION ALL
@@ -31,6 +31,10 @@ SELECT c.email FROM contact c WHERE c.email IS NOT NULL AND c.id IN (
         ON g.source = v.source AND g.plan_key = v.plan_key AND g.plan_key <> ''
 )
 """)
+
+# Those without an address come after those with one.
+_LOCK = text("SELECT id FROM contact WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_LOCK_READERS = text("SELECT id FROM contact WHERE email = ANY(:emails) ORDER BY email FOR NO KEY UPDATE")
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
 _BESIDE_OTHERS = text("SELECT pg_advisory_xact_lock_shared(:lock)")
@@ -49,14 +53,22 @@ _MONEY = (
 )
 
 
-def admit(session: Session, happened: Sequence[events.Event]) -> None:
-    """Make or update the contacts that these events name, and lock them and those whose money the events are about."""
+def admit(session: Session, happened: Sequence[events.Event], now: datetime) -> list[events.ChapterChanged]:
+    """Make or update the contacts that these events name, route them, and lock them and those whose money or letters the
+    events are about. Returns whose chapter is another now."""
     money = [event for event in happened if isinstance(event, _MONEY)]
     if money:
         session.execute(_BESIDE_OTHERS if all(map(_plain, money)) else _ALONE, {"lock": MONEY_LOCK})
     touching = rows(_touching(happened))
-    also = session.scalars(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
-    contacts.admit(session, _named(happened), also=also)
+    touched = session.execute(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
+    changed = contacts.admit(
+        session, _named(happened), now, also=[row.email for row in touched if row.email is not None]
+    )
+    if unaddressed := [row.id for row in touched if row.email is None]:
+        session.execute(_LOCK, {"ids": unaddressed})
+    if readers := _readers(happened):
+        session.execute(_LOCK_READERS, {"emails": readers})
+    return changed
 
 
 def _plain(event: events.Event) -> bool:
@@ -70,14 +82,20 @@ def _plain(event: events.Event) -> bool:
     )
 
 
-def _named(happened: Sequence[events.Event]) -> Iterator[tuple[events.Person, datetime]]:
+def _named(happened: Sequence[events.Event]) -> Iterator[contacts.Said]:
     for event in happened:
         if isinstance(event, events.ContributionReported):
-            yield event.donor, event.paid_at
+            yield contacts.Said(event.donor, event.paid_at, event.entity_id, event.cause)
         elif isinstance(event, events.CheckoutReported):
-            yield event.donor, event.completed_at
+            yield contacts.Said(event.donor, event.completed_at, cause=event.cause)
         elif isinstance(event, events.SignUpReported):
-            yield event.person, event.at
+            yield contacts.Said(event.person, event.at, cause=event.cause)
+
+
+def _readers(happened: Sequence[events.Event]) -> list[str]:
+    """The addresses of those who are said to have clicked: that is noted on their contact."""
+    told = (event for event in happened if isinstance(event, events.LetterReported))
+    return sorted({event.email for event in told if event.kind == "click" and event.email})
 
 
 def _touching(happened: Sequence[events.Event]) -> Iterator[dict[str, str]]:

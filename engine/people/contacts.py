@@ -1,33 +1,42 @@
-"""Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came."""
+"""Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came.
 
-from collections.abc import Collection, Iterable, Mapping
+Donors without an address are admitted by what makes them the same donor (`donor_key`, see `engine.giving.donors`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import Person
-from engine.people import chapters
+from engine.events import ChapterChanged, Person
+from engine.people import routing
 
 # Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
 # best word about a person is kept whole: one that tells her name and where she lives before one that tells only the place,
 # before one that tells neither; then the newest, then (same second) the greater by its letters. So the order in which
-# words arrive does not matter. `_worth` says the same in Python.
-_ADMIT = text("""
-INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone,
+# words arrive does not matter. `_worth` says the same in Python. Who is new has a home at once, the likely one; whoever's
+# word was written is routed by all that is known, after that.
+_ADMIT = """
+INSERT INTO contact AS c ({key}, first_name, last_name, street, city, state, zip, country, phone, time_zone,
                           details_at, chapter_id, routed_by, routed_on)
-SELECT email, first_name, last_name, street, city, state, zip, country, phone,
-       details_at, chapter_id, routed_by, routed_on
+SELECT v.{key}, v.first_name, v.last_name, v.street, v.city, v.state, v.zip, v.country, v.phone,
+       coalesce(z.time_zone, ''), v.details_at, coalesce(r.chapter_id, root.id), coalesce(r.by, 'root'),
+       coalesce(r."on", 'no chapter for ' || v.zip, 'no ZIP')
 FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    email text, first_name text, last_name text, street text, city text, state text, zip text, country text,
-    phone text, details_at timestamptz, chapter_id bigint, routed_by text, routed_on text)
-ORDER BY email
-ON CONFLICT (email) DO UPDATE SET
+    {key} text, first_name text, last_name text, street text, city text, state text, zip text, country text,
+    phone text, details_at timestamptz)
+LEFT JOIN zip z ON z.zip = v.zip
+LEFT JOIN zip_route r ON r.zip = v.zip
+CROSS JOIN ({root}) root
+ORDER BY v.{key}
+ON CONFLICT ({key}) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
     state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
-    chapter_id = excluded.chapter_id, routed_by = excluded.routed_by, routed_on = excluded.routed_on,
-    details_at = excluded.details_at
+    time_zone = excluded.time_zone, details_at = excluded.details_at
     WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
            coalesce(excluded.zip, '') COLLATE "C",
            excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
@@ -35,33 +44,115 @@ ON CONFLICT (email) DO UPDATE SET
            excluded.phone COLLATE "C")
         > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
            c.last_name, c.street, c.city, c.state, c.country, c.phone)
+RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
+"""
+_BY_ADDRESS = text(_ADMIT.format(key="email", root=routing.ROOT))
+_BY_DONOR = text(_ADMIT.format(key="donor_key", root=routing.ROOT))
+
+_CHAPTERS_OWN = text("SELECT entity_id FROM actblue_entity WHERE chapter_id IS NOT NULL AND entity_id = ANY(:ids)")
+
+# Whose chapter's own ActBlue entity somebody gave to: the newest such gift counts, of those on the books and those about
+# to be.
+_HINT = text("""
+WITH told AS MATERIALIZED (
+    SELECT v.email, v.donor_key, v.at, e.chapter_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, donor_key text, entity_id bigint, at timestamptz)
+    JOIN actblue_entity e ON e.entity_id = v.entity_id WHERE e.chapter_id IS NOT NULL
+), hint AS (
+    SELECT c.id, t.chapter_id, t.at FROM told t JOIN contact c ON c.email = t.email
+    UNION ALL
+    SELECT c.id, t.chapter_id, t.at FROM told t JOIN contact c ON c.donor_key = t.donor_key
+)
+UPDATE contact c SET entity_chapter_id = n.chapter_id
+FROM (
+    SELECT DISTINCT ON (x.id) x.id, x.chapter_id FROM (
+        SELECT * FROM hint
+        UNION ALL
+        SELECT g.contact_id, e.chapter_id, g.paid_at FROM (SELECT DISTINCT id FROM hint) h
+        JOIN contribution g ON g.contact_id = h.id
+        JOIN actblue_entity e ON e.entity_id = g.entity_id AND e.chapter_id IS NOT NULL
+    ) x ORDER BY x.id, x.at DESC, x.chapter_id
+) n
+WHERE c.id = n.id AND c.entity_chapter_id IS DISTINCT FROM n.chapter_id
+RETURNING c.id, coalesce(c.email, c.donor_key) AS key
 """)
 
 _KNOWN = text("SELECT email, id FROM contact WHERE email = ANY(:emails)")
 
-NOWHERE = chapters.Places({}, None)
 # A word that never wins: it locks a row and leaves it as it is.
 LOCKED_ONLY: Mapping[str, object] = dict.fromkeys(
-    ("first_name", "last_name", "street", "city", "state", "country", "phone", "routed_by", "routed_on"), ""
-) | {"zip": None, "details_at": "-infinity", "chapter_id": None}
+    ("first_name", "last_name", "street", "city", "state", "country", "phone"), ""
+) | {"zip": None, "details_at": "-infinity"}
 
 
-def admit(session: Session, said: Iterable[tuple[Person, datetime]], also: Collection[str] = ()) -> None:
-    """Make or update the contacts of these people; each with when her words were said. People without an address are
-    passed by. `also` are addresses of contacts that are locked only.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Somebody's words about herself, when she said them, and what follows for her chapter: the ActBlue entity she gave
+    to. `donor_key`: who she is when she has no address."""
 
-    One statement for facts, one to write; however many. Every row is locked for the rest of the transaction, changed or
-    not, in the order of addresses.
+    person: Person
+    at: datetime
+    entity_id: int | None = None
+    cause: int | None = None
+    donor_key: str | None = None
+
+
+def admit(
+    session: Session, said: Iterable[Said | tuple[Person, datetime]], now: datetime, also: Collection[str] = ()
+) -> list[ChapterChanged]:
+    """Make or update the contacts of these people, and let their homes follow. Those without an address are passed by.
+    `also` are addresses of contacts that are locked only. Returns whose chapter is another than before.
+
+    As many statements however many. Every row is locked for the rest of the transaction, changed or not, in the order of
+    addresses; the map of chapters is held.
     """
-    best: dict[str, tuple[Person, datetime]] = {}
-    for person, moment in sorted(said, key=_worth):
-        if person.email:
-            best[person.email] = (person, moment)
-    known = chapters.places(session, {person.zip for person, _ in best.values() if person.zip}) if best else NOWHERE
-    records = [_record(person, moment, chapters.route(person.zip, known)) for person, moment in best.values()]
+    words = [one if isinstance(one, Said) else Said(*one) for one in said]
+    if words or also:
+        routing.hold(session)  # for those without an address, too: they are admitted later
+    words = [one for one in words if one.person.email]
+    best = {one.person.email: one for one in sorted(words, key=_worth)}
+    records = [{"email": email} | _record(one) for email, one in best.items()]
     records += [{**LOCKED_ONLY, "email": email} for email in also if email not in best]
-    if records:
-        session.execute(_ADMIT, {"rows": rows(records)})
+    return _written(session, _BY_ADDRESS, words, records, now)
+
+
+def admit_donors(session: Session, said: Sequence[Said], now: datetime) -> list[ChapterChanged]:
+    """The same for donors without an address, by their `donor_key`. The caller holds the map."""
+    best = {one.donor_key: one for one in sorted(said, key=_worth)}
+    records = [{"donor_key": key} | _record(one) for key, one in best.items()]
+    return _written(session, _BY_DONOR, said, records, now)
+
+
+def _written(
+    session: Session,
+    statement: TextClause,
+    words: Sequence[Said],
+    records: Sequence[Mapping[str, object]],
+    now: datetime,
+) -> list[ChapterChanged]:
+    if not records:
+        return []
+    written = session.execute(statement, {"rows": rows(records)}).all()
+    hinted = _hinted(session, words)
+    fresh = {row.id for row in written if row.fresh}
+    keys = {row.id: row.key for row in (*written, *hinted)}
+    causes = {one.person.email or one.donor_key: one.cause for one in words}
+    changed = routing.follow(session, list(keys), now, None, fresh=fresh)
+    return [replace(one, cause=causes.get(keys[one.contact_id])) for one in changed]
+
+
+def _hinted(session: Session, words: Sequence[Said]) -> Sequence[Row[Any]]:
+    """Whose hint by a gift is another now: rows (id, key)."""
+    entities = {one.entity_id for one in words if one.entity_id is not None}
+    own = set(session.scalars(_CHAPTERS_OWN, {"ids": list(entities)})) if entities else set()
+    if not own:
+        return []
+    gifts = (
+        {"email": one.person.email, "donor_key": one.donor_key, "entity_id": one.entity_id, "at": one.at}
+        for one in words
+        if one.entity_id in own
+    )
+    return session.execute(_HINT, {"rows": rows(gifts)}).all()
 
 
 def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:
@@ -74,19 +165,19 @@ def spoken(name: str) -> str:
     return name.title() if name.isupper() or name.islower() else name
 
 
-def _worth(word: tuple[Person, datetime]) -> tuple[object, ...]:
-    donor, moment = word
+def _worth(word: Said) -> tuple[object, ...]:
+    donor = word.person
     names = (spoken(donor.first_name), spoken(donor.last_name))
     placed = donor.zip is not None
     return (
-        placed and names[1] != "", placed, moment, donor.zip or "", *names, donor.street, donor.city, donor.state,
+        placed and names[1] != "", placed, word.at, donor.zip or "", *names, donor.street, donor.city, donor.state,
         donor.country, donor.phone,
     )  # fmt: skip
 
 
-def _record(donor: Person, moment: datetime, home: chapters.Route) -> dict[str, object]:
+def _record(word: Said) -> dict[str, object]:
+    donor = word.person
     return {
-        "email": donor.email,
         "first_name": spoken(donor.first_name),
         "last_name": spoken(donor.last_name),
         "street": donor.street,
@@ -95,8 +186,5 @@ def _record(donor: Person, moment: datetime, home: chapters.Route) -> dict[str, 
         "zip": donor.zip,
         "country": donor.country,
         "phone": donor.phone,
-        "details_at": moment,
-        "chapter_id": home.chapter_id,
-        "routed_by": home.by,
-        "routed_on": home.on,
+        "details_at": word.at,
     }

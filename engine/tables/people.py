@@ -11,7 +11,8 @@ from engine.tables.columns import count, identity, moment, reference, state_chec
 
 
 class Contact(SQLModel, table=True):
-    """A person we can write to. One per normalised address; a donor who gave none has no address, and is never mailed.
+    """A person we can write to. One per normalised address; a donor who gave none has no address, is told apart by
+    `donor_key` (which nobody else has), and is never mailed.
 
     Name and address are those of the newest word from her that tells where she lives (`details_at`). The home chapter
     follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself), `entity_chapter_id` (by a gift), then
@@ -31,6 +32,7 @@ class Contact(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=identity())
     email: str | None = Field(default=None, sa_column=words(nullable=True, unique=True))
+    donor_key: str | None = Field(default=None, sa_column=words(nullable=True, unique=True))
     first_name: str = Field(sa_column=words())
     last_name: str = Field(sa_column=words())
     street: str = Field(sa_column=words())

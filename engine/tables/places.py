@@ -40,7 +40,7 @@ class Chapter(SQLModel, table=True):
 
 
 class Territory(SQLModel, table=True):
-    """A piece of land that a chapter claims. Several chapters may claim the same; `engine.people.territories` settles it.
+    """A piece of land that a chapter claims. Several chapters may claim the same; `engine.people.routing` settles it.
 
     `place` by kind: zip "01604"; county "MA:Worcester County"; state "MA"; radius "" (round the chapter, `miles` wide).
     """

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = '7d41b0a95c3e'
-down_revision: str | None = '24c6154a3beb'
+down_revision: str | None = '5b1f0c7de914'
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

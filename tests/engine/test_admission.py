@@ -19,13 +19,14 @@ def taken(session: Session, *told: Event) -> str:
     said: list[str] = []
 
     def note(*what: Any) -> None:
-        said.append(what[2])
+        if what[3] == {"lock": admission.MONEY_LOCK}:
+            said.append(what[2])
 
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", note)
-    admission.admit(session, told)
+    admission.admit(session, told, NOON)
     event.remove(connection, "before_cursor_execute", note)
-    return next((lock for lock in (ALONE, BESIDE) if lock in said[0]), NOT_AT_ALL)
+    return next((lock for lock in (ALONE, BESIDE) if said and lock in said[0]), NOT_AT_ALL)
 
 
 @pytest.mark.parametrize("plain", [gift(), gift(2), gift(**ACTBLUE)])

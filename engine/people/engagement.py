@@ -1,0 +1,38 @@
+"""When a person last did something: signed up or followed a link in a letter. Only moves forward; gifts: `giving.totals`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.events import Event, LetterClicked, SignedUp
+from engine.settings import Settings
+
+# An upload is a list that somebody else put in: no sign of life.
+_SIGNED_UP = text("""
+UPDATE contact c SET engaged_last_at = s.at
+FROM (SELECT contact_id, max(at) AS at FROM sign_up
+    WHERE id = ANY(:ids) AND contact_id IS NOT NULL AND kind <> 'upload' GROUP BY contact_id) s
+WHERE c.id = s.contact_id AND (c.engaged_last_at IS NULL OR c.engaged_last_at < s.at)
+""")
+
+_CLICKED = text("""
+UPDATE contact c SET engaged_last_at = e.at
+FROM (SELECT m.contact_id, max(e.at) AS at FROM message m JOIN mail_event e ON e.message_id = m.id
+    WHERE m.id = ANY(:ids) AND e.kind = 'click' AND NOT e.machine GROUP BY m.contact_id) e
+WHERE c.id = e.contact_id AND c.erased_at IS NULL AND (c.engaged_last_at IS NULL OR c.engaged_last_at < e.at)
+""")
+
+
+def signed_up(session: Session, happened: Sequence[SignedUp], _: datetime, __: Settings) -> list[Event]:
+    """Note when these people signed up; admission has locked them."""
+    session.execute(_SIGNED_UP, {"ids": [event.sign_up_id for event in happened]})
+    return []
+
+
+def clicked(session: Session, happened: Sequence[LetterClicked], _: datetime, __: Settings) -> list[Event]:
+    """Note when these people followed a link; what a machine followed says nothing about them."""
+    if ids := [event.message_id for event in happened if not event.machine]:
+        session.execute(_CLICKED, {"ids": ids})
+    return []
