@@ -13,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.people import routing
+from engine.people.routing import ROOT, STATE_ROUTES
 from engine.tokens import Signer
 
 # A word without a date is older than any other: it fills in what nobody knows, and outweighs nothing.
@@ -49,6 +51,7 @@ SELECT max(email) FROM (
 
 _ADDRESSES = text("SELECT DISTINCT email FROM import_row WHERE email > :after AND email <= :upto")
 _ERASED = text("SELECT hash FROM erased_address WHERE hash = ANY(:hashes)")
+_CAME_BACK = text("SELECT email FROM contact WHERE email = ANY(:emails)")
 _ERASED_COUNT = text("SELECT count(*) FROM erased_address")
 _LEAVE_OUT = text("""
 WITH gone AS (DELETE FROM import_row WHERE email = ANY(:emails) RETURNING email)
@@ -58,10 +61,9 @@ SELECT email, 'nobody', 'erased', 1, count(*) FROM gone GROUP BY email
 
 # One row an address: the best word about her, and all that was said about mail. Most addresses have one line, so that what
 # costs more is done for the others only.
-_GATHER = text("""
+_GATHER = text(f"""
 INSERT INTO import_batch
 WITH file AS (SELECT * FROM json_to_recordset(CAST(:files AS json)) AS v(file int, source text)),
-claim AS (SELECT place, min(chapter_id) AS chapter_id FROM territory WHERE kind = 'state' GROUP BY place),
 best AS (
     SELECT DISTINCT ON (r.email) r.*, count(*) OVER her AS rows, min(f.source) OVER her <> max(f.source) OVER her AS several,
         bool_or(r.person) OVER her AS any_person, max(r.engaged_at) OVER her AS engaged,
@@ -78,14 +80,14 @@ SELECT b.email, b.any_person, b.rows, CASE WHEN b.several
     coalesce(b.told_at, CAST(:undated AS timestamptz)), b.engaged, b.first_name, b.last_name, b.street, b.city, b.state,
     b.zip, b.country, b.phone, coalesce(nullif(CASE WHEN b.rows = 1 THEN b.language
         ELSE (SELECT max(language) FROM import_row r WHERE r.email = b.email) END, ''), 'en'),
-    CASE WHEN b.rows = 1 THEN coalesce(b.custom, '{}')
-            || CASE WHEN b.tags IS NULL THEN '{}' ELSE jsonb_build_object('tags', to_jsonb(b.tags)) END
+    CASE WHEN b.rows = 1 THEN coalesce(b.custom, '{{}}')
+            || CASE WHEN b.tags IS NULL THEN '{{}}' ELSE jsonb_build_object('tags', to_jsonb(b.tags)) END
         ELSE coalesce((
                 SELECT jsonb_object_agg(key, value ORDER BY r.told_at NULLS FIRST, r.file, r.line)
-                FROM import_row r, jsonb_each(r.custom) WHERE r.email = b.email), '{}')
+                FROM import_row r, jsonb_each(r.custom) WHERE r.email = b.email), '{{}}')
             || coalesce((
                 SELECT jsonb_build_object('tags', jsonb_agg(DISTINCT tag ORDER BY tag))
-                FROM import_row r, unnest(r.tags) tag WHERE r.email = b.email HAVING count(*) > 0), '{}') END,
+                FROM import_row r, unnest(r.tags) tag WHERE r.email = b.email HAVING count(*) > 0), '{{}}') END,
     coalesce(z.time_zone, ''),
     CASE WHEN zr.zip IS NOT NULL THEN zr.chapter_id WHEN z.zip IS NULL AND s.place IS NOT NULL THEN s.chapter_id
         ELSE root.id END,
@@ -94,8 +96,9 @@ SELECT b.email, b.any_person, b.rows, CASE WHEN b.several
         WHEN b.zip IS NULL THEN 'no ZIP' ELSE 'no chapter for ' || b.zip END,
     b.says_no, b.unread, b.says_yes
 FROM best b
-LEFT JOIN zip z ON z.zip = b.zip LEFT JOIN zip_route zr ON zr.zip = b.zip LEFT JOIN claim s ON s.place = b.state
-LEFT JOIN chapter root ON root.parent_id IS NULL
+LEFT JOIN zip z ON z.zip = b.zip LEFT JOIN zip_route zr ON zr.zip = b.zip
+LEFT JOIN ({STATE_ROUTES}) s ON s.place = upper(btrim(b.state))
+CROSS JOIN ({ROOT}) root
 """)
 
 # As `engine.people.contacts` admits, from rows in place of JSON. Everyone is locked, changed or not. `fresh`: made by this.
@@ -109,7 +112,7 @@ WITH admitted AS (
     ON CONFLICT (email) DO UPDATE SET
         first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
         state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
-        details_at = excluded.details_at
+        time_zone = excluded.time_zone, details_at = excluded.details_at
         WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
                coalesce(excluded.zip, '') COLLATE "C",
                excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
@@ -135,12 +138,11 @@ WHERE c.email > :after AND c.email <= :upto AND NOT EXISTS (SELECT FROM import_a
 # Whom nobody placed and who chose nothing lives where her newest word says.
 _REROUTE = text("""
 WITH moving AS (
-    SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on, b.time_zone
+    SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on
     FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact c ON c.id = a.contact_id
     WHERE a.won AND NOT a.fresh AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
 ), routed AS (
-    UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on,
-        time_zone = CASE WHEN m.time_zone <> '' THEN m.time_zone ELSE c.time_zone END
+    UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on
     FROM moving m WHERE c.id = m.id
         AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (m.chapter_id, m.routed_by, m.routed_on)
 )
@@ -276,6 +278,7 @@ def merge(session: Session, batch: Mapping[str, object], signer: Signer, now: da
     batch: after, upto, files (JSON: file, source, place), told_at. Raises Overtaken; then nothing of it may be committed.
     """
     values = {**batch, "now": now, "undated": UNDATED}
+    routing.hold(session)
     erased = session.execute(_ERASED_COUNT).scalar_one()
     if erased:
         _leave_out(session, batch, signer)
@@ -295,7 +298,8 @@ def files_of(sources: Sequence[tuple[str, str]]) -> str:
 
 
 def _leave_out(session: Session, batch: Mapping[str, object], signer: Signer) -> None:
-    """Take those out of the staged rows who were erased: they are not brought back."""
+    """Take those out of the staged rows who were erased: they are not brought back, unless they came back themselves."""
     hashes = {mark: email for email in session.scalars(_ADDRESSES, batch) for mark in signer.hashes(email)}
-    if found := session.scalars(_ERASED, {"hashes": list(hashes)}).all():
-        session.execute(_LEAVE_OUT, {"emails": [hashes[mark] for mark in found]})
+    if found := {hashes[mark] for mark in session.scalars(_ERASED, {"hashes": list(hashes)})}:
+        found -= set(session.scalars(_CAME_BACK, {"emails": list(found)}))
+        session.execute(_LEAVE_OUT, {"emails": list(found)})

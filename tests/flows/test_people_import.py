@@ -12,7 +12,6 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.people_import import running
-from engine.people_import.layout import CLEANED, COMPLAINED, UNSUBSCRIBED
 from engine.tokens import Signer
 from tests import people_lists as make
 from tests.flows.house import rows
@@ -263,7 +262,7 @@ def test_who_lives_nowhere_we_know_is_the_roots_or_her_states(deps: Deps, tmp_pa
     with transaction(deps.sessions) as session:
         session.execute(text(f"INSERT INTO territory (chapter_id, kind, place) VALUES ({chapter}, 'state', 'VT')"))
     told = [
-        {"Email": "a@example.org", "State": "Vermont"},
+        {"Email": "a@example.org", "State": "vermont"},
         {"Email": "b@example.org"},
         {"Email": "c@example.org", "ZIP": "10001", "State": "NY"},
     ]
@@ -327,6 +326,16 @@ def erase(deps: Deps, email: str) -> None:
         )
 
 
+def test_who_was_erased_and_came_back_herself_is_known(deps: Deps, tmp_path: Path):
+    erase(deps, ROSA)
+    with transaction(deps.sessions) as session:
+        session.execute(
+            text(f"INSERT INTO contact (email, routed_by, details_at) VALUES ('{ROSA}', 'root', '2020-01-01')")
+        )
+    found = outcome(deps, make.write(tmp_path / "subscribed.csv", make.MAILCHIMP, [make.subscriber(ROSA)]))
+    assert (found.summary.erased, found.summary.outcomes) == (0, {"known": 1})
+
+
 def test_who_is_erased_between_reading_and_merging_stays_away(deps: Deps, tmp_path: Path):
     path = make.write(tmp_path / "subscribed.csv", make.MAILCHIMP, [make.subscriber(ROSA)])
     found = running.run(deps, sources(path), lambda *_: erase(deps, ROSA))
@@ -366,29 +375,3 @@ def test_a_file_of_every_address_says_what_came_of_it_and_why(deps: Deps, tmp_pa
     no = found["no@example.org"]
     assert (no["mailable"], no["why_not"], no["zip_repaired"]) == ("no", "address suppressed: unsubscribe", "01605")
     assert report.stat().st_mode & 0o077 == 0
-
-
-@pytest.mark.parametrize(
-    ("assumed", "stop"), [(UNSUBSCRIBED, "unsubscribe"), (CLEANED, "bounce"), (COMPLAINED, "complaint")]
-)
-def test_what_is_true_of_a_whole_file_can_be_said(deps: Deps, tmp_path: Path, assumed: str, stop: str):
-    path = make.write(tmp_path / "list.csv", make.LIST, [{"Email": ROSA, "Subscription status": "subscribed"}])
-    imported(deps, path, assumed=assumed)
-    assert (stopped(deps), mailable(deps)) == ([(ROSA, stop)], set())
-
-
-def test_columns_of_ones_own_are_named_by_a_mapping(deps: Deps, tmp_path: Path):
-    path = make.write(
-        tmp_path / "list.csv", ("Correo", "Nombre", "Idioma", "Since", "Shoe"),
-        [{"Correo": ROSA, "Nombre": "Rosa Delgado Ruiz", "Idioma": "Espa\u00f1ol", "Since": "3/4/2024", "Shoe": "38"}],
-    )  # fmt: skip
-    mapping = {"Correo": "email", "Nombre": "name", "Idioma": "language", "Since": "opted_in_at", "Shoe": "custom:shoe"}
-    imported(deps, path, mapping=mapping, assumed="subscribed")
-    her = contact(deps, ROSA)
-    assert (her.first_name, her.last_name, her.language, her.custom) == ("Rosa Delgado", "Ruiz", "es", {"shoe": "38"})
-    assert words(deps) == [(ROSA, True, datetime(2024, 3, 4, tzinfo=UTC), "import:list", "list.csv")]
-
-
-def test_nobody_who_is_on_a_plain_list_is_mailed_without_a_word(deps: Deps, tmp_path: Path):
-    imported(deps, make.write(tmp_path / "list.csv", make.LIST, [{"Email": ROSA}]))
-    assert (contact(deps, ROSA).email, mailable(deps)) == (ROSA, set())
