@@ -139,7 +139,7 @@ def claim(session: Session, slug: str, kind: str, place: str = "", wide: int = 0
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [({"zip": "02601"}, ("south-coast", "county", "MA:Barnstable County")), ({"zip": "01453"}, ("metrowest", "radius", None)),
+    [({"zip": "02601"}, ("south-coast", "county", "MA:Barnstable County")), ({"zip": "02108"}, ("metrowest", "radius", None)),
      ({"zip": "02540"}, ("south-coast", "county", "MA:Barnstable County")),
      ({"zip": "03060"}, ("lowell", "state", "NH")), ({"state": "nh "}, ("lowell", "state", "NH")),
      ({"zip": "00000", "state": "NH"}, ("lowell", "state", "NH")), ({"zip": "04101"}, ("massachusetts", "root", None)),

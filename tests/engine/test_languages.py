@@ -1,4 +1,4 @@
-"""Catalogues: every word of the pages behind letters' links is translated, with the same things to fill in."""
+"""Catalogues: every word of the pages for people is translated, with the same things to fill in."""
 
 import re
 
@@ -13,7 +13,7 @@ from engine.settings import ROOT
 from webhooks.subscriber import preferences, unsubscribe
 
 PAGES = ROOT / "templates" / "pages"
-NAMES = ("subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "away", "fields")
+NAMES = ("subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields")
 FILLED_IN = re.compile(r"%\(\w+\)s")
 
 

@@ -42,11 +42,13 @@ FACTS = {
     "operator_notice": FRAME | {
         "kind": "event quarantined", "subject": "inbound event 7", "detail": "not valid JSON", "home": "https://example.org",
     },
+    "sign_in": FRAME | {"sign_in_url": "https://give.example.org/staff/sign-in/x"},
     "confirm": FRAME | {"confirm_url": "https://give.example.org/confirm/x"},
     "welcome": FRAME | {"first_name": "Rosa", "why": "You are near Worcester."},
     "welcome_far": FRAME | {"first_name": "Rosa", "why": "There is none near you.", "offer": "Would you start one?"},
 }  # fmt: skip
 FACTS |= {f"{slug}.es": FACTS[slug] for slug in ("thank_you", "confirm", "welcome", "welcome_far")}
+TO_STAFF = {"operator_notice", "sign_in"}
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='x", "{{ 7 * 7 }}", "{% raw %}", "a & b",
     "</td></tr></table>", "<!-- x", "\u202eevil", "=HYPERLINK(1)",
@@ -110,8 +112,8 @@ def test_a_hostile_name_is_only_ever_text(name: str):
 
 def test_every_letter_to_people_is_there_in_every_language_and_says_which_it_is_in():
     slugs = {words.slug for words in letters.shipped()}
-    ours = {slug for slug in slugs if "." not in slug} - {"operator_notice"}
-    assert slugs - ours == {"operator_notice"} | {f"{slug}.{tongue}" for slug in ours for tongue in offered()[1:]}
+    ours = {slug for slug in slugs if "." not in slug} - TO_STAFF
+    assert slugs - ours == TO_STAFF | {f"{slug}.{tongue}" for slug in ours for tongue in offered()[1:]}
     for words in letters.shipped():
         assert f'lang="{words.slug.partition(".")[2] or "en"}"' in words.body_html
 

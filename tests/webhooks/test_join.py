@@ -145,15 +145,15 @@ def test_what_is_ticked_is_stored_and_still_ticked_when_something_else_is_wrong(
     execute(deps, "INSERT INTO agenda (code, name) VALUES ('homes', 'Homes')")
     execute(deps, """INSERT INTO interest (code, agenda_id, name, names)
         SELECT v.code, id, v.name, '{"es": "Vivienda"}'
-        FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name)
+        FROM agenda, (VALUES ('own1', 'Housing'), ('own2', 'Heating')) v(code, name) WHERE agenda.code = 'homes'
     """)  # fmt: skip
-    execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('w1', 'Knock on doors')")
+    execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('own3', 'Knock on doors')")
     visitor = arrived(door, deps)
-    wrong = visitor.press(zip="", interests=["i1"], ways_to_help=["w1"]).body.decode()
-    assert re.findall(r'value="(\w+)" checked', wrong) == ["i1", "w1"]
+    wrong = visitor.press(zip="", interests=["own1"], ways_to_help=["own3"]).body.decode()
+    assert re.findall(r'value="(\w+)" checked', wrong) == ["own1", "own3"]
     assert wrong.count("<details open>") == 3  # her last name is in the third
-    visitor.press(interests=["i1"], ways_to_help=["w1"])
-    assert [(kept["interests"], kept["ways_to_help"]) for kept in stored(deps)] == [(["i1"], ["w1"])]
+    visitor.press(interests=["own1"], ways_to_help=["own3"])
+    assert [(kept["interests"], kept["ways_to_help"]) for kept in stored(deps)] == [(["own1"], ["own3"])]
     assert "Vivienda" in Visitor(door, "/join?lang=es").open().body.decode()
 
 
