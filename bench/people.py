@@ -1,4 +1,5 @@
-"""`python -m bench people`: a million invented people imported, beside raw COPY of the rows that come of it.
+"""`python -m bench people`: a million invented people imported, beside raw COPY of the rows that come of it; then a million
+moved to other chapters, beside a bare UPDATE (`bench/people_routes.py`).
 
 A Mailchimp audience (a tenth unsubscribed, in a file of its own) is written to disk, and the real command imports it into a
 Postgres of its own, durable as in production, with the invented organisation, a thousand erased addresses and nobody else at
@@ -20,7 +21,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from bench import report, running
+from bench import people_routes, report, running
 from bench.report import Failed
 from engine import demo_organisation
 from engine.adapters.embedded import DATABASE, Places
@@ -57,7 +58,18 @@ def run(arguments: Sequence[str]) -> None:
     """Measure, print, close with a line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench people")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"people ({ROWS:,})")
-    rows = parser.parse_args(arguments).rows
+    parser.add_argument("--rounds", type=int, default=1, help="of moving them (1)")
+    options = parser.parse_args(arguments)
+    ratios, seconds = _importing(options.rows)
+    with running.folder() as home, running.servers(home) as servers:
+        moved = people_routes.measure(servers.places.database_url, options.rows, options.rounds)
+    moved.show()
+    ratios["reroute_to_bare_update"] = round(moved.times, 2)
+    report.close("people", ratios, {"rows": options.rows, "seconds": seconds, "reroute": moved.figures})
+
+
+def _importing(rows: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Ratios, and seconds and MB."""
     with running.folder() as home, running.servers(home) as servers:
         places = servers.places
         _make(places)
@@ -80,7 +92,7 @@ def run(arguments: Sequence[str]) -> None:
         "memory_most_to_tenth": round(new.most_mb / new.early_mb, 2),
     }
     seconds = {"import": round(new.seconds, 1), "again": round(known.seconds, 1), "copy": round(bare, 1)}
-    report.close("people", ratios, {"rows": rows, "seconds": seconds, "most_mb": round(new.most_mb)})
+    return ratios, {**seconds, "most_mb": round(new.most_mb)}
 
 
 def _make(places: Places) -> None:

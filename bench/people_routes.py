@@ -8,7 +8,6 @@ In an embedded Postgres (on a real disk, fsync on) with the invented organisatio
 - **bare**: one UPDATE that gives all the same rows another chapter, in one transaction, with no history.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from time import monotonic
 import psycopg
 from sqlalchemy.orm import Session
 
-from bench import report, running
+from bench import report
 from bench.report import Failed, progress
 from engine import demo_organisation
 from engine.db import Sessions, driver_url, make_pool, make_sessions, transaction
@@ -139,18 +138,3 @@ def _bare(connection: psycopg.Connection, people: int) -> float:
     if done != people:
         raise Failed(f"the bare UPDATE changed {done} of {people} rows")
     return seconds
-
-
-def run(arguments: Sequence[str]) -> None:
-    """Measure this alone, and report."""
-    parser = argparse.ArgumentParser(prog="python -m bench.people_routes")
-    parser.add_argument("--people", type=int, default=PEOPLE)
-    parser.add_argument("--rounds", type=int, default=report.ROUNDS)
-    options = parser.parse_args(arguments)
-    busy = report.busy()
-    with running.folder() as home, running.servers(home) as servers:
-        found = measure(servers.places.database_url, options.people, options.rounds)
-    found.show()
-    report.close(
-        "people routes", {"reroute_to_bare_update": found.times}, {**found.figures, "load_per_core_before": busy}
-    )

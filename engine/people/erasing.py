@@ -32,6 +32,11 @@ GROUP BY h.hash, s.reason
 ON CONFLICT (hash, reason) DO UPDATE SET at = greatest(e.at, excluded.at)
 """)
 _UNLIST = text("DELETE FROM suppression WHERE email = ANY(:emails)")
+# What an import that was cut short had read of her.
+_UNREAD = (
+    text("DELETE FROM import_row WHERE email = ANY(:emails)"),
+    text("DELETE FROM import_person WHERE email = ANY(:emails)"),
+)
 _BLANK = text("""
 UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
     zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
@@ -127,7 +132,8 @@ def erase(session: Session, contact_id: int, signer: Signer, now: datetime) -> l
     family = session.execute(_FAMILY, {"id": contacts.standing(session, contact_id)}).all()
     hashed = [{"email": email, "hash": signer.hashes(email)[-1]} for email in emails]
     session.execute(_HASH, {"rows": rows(hashed), "now": now})
-    session.execute(_UNLIST, {"emails": emails})
+    for statement in (_UNLIST, *_UNREAD):
+        session.execute(statement, {"emails": emails})
     session.execute(_BLANK, {"ids": ids, "now": now})
     return [ContactErased(None, row.id, row.email) for row in family]
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
+from engine.people import consent
 from engine.people.consent import STANDING_SUPPRESSIONS
 
 # A text as a cell: one that begins as formulas do gets an apostrophe before it, which our importers take off again.
@@ -34,6 +35,8 @@ LEFT JOIN LATERAL (
 """
 _STATUS = "CASE WHEN stop.reason IS NOT NULL THEN substr(stop.reason, 3) WHEN word.given THEN 'subscribed' \
 WHEN NOT word.given THEN 'unsubscribed' ELSE '' END"
+# Some kind of letter may go to her, by the rule that the last look goes by.
+_MAILABLE = "({})".format(" OR ".join(consent.mailable(f"'{kind}'").replace(":now", "now()") for kind in consent.KINDS))
 _LISTED = """
     home.slug AS chapter,
     {tags} AS tags,
@@ -83,7 +86,7 @@ def as_csv(session: Session, segment: Segment) -> sql.Composed:
         cares = "EXISTS (SELECT FROM contact_interest ci WHERE ci.contact_id = c.id AND ci.interest_id = {interest})"
         wanted.append(sql.SQL(cares).format(interest=interest))
     if segment.mailable:
-        wanted.append(sql.SQL("stop.reason IS NULL AND word.given"))
+        wanted.append(sql.SQL(_MAILABLE))
     custom = session.scalars(_CUSTOM, {"most": MOST_CUSTOM}).all()
     statement = sql.SQL("COPY (SELECT {columns} FROM contact c LEFT JOIN chapter home ON home.id = c.chapter_id {standing}"
         " WHERE {wanted} ORDER BY c.email) TO STDOUT (FORMAT csv, HEADER)")  # fmt: skip

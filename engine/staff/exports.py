@@ -3,25 +3,20 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-import orjson
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.people import segments
 from engine.people.segments import Segment
+from engine.staff import audit
 
-_AUDIT = text("""
-INSERT INTO audit (at, staff_id, action, subject, detail)
-VALUES (:now, :staff_id, 'people exported', 'contact', CAST(:detail AS jsonb))
-""")
 _NO_LIMIT = text("SET LOCAL statement_timeout = 0")
 
 
 def note(session: Session, staff_id: int | None, segment: Segment, now: datetime) -> None:
     """Put on record who takes whom out (`staff_id` None: the command line). Committed before the first row leaves."""
-    detail = orjson.dumps(segment.told).decode()
-    session.execute(_AUDIT, {"staff_id": staff_id, "detail": detail, "now": now})
+    audit.write(session, staff_id, "people exported", "contact", None, segment.told, now)
 
 
 def stream(session: Session, segment: Segment) -> Iterator[bytes]:
