@@ -50,7 +50,7 @@ _SOMEBODY = "neighbour"
 
 _PEOPLE = text("""
 SELECT c.id, c.first_name, c.language, c.routed_by, c.zip, h.id AS chapter_id, h.name AS chapter,
-    h.parent_id IS NULL AS far, (
+    h.kind NOT IN ('chapter', 'forming') AS far, (
         SELECT count(*) FROM consent no
         WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = '' AND NOT no.given) AS times_left
 FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id

@@ -149,6 +149,9 @@ def test_where_no_chapter_is_near_the_welcome_offers_to_start_one(deps: Deps):
     assert "kitchen table" in far.text
     assert "You did not tell us your ZIP" in unknown.text
     assert far.from_name == "Common Ground Massachusetts"
+    come(deps, email="may@example.org", zip="01420")  # a region's land, where no chapter meets
+    (regional,) = letters(deps, "may@example.org")
+    assert "There is no chapter of ours near you yet." in regional.text
 
 
 def test_a_double_form_asks_first_and_keeps_to_itself_what_was_typed(deps: Deps):
