@@ -17,7 +17,6 @@ from engine.tokens import Signer
 from tests import people_lists as make
 from tests.flows.house import rows
 from tests.flows.lists import contact, everything, imported, mailable, outcome, sources
-from tests.of_a_person import contact as person
 
 ROSA = "rosa@example.org"
 
@@ -305,22 +304,6 @@ def test_who_said_yes_to_ourselves_after_an_old_no_elsewhere_may_be_mailed(deps:
     found = outcome(deps, make.write(tmp_path / "unsubscribed.csv", make.MAILCHIMP_UNSUBSCRIBED, [make.left(ROSA)]))
     assert mailable(deps) == {ROSA}
     assert found.summary.mailable == 1
-
-
-def test_who_left_under_an_address_that_was_merged_is_not_mailed_under_another(deps: Deps, tmp_path: Path):
-    with transaction(deps.sessions) as session:
-        her = person(session, ROSA)
-        person(session, "old@example.org", merged_into_id=her)
-        session.execute(
-            text(
-                "INSERT INTO consent (contact_id, channel, given, at, source) VALUES (:id, 'mail', true, now(), 'join')"
-            ),
-            {"id": her},
-        )
-    assert mailable(deps) == {ROSA}
-    told = [make.left("old@example.org", "2020-02-03 10:00:00")]
-    imported(deps, make.write(tmp_path / "unsubscribed.csv", make.MAILCHIMP_UNSUBSCRIBED, told))
-    assert mailable(deps) == set()
 
 
 def test_the_erased_are_counted_and_neither_brought_back_nor_named(deps: Deps, tmp_path: Path):
