@@ -25,7 +25,13 @@ KINDS = ("bounce", "complaint", "invalid", "unsubscribe")  # reasons of ours; th
 _OURS = text(f"""
 SELECT x.email FROM ({STANDING_SUPPRESSIONS}) x WHERE x.reason = :reason AND x.email = ANY(:emails)
 """)
-_KNOWN = text("SELECT email FROM suppression WHERE reason = :reason AND email = ANY(:emails)")
+# Who came back since ours, and is listed with a newer day, has unsubscribed once more.
+_KNOWN = text(f"""
+SELECT s.email FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, at timestamptz)
+JOIN suppression s ON s.email = v.email AND s.reason = :reason
+WHERE s.at >= v.at OR (s.email, s.reason) IN (
+    SELECT x.email, x.reason FROM ({STANDING_SUPPRESSIONS}) x WHERE x.reason = :reason AND x.email = ANY(:emails))
+""")
 _HOW_MANY = text(f"SELECT count(*) FROM ({STANDING_SUPPRESSIONS}) x WHERE x.reason = :reason")
 _HASH = text("""
 INSERT INTO erased_address (hash, reason, at)
@@ -53,7 +59,8 @@ def compare(session: Session, reason: str, page: Sequence[Suppressed], signer: S
     if hashed:
         session.execute(_HASH, {"rows": rows(hashed), "reason": reason})
     values = {"reason": reason, "emails": list(told)}
-    new = set(told) - set(session.scalars(_KNOWN, values))
+    listed = rows({"email": email, "at": at} for email, at in told.items())
+    new = set(told) - set(session.scalars(_KNOWN, values | {"rows": listed}))
     suppressions.suppress(session, (suppressions.Suppressed(email, reason, told[email], None) for email in sorted(new)))
     if reason == "unsubscribe" and new:
         known = contacts.known(session, new)

@@ -31,9 +31,10 @@ UPDATE message m SET occasion = m.occasion || CAST(:mark AS text) || m.id,
     reason = CASE m.state WHEN 'ready' THEN 'the same letter under another address' ELSE m.reason END
 FROM ranked r WHERE m.id = r.id AND r.place > 1
 """)
+# What is for whoever has this very address (a link to sign in, a word to the operator) stays with it.
 _MOVE = text("""
 UPDATE message m SET contact_id = o.merged_into_id FROM contact o
-WHERE o.id = ANY(:ids) AND m.contact_id = o.id
+WHERE o.id = ANY(:ids) AND m.contact_id = o.id AND m.occasion !~ '^(sign-in|notice):'
     AND right(m.occasion, length(CAST(:mark AS text) || m.id)) <> CAST(:mark AS text) || m.id
 """)
 _UNMARK = text("""

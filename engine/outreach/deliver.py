@@ -23,9 +23,11 @@ BATCH = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 
 # A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed or was erased:
-# a gift is thanked for, a new sign-up is asked about. An address that bounces or complained gets nothing at all.
+# a gift is thanked for, a new sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever
+# works here gets her links to sign in under the address that she works under, whomever she was merged into.
 _NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address'
-    WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact' ELSE coalesce((
+    WHEN c.merged_into_id IS NOT NULL AND m.occasion !~ '^(sign-in|notice):' THEN 'merged into another contact'
+    ELSE coalesce((
     SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
     WHERE x.email = c.email AND (x.reason NOT IN ('unsubscribe', 'erased') OR :lane = 'delivery')), '') END"""
 

@@ -70,8 +70,8 @@ def admit(
     touched = session.execute(_TOUCHED, {"rows": touching}).all() if touching != "[]" else ()
     named = list(_named(happened))
     addresses = {one.person.email for one in named if one.person.email}
-    erasing.recall(session, addresses, Signer(settings.signing_keys))
     changed = contacts.admit(session, named, now, also=[row.email for row in touched if row.email is not None])
+    erasing.recall(session, addresses, Signer(settings.signing_keys))  # now that whoever erases one of them is done
     if unaddressed := [row.id for row in touched if row.email is None]:
         session.execute(_LOCK, {"ids": unaddressed})
     if readers := _readers(happened):

@@ -32,11 +32,8 @@ GROUP BY h.hash, s.reason
 ON CONFLICT (hash, reason) DO UPDATE SET at = greatest(e.at, excluded.at)
 """)
 _UNLIST = text("DELETE FROM suppression WHERE email = ANY(:emails)")
-# What an import that was cut short had read of her.
-_UNREAD = (
-    text("DELETE FROM import_row WHERE email = ANY(:emails)"),
-    text("DELETE FROM import_person WHERE email = ANY(:emails)"),
-)
+# Of an import that was cut short: it leaves her out when it goes on, and need not name her until then.
+_UNSTAGE = [text(f"DELETE FROM {table} WHERE email = ANY(:emails)") for table in ("import_row", "import_person")]
 _BLANK = text("""
 UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
     zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
@@ -49,7 +46,6 @@ _RECALL = text("""
 INSERT INTO suppression AS s (email, reason, at)
 SELECT v.email, e.reason, max(e.at) FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, hash text)
 JOIN erased_address e ON e.hash = v.hash
-WHERE NOT EXISTS (SELECT FROM contact c WHERE c.email = v.email)
 GROUP BY v.email, e.reason ORDER BY v.email, e.reason
 ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at WHERE excluded.at > s.at
 """)
@@ -132,7 +128,7 @@ def erase(session: Session, contact_id: int, signer: Signer, now: datetime) -> l
     family = session.execute(_FAMILY, {"id": contacts.standing(session, contact_id)}).all()
     hashed = [{"email": email, "hash": signer.hashes(email)[-1]} for email in emails]
     session.execute(_HASH, {"rows": rows(hashed), "now": now})
-    for statement in (_UNLIST, *_UNREAD):
+    for statement in (_UNLIST, *_UNSTAGE):
         session.execute(statement, {"emails": emails})
     session.execute(_BLANK, {"ids": ids, "now": now})
     return [ContactErased(None, row.id, row.email) for row in family]
@@ -147,8 +143,8 @@ def forget(session: Session, erased: Sequence[ContactErased], now: datetime, _: 
 
 
 def recall(session: Session, emails: Collection[str], signer: Signer) -> None:
-    """Those of these addresses whose contacts are to be made now: what forbade to write to a person who was erased and had
-    one of them forbids it again. One statement, however many."""
+    """Of the addresses of these contacts, who are locked: what forbade to write to a person who was erased and had one of
+    them forbids it again, whoever made the contact. One statement, however many."""
     if emails:
         session.execute(_RECALL, {"rows": _hashed(emails, signer)})
 

@@ -20,11 +20,15 @@ SAID_NO = frozenset({"unsubscribe", "erased", "complaint", "manual"})
 EXPRESSLY = frozenset({"signup", "confirm", "preferences"})  # sources of a yes that outweighs an earlier no
 
 _STANDING = text(f"""
-SELECT c.id, c.email, w.given, w.at, w.source, (
+SELECT c.id, c.email, w.given, w.at, (
+    SELECT max(yes.at) FROM consent yes
+    WHERE yes.contact_id = c.id AND yes.channel = 'mail' AND yes.kind = '' AND yes.given AND yes.source = ANY(:expressly)
+    AND NOT EXISTS (SELECT FROM consent no WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = ''
+        AND NOT no.given AND no.at >= yes.at)) AS agreed_at, (
     SELECT coalesce(json_agg(json_build_object('reason', s.reason, 'at', s.at)), '[]')
     FROM ({STANDING_SUPPRESSIONS}) s WHERE s.email = c.email) AS suppressions
 FROM contact c LEFT JOIN LATERAL (
-    SELECT given, at, source FROM consent WHERE contact_id = c.id AND channel = 'mail' AND kind = ''
+    SELECT given, at FROM consent WHERE contact_id = c.id AND channel = 'mail' AND kind = ''
     ORDER BY at DESC, given LIMIT 1
 ) w ON true
 WHERE c.id = ANY(:ids)
@@ -53,7 +57,7 @@ class Standing:
 
 def standings(session: Session, contact_ids: Collection[int], settings: Settings) -> Mapping[int, Standing]:
     """How it stands with each of these contacts: two statements, however many."""
-    found = session.execute(_STANDING, {"ids": list(contact_ids)}).all()
+    found = session.execute(_STANDING, {"ids": list(contact_ids), "expressly": sorted(EXPRESSLY)}).all()
     erased = _erased(session, [row.email for row in found if row.email], settings)
     return {row.id: _standing(row, erased.get(row.email, ())) for row in found}
 
@@ -72,9 +76,8 @@ def _erased(
 
 def _standing(row: Row[Any], erased: Sequence[tuple[str, datetime]]) -> Standing:
     stops = [(stop["reason"], datetime.fromisoformat(stop["at"])) for stop in row.suppressions]
-    agreed_at = row.at if row.given and row.source in EXPRESSLY else None
     stops += [
-        (reason, at) for reason, at in erased if reason in NEVER or agreed_at is None or agreed_at <= at
+        (reason, at) for reason, at in erased if reason in NEVER or row.agreed_at is None or row.agreed_at <= at
     ]  # fmt: skip
     refusals = [at for reason, at in stops if reason in SAID_NO]
     refusals += [row.at] if row.given is False else []

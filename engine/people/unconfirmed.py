@@ -1,7 +1,7 @@
 """Forgetting whoever was asked and never answered: thirty days after the last question, when nothing else is known of her.
 
 Whatever points to a contact counts as known, but what the question itself left: sign-ups on our forms that wait, the
-questions and their letters.
+questions and their letters. So does what a list or the staff wrote into her record: a stranger's form writes nothing there.
 """
 
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ _NOTHING_KNOWN = " ".join(
 _UNANSWERED = f"""
 EXISTS (SELECT FROM confirmation x WHERE x.contact_id = c.id)
 AND c.merged_into_id IS NULL AND c.erased_at IS NULL AND c.placed_chapter_id IS NULL
+AND (c.first_name, c.last_name, c.phone, c.custom) = ('', '', '', '{{}}') AND c.zip IS NULL
 AND NOT EXISTS (SELECT FROM contact m WHERE m.merged_into_id = c.id)
 {_NOTHING_KNOWN}
 """

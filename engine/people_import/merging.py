@@ -170,12 +170,21 @@ FROM (
 ) n WHERE c.id = n.id AND (c.engaged_last_at, c.custom) IS DISTINCT FROM (n.engaged_at, n.custom)
 """)
 
+# What she said under an address that was merged holds for the one that she has now; a bounce is that address's alone.
 _SUPPRESS = text("""
+WITH told AS MATERIALIZED (
+    SELECT email, CASE standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END
+        AS reason, max(coalesce(at, CAST(:told_at AS timestamptz))) AS at
+    FROM import_row WHERE email > :after AND email <= :upto AND standing IN ('unsubscribed', 'cleaned', 'complained')
+    GROUP BY 1, 2
+)
 INSERT INTO suppression (email, reason, at)
-SELECT email, CASE standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END AS reason,
-    max(coalesce(at, CAST(:told_at AS timestamptz)))
-FROM import_row WHERE email > :after AND email <= :upto AND standing IN ('unsubscribed', 'cleaned', 'complained')
-GROUP BY 1, 2 ORDER BY 1, 2
+SELECT email, reason, max(at) FROM (
+    SELECT * FROM told
+    UNION ALL
+    SELECT c.email, t.reason, t.at FROM told t JOIN import_admitted a ON a.email = t.email
+    JOIN contact c ON c.id = a.merged_into_id AND c.email IS NOT NULL WHERE t.reason <> 'bounce'
+) every GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at WHERE excluded.at > suppression.at
 """)
 

@@ -1,6 +1,8 @@
 """A person is forgotten: what goes, what stays, and what happens when her address comes again."""
 
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,15 +13,16 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import metadata, transaction
 from engine.errors import NotFound
+from engine.events import Person
 from engine.giving import keeping
 from engine.mail import readers
-from engine.people import bundles, erasing
+from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.tokens import Signer
 from tests import letters
 from tests.flows.house import one, put, rows, run_everything
 from tests.flows.test_notices import groundswell
-from tests.make import actblue_body, raw
+from tests.make import actblue_body, join_body, raw
 from tests.of_a_person import NAMING, contact, erase, fill, id_of, merge, named
 from workers import upkeep
 
@@ -124,6 +127,18 @@ def test_raw_bodies_that_name_her_are_empty_whatever_became_of_them(deps: Deps):
     assert {other, waiting} <= left
 
 
+def test_a_list_of_people_that_waits_to_be_merged_holds_her_no_more(deps: Deps):
+    with transaction(deps.sessions) as session:
+        rosa = contact(session, ROSA)
+        for staged in (
+            "import_row (file, line, email, person, standing) VALUES (0, 2, :email, true, 'subscribed')",
+            "import_person (email, outcome, refusal, tools, rows) VALUES (:email, 'known', '', 1, 1)",
+        ):
+            session.execute(text(f"INSERT INTO {staged}"), {"email": ROSA})
+    erase(deps, rosa)
+    assert told_anywhere(deps, ROSA) == set()
+
+
 def test_the_snapshot_goes_when_the_funds_years_are_over(deps: Deps):
     give(deps)
     give(deps, "mary@example.org")
@@ -159,6 +174,33 @@ def test_when_she_comes_again_what_forbade_to_write_to_her_forbids_it_still(deps
     assert id_of(deps, ROSA) != sent.contact_id
     assert suppressions(deps) == {(ROSA, reason) for reason in ("complaint", "unsubscribe", "erased")}
     assert len(rows(deps, "SELECT 1 FROM message WHERE state = 'skipped'")) == 1
+
+
+def test_it_forbids_it_still_when_a_file_of_chapters_named_her_first(deps: Deps):
+    (sent,) = letters.sent(deps, email=ROSA)
+    letters.tell(deps, [letters.element("spamreport", sent)])
+    erase(deps, sent.contact_id)
+    with deps.work() as (session, now):
+        contacts.admit(session, [(Person(email=ROSA), admission.UNTOLD)], now)  # as files of chapters name their leads
+    give(deps)
+    run_everything(deps)
+    assert suppressions(deps) == {(ROSA, "complaint"), (ROSA, "erased")}
+
+
+def test_it_forbids_it_still_when_she_is_erased_while_a_sign_up_of_hers_is_applied(deps: Deps):
+    with transaction(deps.sessions) as session:
+        rosa = contact(session, ROSA)
+    put(deps, raw(join_body(email=ROSA)), source="join")
+    with ThreadPoolExecutor(1) as hands:
+        with deps.work() as (session, now):
+            deps.react(session, erasing.erase(session, rosa, deps.signer, now), now)
+            applying = hands.submit(run_everything, deps)
+            for _ in range(200):  # until it waits for her row
+                if rows(deps, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                    break
+                time.sleep(0.02)
+        applying.result()
+    assert suppressions(deps) == {(ROSA, "erased")}
 
 
 def test_her_own_express_yes_outweighs_that_she_was_erased(deps: Deps):

@@ -16,6 +16,7 @@ from engine.people import confirmations, interests
 from engine.ports import Letter
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, join_body, raw
+from tests.of_a_person import erase, id_of
 from workers import intake
 
 INES = "ines@example.org"
@@ -335,3 +336,14 @@ def test_two_hundred_and_thirty_at_a_gathering_take_as_many_statements_as_two(de
     run_everything(deps)
     assert one(deps, "SELECT count(*) AS n FROM message WHERE occasion = 'welcome'").n == 230
     assert one(deps, "SELECT max(attempts) AS most FROM inbound_event").most == 1
+
+
+def test_who_was_erased_and_confirmed_since_is_asked_no_more_however_often_she_signs_up(deps: Deps):
+    come(deps)
+    erase(deps, id_of(deps, INES))
+    for _ in range(3):
+        deps.clock.skip(timedelta(days=2))
+        come(deps)
+        if rows(deps, "SELECT 1 FROM confirmation x JOIN contact c ON c.id = x.contact_id WHERE confirmed_at IS NULL"):
+            answer(deps)
+    assert len(rows(deps, "SELECT 1 FROM confirmation")) == 1

@@ -12,6 +12,7 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.giving import keeping
 from engine.mail import readers
 from engine.people import contacts, merging
+from engine.staff import sign_ins
 from tests import letters
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, raw
@@ -231,3 +232,18 @@ def test_a_merge_and_gifts_at_once_lose_no_cent(deps: Deps):
     assert one(deps, f"SELECT gave_count, gave_cents FROM contact WHERE id = {new}") == (42, 42 * 2700)
     assert rows(deps, f"SELECT 1 FROM contribution WHERE contact_id = {old}") == []
     assert one(deps, "SELECT max(attempts) AS most FROM inbound_event").most == 1
+
+
+@pytest.mark.parametrize("first", ["merged", "asked"])
+def test_a_link_to_sign_in_goes_to_the_very_address_that_it_is_for(deps: Deps, first: str):
+    with transaction(deps.sessions) as session:
+        staff, other = contact(session, "staff@example.org"), contact(session, "other@example.org")
+        session.execute(text("INSERT INTO staff (email, role) VALUES ('staff@example.org', 'admin')"))
+    if first == "merged":
+        merge(deps, staff, other)
+    with deps.work() as (session, now):
+        sign_ins.ask(session, "staff@example.org", "a browser", now)
+    if first == "asked":
+        merge(deps, staff, other)
+    run_everything(deps)
+    assert [letter.to_email for _, letter in deps.mailer.accepted] == ["staff@example.org"]

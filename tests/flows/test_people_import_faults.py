@@ -21,6 +21,7 @@ from engine.people_import.running import Source
 from tests import people_lists as make
 from tests.flows.house import rows
 from tests.flows.lists import contact, everything, imported, mailable, outcome, sources
+from tests.of_a_person import contact as person
 
 ROSA = "rosa@example.org"
 
@@ -275,3 +276,19 @@ def test_a_lock_that_is_held_by_others_is_waited_for(deps: Deps, tmp_path: Path)
         told = {"Email": ROSA, "Last name": "Delgado", "ZIP": "01605"}
         assert outcome(deps, make.write(tmp_path / "b.csv", make.LIST, [told])).summary.outcomes == {"known": 1}
     assert contact(deps, ROSA).zip == "01605"
+
+
+def test_who_left_under_an_address_that_was_merged_is_not_mailed_under_another(deps: Deps, tmp_path: Path):
+    with transaction(deps.sessions) as session:
+        her = person(session, ROSA)
+        person(session, "old@example.org", merged_into_id=her)
+        session.execute(
+            text(
+                "INSERT INTO consent (contact_id, channel, given, at, source) VALUES (:id, 'mail', true, now(), 'join')"
+            ),
+            {"id": her},
+        )
+    assert mailable(deps) == {ROSA}
+    told = [make.left("old@example.org", "2020-02-03 10:00:00")]
+    imported(deps, make.write(tmp_path / "unsubscribed.csv", make.MAILCHIMP_UNSUBSCRIBED, told))
+    assert mailable(deps) == set()

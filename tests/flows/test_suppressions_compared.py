@@ -12,6 +12,7 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Unavailable
 from engine.people import erasing
+from engine.people.consent import STANDING_SUPPRESSIONS
 from tests import fake_sendgrid
 from tests.fake_sendgrid import KEY, FakeSendgrid
 from tests.flows.house import one, rows
@@ -183,3 +184,22 @@ def test_it_is_a_chore_of_every_day(house: Deps, sendgrid: FakeSendgrid):
 def test_without_a_key_there_is_nothing_to_compare(deps: Deps):
     suppressions.compare(deps)
     assert rows(deps, "SELECT 1 FROM notice") == []
+
+
+def test_who_came_back_and_unsubscribed_there_once_more_gets_nothing(house: Deps, sendgrid: FakeSendgrid):
+    with transaction(house.sessions) as session:
+        rosa = contact(session, ROSA)
+        for at, given, source in ((WHEN, False, "sendgrid"), (WHEN + timedelta(hours=1), True, "confirm")):
+            session.execute(
+                text("INSERT INTO consent (contact_id, channel, given, at, source) VALUES (:c, 'mail', :g, :a, :s)"),
+                {"c": rosa, "g": given, "a": at, "s": source},
+            )
+        session.execute(
+            text("INSERT INTO suppression (email, reason, at) VALUES (:e, 'unsubscribe', :a)"), {"e": ROSA, "a": WHEN}
+        )
+    sendgrid.lists["unsubscribes"].append(listed(ROSA))
+    suppressions.compare(house)
+    assert rows(house, f"SELECT reason FROM ({STANDING_SUPPRESSIONS}) x") == []
+    sendgrid.lists["unsubscribes"][:] = [listed(ROSA, AT + 7200)]
+    suppressions.compare(house)
+    assert one(house, f"SELECT reason FROM ({STANDING_SUPPRESSIONS}) x").reason == "unsubscribe"

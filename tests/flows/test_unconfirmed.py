@@ -117,3 +117,11 @@ def test_many_are_forgotten_a_stretch_at_a_time(deps: Deps):
     )  # fmt: skip
     wait(deps, 31)
     assert rows(deps, "SELECT 1 FROM contact") == []
+
+
+@pytest.mark.parametrize("known", ["last_name = 'Okafor'", 'custom = \'{"note": "knows the hall"}\''])
+def test_whom_a_list_or_the_staff_put_in_is_not_forgotten_because_a_stranger_typed_her_address(deps: Deps, known: str):
+    come(deps, confirm=True)
+    run(deps, f"UPDATE contact SET {known} WHERE email = '{INES}'")
+    wait(deps, 31)
+    assert there(deps)

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
@@ -97,6 +98,20 @@ def test_many_at_once_are_once(door: Client, house: Deps):
     answers = door.together(*[("POST", link(house, who), [FORM], ONE_CLICK)] * 6)
     assert [answer.status for answer in answers] == [200] * 6
     assert len(words(house, who.contact_id)) == 1
+
+
+def test_one_click_holds_even_when_postgres_ends_it_to_break_a_circle_with_a_merge(door: Client, house: Deps):
+    who = reader(house)
+    with ThreadPoolExecutor(1) as hands:
+        with transaction(house.sessions) as merge:
+            merge.execute(text("SET LOCAL deadlock_timeout = '20s'"))  # it is the other that Postgres ends
+            merge.execute(text("SELECT FROM message WHERE id = :id FOR UPDATE"), {"id": who.message_id})
+            clicked = hands.submit(door.send, "POST", link(house, who), [FORM], ONE_CLICK)
+            while not rows(house, "SELECT FROM pg_locks WHERE NOT granted"):
+                assert not clicked.done()
+            merge.execute(text("SELECT FROM contact WHERE id = :id FOR UPDATE"), {"id": who.contact_id})
+        assert clicked.result().status == 200
+    assert suppressed(house, who.email)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

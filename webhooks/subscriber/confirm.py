@@ -33,7 +33,7 @@ def show(request: Request) -> Response:
 async def answer(request: Request) -> Response:
     """Her yes."""
     body = await body_within(request, door.BODY_LIMIT)
-    return await run_in_threadpool(_answer, request, door.fields(request, body))
+    return await run_in_threadpool(door.patiently, _answer, request, door.fields(request, body))
 
 
 def _answer(request: Request, given: Fields) -> Response:

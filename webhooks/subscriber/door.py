@@ -4,12 +4,14 @@ each page speaks its reader's language.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qs
 
+import psycopg
 import structlog
+from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -44,6 +46,17 @@ def stranger(request: Request) -> Response:
     answer = page(request, "too_many.html", 429, language=spoken(request))
     answer.headers["Retry-After"] = str(int(STRANGERS_SPAN.total_seconds()))
     return answer
+
+
+def patiently(act: Callable[[Request, Fields], Response], request: Request, given: Fields) -> Response:
+    """Do what was posted; once more when Postgres ended it to break a circle of waiting transactions: a merge or an erasure
+    takes letters before people, and a mail program posts but once."""
+    try:
+        return act(request, given)
+    except OperationalError as error:
+        if not isinstance(error.orig, psycopg.errors.DeadlockDetected):
+            raise
+    return act(request, given)
 
 
 def ended(request: Request, language: str) -> Response:

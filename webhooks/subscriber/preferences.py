@@ -39,7 +39,7 @@ def show(request: Request) -> Response:
 async def choose(request: Request) -> Response:
     """One press on one of its buttons. Whose page it is says the link alone."""
     body = await body_within(request, door.BODY_LIMIT)
-    return await run_in_threadpool(_choose, request, door.fields(request, body))
+    return await run_in_threadpool(door.patiently, _choose, request, door.fields(request, body))
 
 
 def _choose(request: Request, given: Fields) -> Response:

@@ -50,7 +50,7 @@ def show(request: Request) -> Response:
 async def act(request: Request) -> Response:
     """One click of a provider: no letters any more, 200 and nothing else. A press on our page: what now holds."""
     body = await body_within(request, door.BODY_LIMIT)
-    return await run_in_threadpool(_act, request, door.fields(request, body))
+    return await run_in_threadpool(door.patiently, _act, request, door.fields(request, body))
 
 
 def _act(request: Request, given: Fields) -> Response:
