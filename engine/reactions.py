@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.giving import allowances, checkouts, contributions, keeping, plans, reversals
-from engine.mail import feedback, holds, readers
+from engine.mail import feedback, holds, readers, suppressions
 from engine.outreach import confirm, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
@@ -30,7 +30,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.PlanPaymentFailed: (plans.fail,),
     events.PlanEndReported: (plans.end,),
     # People and letters, as told.
-    events.SignUpReported: (sign_ups.record,),
+    events.SignUpReported: (sign_ups.record, suppressions.opted_out),
     events.LetterReported: (feedback.letters_told,),
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.

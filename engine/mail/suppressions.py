@@ -1,6 +1,6 @@
 """Addresses that must not be written to, and consent that was withdrawn: written in the transaction of what caused it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -8,7 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.events import Event, SignUpReported
 from engine.people import consent
+from engine.settings import Settings
 
 # The newest word of each reason counts, whatever the order in which they come: who unsubscribed again is not written to
 # because of a yes in between. What is said of one address of a person holds for all that she was merged from.
@@ -59,6 +61,17 @@ def suppress(session: Session, told: Iterable[Suppressed]) -> None:
         newest[word.email, word.reason] = word
     if newest:
         session.execute(_SUPPRESS, {"rows": rows(map(asdict, newest.values()))})
+
+
+def opted_out(session: Session, told: Sequence[SignUpReported], _: datetime, __: Settings) -> list[Event]:
+    """Whoever another system tells us wants no more mail: her address is suppressed, so that only she takes it back, and
+    no list that knew her once."""
+    suppress(
+        session,
+        [Suppressed(one.person.email, "unsubscribe", one.at, one.cause)
+         for one in told if one.mail is False and one.person.email],
+    )  # fmt: skip
+    return []
 
 
 def withdraw(session: Session, told: Iterable[Withdrawn]) -> None:
