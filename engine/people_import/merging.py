@@ -140,7 +140,7 @@ _REROUTE = text("""
 WITH moving AS (
     SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on
     FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact c ON c.id = a.contact_id
-    WHERE a.won AND NOT a.fresh AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
+    WHERE a.won AND NOT a.fresh AND a.merged_into_id IS NULL AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
 ), routed AS (
     UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on
     FROM moving m WHERE c.id = m.id
@@ -167,11 +167,16 @@ FROM (
 ) n WHERE c.id = n.id AND (c.engaged_last_at, c.custom) IS DISTINCT FROM (n.engaged_at, n.custom)
 """)
 
+# Who left under an address that was merged has left as whom she is now, whatever another file says of that.
 _SUPPRESS = text("""
 INSERT INTO suppression (email, reason, at)
-SELECT email, CASE standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END AS reason,
-    max(coalesce(at, CAST(:told_at AS timestamptz)))
-FROM import_row WHERE email > :after AND email <= :upto AND standing IN ('unsubscribed', 'cleaned', 'complained')
+SELECT who.email,
+    CASE r.standing WHEN 'cleaned' THEN 'bounce' WHEN 'complained' THEN 'complaint' ELSE 'unsubscribe' END AS reason,
+    max(coalesce(r.at, CAST(:told_at AS timestamptz)))
+FROM import_row r LEFT JOIN import_admitted a ON a.email = r.email AND a.merged_into_id IS NOT NULL
+LEFT JOIN contact now ON now.id = a.merged_into_id AND r.standing <> 'cleaned'
+CROSS JOIN LATERAL (SELECT r.email UNION SELECT now.email WHERE now.email IS NOT NULL) who
+WHERE r.email > :after AND r.email <= :upto AND r.standing IN ('unsubscribed', 'cleaned', 'complained')
 GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at WHERE excluded.at > suppression.at
 """)
