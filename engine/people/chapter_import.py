@@ -53,14 +53,13 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, parent text) JOIN ch
 WHERE c.slug = v.slug AND c.parent_id IS DISTINCT FROM p.id
 """)
 _LEADS = text("""
-WITH v AS (SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, email text)),
+WITH v AS (SELECT DISTINCT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, contact_id bigint)),
 gone AS (
-    DELETE FROM chapter_lead l USING chapter h, contact c
-    WHERE h.id = l.chapter_id AND c.id = l.contact_id AND h.slug = ANY(:slugs)
-        AND (h.slug, coalesce(c.email, '')) NOT IN (SELECT slug, email FROM v)
+    DELETE FROM chapter_lead l USING chapter h
+    WHERE h.id = l.chapter_id AND h.slug = ANY(:slugs) AND (h.slug, l.contact_id) NOT IN (SELECT slug, contact_id FROM v)
 )
 INSERT INTO chapter_lead (chapter_id, contact_id, since)
-SELECT h.id, c.id, :now FROM v JOIN chapter h ON h.slug = v.slug JOIN contact c ON c.email = v.email
+SELECT h.id, v.contact_id, :now FROM v JOIN chapter h ON h.slug = v.slug
 ON CONFLICT DO NOTHING
 """)
 _CLAIM_ENTITIES = text("""
@@ -246,8 +245,10 @@ def _lead(session: Session, said: Sequence[ChapterSaid], now: datetime) -> None:
     told = [one for one in said if "leads" in one.said]
     if not told:
         return
-    named = [{"slug": one.slug, "email": email} for one in told for email in one.said["leads"]]
-    contacts.admit(session, [(Person(email=one["email"]), NOBODYS_WORD) for one in named], now)
+    emails = {email for one in told for email in one.said["leads"]}
+    contacts.admit(session, [(Person(email=email), NOBODYS_WORD) for email in emails], now)
+    who = contacts.known(session, emails)  # of one who was merged, whom she is now
+    named = ({"slug": one.slug, "contact_id": who[email]} for one in told for email in one.said["leads"])
     session.execute(_LEADS, {"rows": rows(named), "slugs": [one.slug for one in told], "now": now})
 
 

@@ -317,3 +317,17 @@ def test_without_an_organisation_there_is_nothing_to_put_chapters_into(session: 
     assert refused(session, tmp_path, HEAD + "x,X,,,,\n") == [
         "there is no organisation to put chapters into: groundswell init"
     ]
+
+
+def test_a_lead_named_by_an_address_that_was_merged_is_who_she_is_now(session: Session, tmp_path: Path):
+    for email in ("old@example.org", "new@example.org"):
+        contacts.admit(session, [(Person(email=email), NOON)], NOON)
+    session.execute(
+        text("""
+        UPDATE contact SET merged_into_id = (SELECT id FROM contact WHERE email = 'new@example.org')
+        WHERE email = 'old@example.org'""")
+    )
+    for _ in range(2):
+        bring(session, tmp_path, "slug,name,leads\nislands,Islands,old@example.org\n")
+        leads = text("SELECT c.email FROM chapter_lead l JOIN contact c ON c.id = l.contact_id")
+        assert session.scalars(leads).all() == ["new@example.org"]
