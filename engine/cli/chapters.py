@@ -54,7 +54,7 @@ def import_chapters(
         _refuse(told.faults)
     deps, everything = house(data_dir), []
     with deps.work() as (session, now):
-        outcome = chapter_import.bring_in(session, told.chapters, None, now)
+        outcome = chapter_import.bring_in(session, told.chapters, None, now, deps.signer)
         if dry_run or outcome.faults:
             session.rollback()
         else:
