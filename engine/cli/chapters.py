@@ -1,6 +1,7 @@
 """Chapters: as a tree, from a file, why somebody belongs to hers, and the changes of territories that wait for the root."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
+from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out
 from engine.people import chapter_files, chapter_import, explaining, lands, territories
 from engine.people.chapter_files import Fault
 from engine.people.territories import Change
+from engine.staff import audit
 
 SHOWN = 50
 
@@ -51,11 +54,13 @@ def import_chapters(
         _refuse(told.faults)
     deps, everything = house(data_dir), []
     with deps.work() as (session, now):
-        outcome = chapter_import.bring_in(session, told.chapters, None, now)
+        outcome = chapter_import.bring_in(session, told.chapters, None, now, deps.signer)
         if dry_run or outcome.faults:
             session.rollback()
-        elif outcome.change is not None and not outcome.at_once:
-            everything = deps.react(session, [outcome.change.asks], now)
+        else:
+            _note(session, outcome, now)
+            if outcome.change is not None and not outcome.at_once:
+                everything = deps.react(session, [outcome.change.asks], now)
     if outcome.faults:
         _refuse(outcome.faults)
     _show(outcome, dry_run=dry_run)
@@ -113,7 +118,16 @@ def _decide(deps: Deps, change: int, *, yes: bool) -> None:
     with deps.work() as (session, now):
         decide = territories.approve if yes else territories.decline
         deps.react(session, decide(session, change, None, now), now)
+        action = f"territory change {'approved' if yes else 'declined'}"
+        audit.write(session, None, action, "territory_change", change, {}, now)
     deps.bells.close()
+
+
+def _note(session: Session, outcome: chapter_import.Outcome, now: datetime) -> None:
+    """Put on record what a file changed."""
+    detail = {"made": list(outcome.made), "changed": list(outcome.changed)}
+    change = None if outcome.change is None else outcome.change.id
+    audit.write(session, None, "chapters imported", "territory_change", change, detail, now)
 
 
 def _people(number: int) -> str:

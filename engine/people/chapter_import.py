@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Person
-from engine.people import contacts, lands, territories
+from engine.people import contacts, erasing, lands, territories
 from engine.people.chapter_files import ChapterSaid, Fault
 from engine.people.lands import Land, Proposal
 from engine.people.territories import Change
+from engine.tokens import Signer
 
 WHY = "chapters were imported"
 NOBODYS_WORD = datetime(1970, 1, 1, tzinfo=UTC)  # any word of her own is newer
@@ -53,14 +54,13 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, parent text) JOIN ch
 WHERE c.slug = v.slug AND c.parent_id IS DISTINCT FROM p.id
 """)
 _LEADS = text("""
-WITH v AS (SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, email text)),
+WITH v AS (SELECT DISTINCT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, contact_id bigint)),
 gone AS (
-    DELETE FROM chapter_lead l USING chapter h, contact c
-    WHERE h.id = l.chapter_id AND c.id = l.contact_id AND h.slug = ANY(:slugs)
-        AND (h.slug, coalesce(c.email, '')) NOT IN (SELECT slug, email FROM v)
+    DELETE FROM chapter_lead l USING chapter h
+    WHERE h.id = l.chapter_id AND h.slug = ANY(:slugs) AND (h.slug, l.contact_id) NOT IN (SELECT slug, contact_id FROM v)
 )
 INSERT INTO chapter_lead (chapter_id, contact_id, since)
-SELECT h.id, c.id, :now FROM v JOIN chapter h ON h.slug = v.slug JOIN contact c ON c.email = v.email
+SELECT h.id, v.contact_id, :now FROM v JOIN chapter h ON h.slug = v.slug
 ON CONFLICT DO NOTHING
 """)
 _CLAIM_ENTITIES = text("""
@@ -102,7 +102,9 @@ class _There:
     entities: Mapping[int, str | None]
 
 
-def bring_in(session: Session, said: Sequence[ChapterSaid], staff_id: int | None, now: datetime) -> Outcome:
+def bring_in(
+    session: Session, said: Sequence[ChapterSaid], staff_id: int | None, now: datetime, signer: Signer
+) -> Outcome:
     """Check all of it; if nothing is wrong, write the chapters, and propose their land or (nobody lives anywhere yet) have it
     applied by the next `territories.step`. A dry run rolls back what this did."""
     there = _there(session, said)
@@ -119,7 +121,7 @@ def bring_in(session: Session, said: Sequence[ChapterSaid], staff_id: int | None
     }
     session.execute(_WRITE, {"rows": rows(records.values())})
     session.execute(_PARENTS, {"rows": rows(records.values())})
-    _lead(session, said, now)
+    _lead(session, said, now, signer)
     _claim_entities(session, said)
     proposed = {one.slug: land for one in said if (land := _land(one, there)) != there.lands.get(one.slug, Land())}
     if not proposed:
@@ -242,12 +244,15 @@ def _entity_faults(said: Sequence[ChapterSaid], there: _There) -> Iterator[Fault
                 yield Fault(one.line, f"ActBlue's entity {number} is new: say in `fund` which fund its gifts go to")
 
 
-def _lead(session: Session, said: Sequence[ChapterSaid], now: datetime) -> None:
+def _lead(session: Session, said: Sequence[ChapterSaid], now: datetime, signer: Signer) -> None:
     told = [one for one in said if "leads" in one.said]
     if not told:
         return
-    named = [{"slug": one.slug, "email": email} for one in told for email in one.said["leads"]]
-    contacts.admit(session, [(Person(email=one["email"]), NOBODYS_WORD) for one in named], now)
+    emails = {email for one in told for email in one.said["leads"]}
+    erasing.recall(session, emails, signer)
+    contacts.admit(session, [(Person(email=email), NOBODYS_WORD) for email in emails], now)
+    who = contacts.known(session, emails)  # of one who was merged, whom she is now
+    named = ({"slug": one.slug, "contact_id": who[email]} for one in told for email in one.said["leads"])
     session.execute(_LEADS, {"rows": rows(named), "slugs": [one.slug for one in told], "now": now})
 
 

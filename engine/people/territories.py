@@ -29,6 +29,7 @@ WAITING = "territories wait for approval"  # the kind of notice
 STRETCH = 10_000  # contacts a transaction: locked for well under a second
 SPELL_SECONDS = 60.0  # so long at a time; what is left is done when the chore comes round again
 ONE_AT_A_TIME = 0x67726D74
+DECIDING = 0x67726D75
 _STANDS_IN_THE_WAY = {"55P03", "40P01"}  # a lock that is not to be had in time; a deadlock
 
 _COLUMNS = "id, state, why, proposal::text AS proposal, preview, proposed_by, proposed_at, decided_by, decided_at"
@@ -42,6 +43,7 @@ _DECIDE = text("""
 UPDATE territory_change SET state = :state, decided_by = :staff_id, decided_at = :now
 WHERE id = :id AND state = 'proposed' RETURNING id
 """)
+_ONE_DECIDES = text("SELECT pg_advisory_xact_lock(:lock)")
 _BEING_APPLIED = text("SELECT EXISTS (SELECT FROM territory_change WHERE state = 'approved')")
 _SOON = text("SET LOCAL lock_timeout = '2s'")  # others wait behind us meanwhile
 _TRY_ALONE = text("SELECT pg_try_advisory_xact_lock(:lock)")
@@ -135,6 +137,7 @@ def waiting(session: Session) -> Sequence[Change]:
 def approve(session: Session, change_id: int, staff_id: int | None, now: datetime) -> list[Event]:
     """The root says yes: a chore applies it. Raises NotFound; Conflict when it was decided before, when another is being
     applied, or when land has changed hands since the preview was worked out."""
+    session.execute(_ONE_DECIDES, {"lock": DECIDING})  # of two at once the second sees what the first decided
     found = _find(session, change_id)
     if found.state == "proposed" and session.scalar(_BEING_APPLIED):
         raise Conflict("another change of territories is being applied; try again in a minute")
@@ -145,6 +148,7 @@ def approve(session: Session, change_id: int, staff_id: int | None, now: datetim
 
 def decree(session: Session, proposal: Proposal, why: str, staff_id: int | None, now: datetime) -> Change:
     """A change that needs no more asking, approved as soon as it is kept. Raises NotFound, Invalid."""
+    session.execute(_ONE_DECIDES, {"lock": DECIDING})
     made = propose(session, proposal, why, staff_id, now)
     _decide(session, made, "approved", staff_id, now)
     return made

@@ -16,7 +16,10 @@ UNKNOWN = "unknown"  # nobody told whether she wants mail
 UNREAD = "unread"  # her row could not be read: it may have said no
 STRICTEST = (COMPLAINED, CLEANED, UNSUBSCRIBED, UNREAD, UNKNOWN, SUBSCRIBED)  # the first wins
 _CUSTOM = "custom:"
-_KIND_OF_FILE = re.compile(r"(non-?subscribed|unsubscribed|subscribed|cleaned|archived)", re.IGNORECASE)
+_KIND_OF_FILE = re.compile(r"(unsubscribed|subscribed|cleaned)", re.IGNORECASE)
+_OF_NO_SUBSCRIBERS = re.compile(
+    r"(non[-_ ]?subscribed|archived)", re.IGNORECASE
+)  # whose columns are those of subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,10 @@ def _assumed(tool: Tool, name: str, folded: Sequence[str]) -> str:
     """Mailchimp tells by the name of a file who is in it, else by its columns; elsewhere a person's own row has to say."""
     if tool is not MAILCHIMP or "status" in folded:
         return UNKNOWN
+    if _OF_NO_SUBSCRIBERS.search(name):
+        return UNKNOWN
     if found := _KIND_OF_FILE.match(name):
-        kind = found[1].lower()
-        return kind if kind in {SUBSCRIBED, UNSUBSCRIBED, CLEANED} else UNKNOWN
+        return found[1].lower()
     if "last changed" in folded:
         return SUBSCRIBED
     return CLEANED if "clean time" in folded else UNSUBSCRIBED if "unsub time" in folded else UNKNOWN

@@ -143,7 +143,8 @@ _REROUTE = text("""
 WITH moving AS (
     SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on
     FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact c ON c.id = a.contact_id
-    WHERE a.won AND NOT a.fresh AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
+    WHERE a.won AND NOT a.fresh AND a.merged_into_id IS NULL
+        AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
 ), routed AS (
     UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on
     FROM moving m WHERE c.id = m.id

@@ -50,6 +50,13 @@ _WORDS = {
     COMPLAINED: "spam complaint, complained, complaint, abuse, spam",
 }
 STATUSES = MappingProxyType({word: standing for standing, said in _WORDS.items() for word in said.split(", ")})
+# Words of a house's own, by what they hold; whatever else we do not know is no yes.
+_NOES = (
+    (COMPLAINED, re.compile(r"spam|abuse|complain")),
+    (CLEANED, re.compile(r"bounc|undeliver")),
+    (UNSUBSCRIBED, re.compile(r"unsub|un subscribed|\bopt(ed)? ?out|do not|don't|remove|suppress|blocked")),
+)
+_EACH_COUNTS = ("status", "opt_in", "stop")  # several columns of one of these: all of them
 
 
 class Staged(NamedTuple):
@@ -85,6 +92,9 @@ class Reader:
     def __init__(self, layout: Layout, file: int, now: datetime) -> None:
         self._layout, self._file, self._now = layout, file, now
         self._places = tuple(layout.places.items())
+        self._several = tuple(
+            (field, layout.places[field]) for field in _EACH_COUNTS if len(layout.places.get(field, ())) > 1
+        )
         self._one_of_several = any(bad in layout.places for bad in BAD)
 
     def staged(self, record: Record) -> list[Staged]:
@@ -111,7 +121,7 @@ class Reader:
         return [Staged(self._file, record.line, email, False, UNREAD) for email in sorted(filter(None, found))]
 
     def _told(self, cells: Sequence[str]) -> dict[str, str]:
-        """What the row says, by field; "" where it says nothing."""
+        """What the row says, by field; "" where it says nothing. Of _EACH_COUNTS all that its columns say, line by line."""
         told = _NOTHING.copy()
         for field, places in self._places:
             for place in places:
@@ -119,6 +129,8 @@ class Reader:
                 if raw and (found := _cell(raw)):
                     told[field] = found
                     break
+        for field, places in self._several:
+            told[field] = "\n".join(found for place in places if cells[place] and (found := _cell(cells[place])))
         return told
 
     def _standing(self, told: Mapping[str, str], raw: str) -> str:
@@ -142,12 +154,12 @@ class Reader:
             yield COMPLAINED
         if told["cleaned_at"]:
             yield CLEANED
-        if told["opted_out_at"] or (told["stop"] and told["stop"].lower() not in _NO):
+        if told["opted_out_at"] or (told["stop"] and not _NO.issuperset(told["stop"].lower().split("\n"))):
             yield UNSUBSCRIBED
         if status := told["status"]:
-            yield STATUSES.get(" ".join(status.lower().replace("_", " ").replace("-", " ").split()), UNKNOWN)
+            yield from map(_status, status.lower().split("\n"))
         if opted := told["opt_in"].lower():
-            yield SUBSCRIBED if opted in _YES else UNSUBSCRIBED
+            yield SUBSCRIBED if _YES.issuperset(opted.split("\n")) else UNSUBSCRIBED
 
     def _person(self, record: Record, told: Mapping[str, str], email: str, standing: str) -> Staged:
         opted_in, changed = self._moment(told["opted_in_at"]), self._moment(told["changed_at"])
@@ -230,6 +242,14 @@ def moment(raw: str) -> datetime | None:
     if found.tzinfo is None:
         found = found.replace(tzinfo=UTC)
     return found if EARLIEST <= found.year < 9999 else None
+
+
+def _status(said: str) -> str:
+    """The standing that a word of a column of statuses, in small letters, means; UNKNOWN for one that nobody knows."""
+    word = " ".join(said.replace("_", " ").replace("-", " ").split())
+    if word in STATUSES:
+        return STATUSES[word]
+    return next((standing for standing, holds in _NOES if holds.search(word)), UNKNOWN)
 
 
 def _read(tidy: str) -> datetime | None:

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Person
-from engine.people import chapter_files, chapter_import, contacts, lands, territories
+from engine.people import chapter_files, chapter_import, contacts, erasing, lands, territories
 from engine.people.chapter_import import Outcome
 from engine.people.lands import Land
+from engine.tokens import Signer
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+SIGNER = Signer(["a key of thirty-two letters at least"])
 HEAD = "slug,name,parent,kind,zips,counties\n"
 
 
@@ -33,7 +35,7 @@ def faults(folder: Path, body: str | bytes, name: str = "chapters.csv") -> list[
 def bring(session: Session, folder: Path, body: str | bytes, name: str = "chapters.csv") -> Outcome:
     told = chapter_files.read(written(folder, body, name))
     assert told.faults == []
-    return chapter_import.bring_in(session, told.chapters, None, NOON)
+    return chapter_import.bring_in(session, told.chapters, None, NOON, SIGNER)
 
 
 def refused(session: Session, folder: Path, body: str, name: str = "chapters.csv") -> list[str]:
@@ -317,3 +319,24 @@ def test_without_an_organisation_there_is_nothing_to_put_chapters_into(session: 
     assert refused(session, tmp_path, HEAD + "x,X,,,,\n") == [
         "there is no organisation to put chapters into: groundswell init"
     ]
+
+
+def test_a_lead_named_by_an_address_that_was_merged_is_who_she_is_now(session: Session, tmp_path: Path):
+    for email in ("old@example.org", "new@example.org"):
+        contacts.admit(session, [(Person(email=email), NOON)], NOON)
+    session.execute(
+        text("""
+        UPDATE contact SET merged_into_id = (SELECT id FROM contact WHERE email = 'new@example.org')
+        WHERE email = 'old@example.org'""")
+    )
+    for _ in range(2):
+        bring(session, tmp_path, "slug,name,leads\nislands,Islands,old@example.org\n")
+        leads = text("SELECT c.email FROM chapter_lead l JOIN contact c ON c.id = l.contact_id")
+        assert session.scalars(leads).all() == ["new@example.org"]
+
+
+def test_a_lead_who_was_erased_is_not_to_be_written_to_because_a_file_names_her(session: Session, tmp_path: Path):
+    contacts.admit(session, [(Person(email="old@example.org"), NOON)], NOON)
+    erasing.erase(session, contacts.find(session, "old@example.org"), SIGNER, NOON)
+    bring(session, tmp_path, "slug,name,leads\nislands,Islands,old@example.org\n")
+    assert session.scalars(text("SELECT email || ' ' || reason FROM suppression")).all() == ["old@example.org erased"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -362,3 +363,29 @@ def test_a_donor_without_an_address_moves_with_her_neighbours(session: Session):
     session.execute(text("UPDATE contact SET email = NULL, donor_key = 'someone' WHERE email = 'p0@example.org'"))
     change = territories.decree(session, give(berkshires=Land(counties=(FRANKLIN,))), "", None, NOON)
     assert (change.preview.people, applied(session)) == (1, 1)
+
+
+def test_of_two_changes_approved_at_once_the_second_waits_and_is_refused(deps: Deps):
+    with transaction(deps.sessions) as session:
+        first, second = (
+            territories.propose(session, give(lowell=with_zip(session, "lowell", code)), "", None, NOON)
+            for code in ("01301", "01302")
+        )
+    refused: list[Conflict] = []
+
+    def approve_the_second() -> None:
+        try:
+            with transaction(deps.sessions) as session:
+                territories.approve(session, second.id, None, NOON)
+        except Conflict as error:
+            refused.append(error)
+
+    with transaction(deps.sessions) as session:
+        territories.approve(session, first.id, None, NOON)
+        other = Thread(target=approve_the_second)
+        other.start()
+        other.join(1)
+    other.join()
+    assert [str(error) for error in refused] == [
+        "another change of territories is being applied; try again in a minute"
+    ]

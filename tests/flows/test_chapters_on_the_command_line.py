@@ -98,3 +98,24 @@ def test_a_change_can_be_declined(deps: Deps, tmp_path: Path, file: Path):
     assert groundswell(deps, tmp_path, "decline", str(number)).stdout.strip() == "declined"
     assert one(deps, "SELECT state FROM territory_change").state == "declined"
     assert rows(deps, "SELECT FROM zip_route WHERE zip = '01301'") == []
+
+
+def test_what_is_done_about_chapters_on_the_command_line_is_on_the_audit(deps: Deps, tmp_path: Path, file: Path):
+    with transaction(deps.sessions) as session:
+        now = deps.clock.read(session)
+        contacts.admit(session, [(Person(email="rosa@example.org", zip="01301"), now)], now)
+    for _ in range(2):
+        groundswell(deps, tmp_path, "import", str(file), "--dry-run")
+        groundswell(deps, tmp_path, "import", str(file))
+    first, second = (row.id for row in rows(deps, "SELECT id FROM territory_change ORDER BY id"))
+    groundswell(deps, tmp_path, "decline", str(first))
+    groundswell(deps, tmp_path, "approve", str(second))
+    groundswell(deps, tmp_path, "approve", str(second))
+    told = rows(deps, "SELECT action, subject, subject_id, detail FROM audit WHERE staff_id IS NULL ORDER BY id")
+    imported = {"made": ["franklin"], "changed": []}
+    assert [tuple(row) for row in told] == [
+        ("chapters imported", "territory_change", first, imported),
+        ("chapters imported", "territory_change", second, {"made": [], "changed": []}),
+        ("territory change declined", "territory_change", first, {}),
+        ("territory change approved", "territory_change", second, {}),
+    ]
