@@ -15,6 +15,7 @@ from engine.people_import import telling
 from engine.people_import.headings import TOOLS
 from engine.people_import.layout import CLEANED, COMPLAINED, SUBSCRIBED, UNSUBSCRIBED, Choices
 from engine.people_import.running import Source
+from engine.staff import audit
 from engine.staff import exports as people_out
 
 exports = typer.Typer(no_args_is_help=True, help="What we keep, as files for others.")
@@ -116,6 +117,9 @@ def _import_of(
 def _import(sources: Sequence[Source], data_dir: Path, *, again: bool, dry_run: bool, rows: Path | None) -> None:
     deps = house(data_dir)
     code = telling.run(deps, sources, out, again=again, dry_run=dry_run, rows_to=rows)
+    if not dry_run:
+        with deps.work() as (session, now):
+            audit.write(session, None, "people imported", "contact", None, {"files": len(sources), "ended": code}, now)
     deps.bells.close()
     raise typer.Exit(code)
 

@@ -164,6 +164,8 @@ def test_staff_places_someone_and_takes_it_back_with_a_history(house: Deps, desk
         house, "SELECT staff_id IS NOT NULL FROM chapter_move WHERE contact_id = :id ORDER BY id DESC LIMIT 2", id=rosa
     )
     assert moves == [(True,), (True,)]
+    desk.get(f"/staff/people/{rosa}")
+    assert [desk.post(f"/staff/people/{rosa}/place", **said).status for said in ({}, {"chapter": "7x"})] == [422, 422]
     assert done_to(house, rosa) == ["placed", "placed"]
     desk.get(f"/staff/people/{rosa}")
     assert "Springfield → Worcester" in desk.page

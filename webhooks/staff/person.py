@@ -2,14 +2,19 @@
 
 from starlette.responses import Response
 
+from engine.errors import Invalid
 from engine.staff import changes, rights, taking
 from webhooks.staff.gate import Visit, staff_page
+
+NOBODY_PLACES_HER = "0"
 
 
 @staff_page(rights.CHANGE_PEOPLE)
 def place(visit: Visit) -> Response:
     """Her home is this chapter; nought: as everything else says."""
     chapter_id = visit.form.number("chapter") or None
+    if chapter_id is None and visit.form.one("chapter") != NOBODY_PLACES_HER:
+        raise Invalid("name the chapter")
     visit.happened += changes.place(visit.session, visit.who, visit.id(), chapter_id, visit.now)
     return _back(visit, "placed")
 
