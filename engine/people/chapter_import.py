@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Person
-from engine.people import contacts, erasing, lands, territories
+from engine.people import contacts, entities, erasing, lands, territories
 from engine.people.chapter_files import ChapterSaid, Fault
 from engine.people.lands import Land, Proposal
 from engine.people.territories import Change
@@ -62,18 +62,6 @@ gone AS (
 INSERT INTO chapter_lead (chapter_id, contact_id, since)
 SELECT h.id, v.contact_id, :now FROM v JOIN chapter h ON h.slug = v.slug
 ON CONFLICT DO NOTHING
-""")
-_CLAIM_ENTITIES = text("""
-WITH v AS (
-    SELECT v.slug, v.entity_id, coalesce(v.fund, (SELECT min(slug) FROM fund)) AS fund
-    FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, entity_id bigint, fund text)
-), gone AS (
-    UPDATE actblue_entity e SET chapter_id = NULL FROM chapter h
-    WHERE h.id = e.chapter_id AND h.slug = ANY(:slugs) AND e.entity_id NOT IN (SELECT entity_id FROM v)
-)
-INSERT INTO actblue_entity AS e (entity_id, fund_id, chapter_id)
-SELECT v.entity_id, f.id, h.id FROM v JOIN chapter h ON h.slug = v.slug JOIN fund f ON f.slug = v.fund
-ON CONFLICT (entity_id) DO UPDATE SET chapter_id = excluded.chapter_id
 """)
 _SOMEBODY = text("SELECT EXISTS (SELECT FROM contact WHERE zip IS NOT NULL OR state <> '')")
 
@@ -122,7 +110,7 @@ def bring_in(
     session.execute(_WRITE, {"rows": rows(records.values())})
     session.execute(_PARENTS, {"rows": rows(records.values())})
     _lead(session, said, now, signer)
-    _claim_entities(session, said)
+    _claim_entities(session, said, now)
     proposed = {one.slug: land for one in said if (land := _land(one, there)) != there.lands.get(one.slug, Land())}
     if not proposed:
         return Outcome((), made, changed)
@@ -256,13 +244,12 @@ def _lead(session: Session, said: Sequence[ChapterSaid], now: datetime, signer: 
     session.execute(_LEADS, {"rows": rows(named), "slugs": [one.slug for one in told], "now": now})
 
 
-def _claim_entities(session: Session, said: Sequence[ChapterSaid]) -> None:
+def _claim_entities(session: Session, said: Sequence[ChapterSaid], now: datetime) -> None:
     told = [one for one in said if "actblue_entities" in one.said]
-    if not told:
-        return
     named = (
         {"slug": one.slug, "entity_id": number, "fund": one.said.get("fund") or None}
         for one in told
         for number in one.said["actblue_entities"]
     )
-    session.execute(_CLAIM_ENTITIES, {"rows": rows(named), "slugs": [one.slug for one in told]})
+    if told:
+        entities.claim(session, named, [one.slug for one in told], now)

@@ -14,7 +14,10 @@ from engine.events import Person
 from engine.people import chapter_files, chapter_import, contacts, erasing, lands, territories
 from engine.people.chapter_import import Outcome
 from engine.people.lands import Land
+from engine.reactions import react
+from engine.settings import Settings
 from engine.tokens import Signer
+from tests.make import gift
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 SIGNER = Signer(["a key of thirty-two letters at least"])
@@ -340,3 +343,21 @@ def test_a_lead_who_was_erased_is_not_to_be_written_to_because_a_file_names_her(
     erasing.erase(session, contacts.find(session, "old@example.org"), SIGNER, NOON)
     bring(session, tmp_path, "slug,name,leads\nislands,Islands,old@example.org\n")
     assert session.scalars(text("SELECT email || ' ' || reason FROM suppression")).all() == ["old@example.org erased"]
+
+
+def test_donors_of_the_past_follow_the_entity_that_a_chapter_is_given_and_loses_again(session: Session, tmp_path: Path):
+    react(session, [gift(entity_id=777)], NOON, Settings())
+    home = text(
+        "SELECT h.slug, c.routed_by FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.email LIKE 'rosa.%'"
+    )
+    assert session.execute(home).one() == ("worcester", "zip")
+    for slug, entity, expected in (
+        ("lowell", "777", ("lowell", "entity")), ("lowell", "777", ("lowell", "entity")),
+        ("brockton", "777", ("brockton", "entity")), ("brockton", "", ("worcester", "zip")),
+    ):  # fmt: skip
+        bring(session, tmp_path, f"slug,actblue_entities,fund\n{slug},{entity},action\n")
+        assert session.execute(home).one() == expected
+    moves = text(
+        "SELECT count(*) FROM chapter_move m JOIN contact c ON c.id = m.contact_id WHERE c.email LIKE 'rosa.%'"
+    )
+    assert session.execute(moves).scalar_one() == 4
