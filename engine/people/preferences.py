@@ -19,11 +19,11 @@ SOURCE = PLACE = "preferences"
 # What stands beside each box, and is kept as the wording of her word, in the language that she reads it in.
 LABELS: Mapping[str, str] = {
     "": "Letters of the kinds that I choose here",
-    "asks": "Asks for a gift",
+    "asks": "Requests for gifts",
     "news": "News: what we are doing, and what came of it",
     "gatherings": "Gatherings near me",
     "actions": "Actions: calls, letters, petitions",
-    "chapter": "Letters of chapters: mine, and those that I follow",
+    "chapter": "Letters from my chapter and from those I follow",
     "many": "As many as there are",
 }
 

@@ -116,7 +116,9 @@ def test_the_form_of_a_chapter_is_stored_under_its_name_and_the_nearer_one_is_to
 
 def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(door, deps):
     thanked = arrived(door, deps).press(zip=NOWHERE)
-    assert "No chapter meets near Greenfield yet. You are with Common Ground Massachusetts" in said(thanked)
+    assert "No chapter meets near Greenfield yet. Until one does, you belong with Common Ground" in said(
+        thanked
+    )
     stamp = re.findall(r'name="stamp" value="([^"]+)"', thanked.body.decode())[0]
     for _ in range(2):
         assert "That is how chapters begin" in said(post(door, "/introductions", {"stamp": stamp}))
@@ -144,8 +146,8 @@ def test_a_form_that_asks_for_a_letter_says_so(door, deps):
 def test_what_is_ticked_is_stored_and_still_ticked_when_something_else_is_wrong(door, deps):
     execute(deps, "INSERT INTO agenda (code, name) VALUES ('homes', 'Homes')")
     execute(deps, """INSERT INTO interest (code, agenda_id, name, names)
-        SELECT v.code, id, v.name, '{"es": "Vivienda"}'
-        FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name)
+        SELECT v.code, agenda.id, v.name, '{"es": "Vivienda"}'
+        FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name) WHERE agenda.code = 'homes'
     """)  # fmt: skip
     execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('w1', 'Knock on doors')")
     visitor = arrived(door, deps)
