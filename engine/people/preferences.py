@@ -36,7 +36,8 @@ FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :id
 """)
 _CHAPTERS = text("SELECT slug, name FROM chapter WHERE kind IN ('chapter', 'forming') ORDER BY name")
 _INTERESTS = text("""
-SELECT a.name AS agenda, i.code, coalesce(nullif(i.names ->> :language, ''), i.name) AS name, x.contact_id IS NOT NULL AS hers
+SELECT coalesce(nullif(a.names ->> :language, ''), a.name) AS agenda, i.code,
+    coalesce(nullif(i.names ->> :language, ''), i.name) AS name, x.contact_id IS NOT NULL AS hers
 FROM interest i JOIN agenda a ON a.id = i.agenda_id
 LEFT JOIN contact_interest x ON x.interest_id = i.id AND x.contact_id = :id
 WHERE i.retired_at IS NULL ORDER BY a.position, a.name, a.id, i.position, i.name

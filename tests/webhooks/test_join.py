@@ -116,9 +116,7 @@ def test_the_form_of_a_chapter_is_stored_under_its_name_and_the_nearer_one_is_to
 
 def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(door, deps):
     thanked = arrived(door, deps).press(zip=NOWHERE)
-    assert "No chapter meets near Greenfield yet. Until one does, you belong with Common Ground" in said(
-        thanked
-    )
+    assert "No chapter meets near Greenfield yet. Until one does, you belong with Common Ground" in said(thanked)
     stamp = re.findall(r'name="stamp" value="([^"]+)"', thanked.body.decode())[0]
     for _ in range(2):
         assert "That is how chapters begin" in said(post(door, "/introductions", {"stamp": stamp}))
