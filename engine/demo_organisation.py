@@ -12,6 +12,7 @@ from engine.db import rows
 from engine.events import Person
 from engine.people import contacts, routing
 from engine.settings import ROOT
+from engine.staff import accounts
 
 FILE = ROOT / "templates" / "demo" / "organisation.yaml"
 
@@ -73,8 +74,9 @@ SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, 
 ON CONFLICT (code) DO NOTHING
 """)
 _AGENDAS = text("""
-INSERT INTO agenda (code, name, position)
-SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, position bigint)
+INSERT INTO agenda (code, name, names, position)
+SELECT v.code, v.name, jsonb_build_object('es', v.es), v.position
+FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, es text, position bigint)
 ON CONFLICT (code) DO NOTHING
 """)
 _INTERESTS = text("""
@@ -122,6 +124,14 @@ def load_leads(session: Session, now: datetime) -> None:
     contacts.admit(session, [(Person(**lead), now) for lead in told["leads"]], now)
     named = ({"slug": one["slug"], "email": email} for one in told["chapters"] for email in one.get("leads", ()))
     session.execute(_LEADS, {"rows": rows(named)})
+
+
+def load_staff(session: Session, now: datetime) -> None:
+    """Those who may sign in; who is on the staff or was is left alone."""
+    known = {row.email for row in accounts.everyone(session)}
+    for one in _told()["staff"]:
+        if one["email"] not in known:
+            accounts.add(session, one.pop("email"), one.pop("role"), now, **one)
 
 
 def _told() -> dict[str, Any]:

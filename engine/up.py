@@ -34,6 +34,7 @@ from workers.main import GROUPS
 STOP_SECONDS = 3.6
 SERVERS_SECONDS = 20.0
 READY_SECONDS = 60.0
+DEMO_JOIN_NETWORK_HOURLY = "200"  # who looks around signs up more often than one household does
 
 Say = Callable[[str], None]
 
@@ -141,6 +142,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
     base_url = os.environ.get("BASE_URL") or f"http://{options.near}:{options.port}"
     known = {"base_url": base_url, "metrics_port": metrics_port}
     (options.data_dir / "up.json").write_text(json.dumps(known), "utf-8")
+    hourly = os.environ.get("JOIN_NETWORK_HOURLY") or DEMO_JOIN_NETWORK_HOURLY
     return dict(os.environ) | {
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
@@ -150,6 +152,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
         "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or ("" if options.near == options.host else "*"),
         "METRICS_PORT": str(metrics_port),
         "PROMETHEUS_MULTIPROC_DIR": str(numbers),
+        **({"JOIN_NETWORK_HOURLY": hourly} if options.demo else {}),
     }
 
 
@@ -163,6 +166,7 @@ def _migrate(settings: Settings, options: Options, say: Say) -> None:
             now = datetime.now(UTC)
             demo_organisation.load(session, now)
             demo_organisation.load_leads(session, now)
+            demo_organisation.load_staff(session, now)
     pool.dispose()
 
 
@@ -255,6 +259,8 @@ def _welcome(settings: Settings, options: Options, metrics_port: int, say: Say) 
     url = resolved(options.data_dir).base_url
     say("")
     say(f"  Groundswell is ready   {url}/")
+    say(f"  Join                   {url}/join")
+    say(f"  Staff                  {url}/staff")
     if settings.development:
         say(f"  The mailbox            {url}/dev/mailbox   (no mail can leave this machine)")
     say(f"  Numbers                http://127.0.0.1:{metrics_port}/metrics")

@@ -5,16 +5,23 @@ from starlette.responses import Response
 
 from engine.bootstrap import Deps
 from engine.giving import summary
-from engine.staff import notices
+from engine.people import gatherings
+from engine.staff import accounts, notices
 from webhooks.pages import page
 
 
 def show(request: Request) -> Response:
-    """The home page. Numbers and what needs a person are shown in development only, until staff can sign in."""
+    """The home page. Who may sign in, numbers and what needs a person are told in development only."""
     deps: Deps = request.app.state.deps
-    with deps.work() as (session, _):
-        house = summary.house(session)
-        numbers = summary.numbers(session) if deps.settings.development else None
-        waiting = notices.open_notices(session) if deps.settings.development else []
-    metrics_url = deps.settings.metrics_url
-    return page(request, "home.html", house=house, numbers=numbers, notices=waiting, metrics_url=metrics_url)
+    development = deps.settings.development
+    with deps.work() as (session, now):
+        return page(
+            request,
+            "home.html",
+            house=summary.house(session),
+            gathering=gatherings.newest_open(session, now) if development else None,
+            admin=accounts.first_admin(session) if development else None,
+            numbers=summary.numbers(session) if development else None,
+            notices=notices.open_notices(session) if development else [],
+            metrics_url=deps.settings.metrics_url,
+        )

@@ -29,7 +29,8 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     her, *merged = bundle["contact"]
     for name in ("id", "email", "first_name", "last_name", "street", "city", "state", "zip", "phone", "language"):
         _line(name, her[name])
-    _line("chapter", f"{her['chapter'] or 'none'} ({her['routed_by']}: {her['routed_on']})")
+    why = ": ".join(filter(None, (her["routed_by"], her["routed_on"])))
+    _line("chapter", f"{her['chapter'] or 'none'} ({why})")
     _line("gave", f"{her['gave_count']} gifts, {her['gave_cents'] / 100:,.2f} dollars")
     for one in merged:
         _line("merged", f"{one['id']} {one['email'] or 'without an address'}")

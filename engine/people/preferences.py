@@ -19,11 +19,11 @@ SOURCE = PLACE = "preferences"
 # What stands beside each box, and is kept as the wording of her word, in the language that she reads it in.
 LABELS: Mapping[str, str] = {
     "": "Letters of the kinds that I choose here",
-    "asks": "Asks for a gift",
+    "asks": "Requests for gifts",
     "news": "News: what we are doing, and what came of it",
     "gatherings": "Gatherings near me",
     "actions": "Actions: calls, letters, petitions",
-    "chapter": "Letters of chapters: mine, and those that I follow",
+    "chapter": "Letters from my chapter and from those I follow",
     "many": "As many as there are",
 }
 
@@ -36,7 +36,8 @@ FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :id
 """)
 _CHAPTERS = text("SELECT slug, name FROM chapter WHERE kind IN ('chapter', 'forming') ORDER BY name")
 _INTERESTS = text("""
-SELECT a.name AS agenda, i.code, coalesce(nullif(i.names ->> :language, ''), i.name) AS name, x.contact_id IS NOT NULL AS hers
+SELECT coalesce(nullif(a.names ->> :language, ''), a.name) AS agenda, i.code,
+    coalesce(nullif(i.names ->> :language, ''), i.name) AS name, x.contact_id IS NOT NULL AS hers
 FROM interest i JOIN agenda a ON a.id = i.agenda_id
 LEFT JOIN contact_interest x ON x.interest_id = i.id AND x.contact_id = :id
 WHERE i.retired_at IS NULL ORDER BY a.position, a.name, a.id, i.position, i.name

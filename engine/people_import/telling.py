@@ -103,8 +103,9 @@ def _oddities(out: Console, name: str, tally: Tally, *, dry_run: bool) -> None:
     if tally.repaired:
         out.print(f"{name}: {tally.repaired:,} rows were no UTF-8 and read as Windows-1252", markup=False)
     if tally.refused:
-        where = "" if dry_run else f", all of them in {name}.errors.csv"
-        out.print(f"{name}: {tally.refused:,} rows were refused{where}", markup=False)
+        where = "" if dry_run else f", see {name}.errors.csv"
+        were = "1 row was" if tally.refused == 1 else f"{tally.refused:,} rows were"
+        out.print(f"{name}: {were} refused{where}", markup=False)
         for line in tally.refusals:
             out.print(f"  {line}", markup=False)
 

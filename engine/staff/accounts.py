@@ -24,6 +24,7 @@ RETURNING id
 _END = text("UPDATE staff SET ended_at = :now WHERE email = :email AND ended_at IS NULL RETURNING id")
 _END_SESSIONS = text("UPDATE staff_session SET ended_at = :now WHERE staff_id = :id AND ended_at IS NULL")
 _END_LINKS = text("UPDATE sign_in SET used_at = :now WHERE staff_id = :id AND used_at IS NULL")
+_FIRST_ADMIN = text("SELECT email FROM staff WHERE role = 'admin' AND ended_at IS NULL ORDER BY id LIMIT 1")
 _ALL = text("""
 SELECT s.id, s.email, s.name, s.role, s.may_export, s.created_at, s.ended_at, coalesce(c.name, 'all chapters') AS chapter,
     (SELECT max(created_at) FROM staff_session t WHERE t.staff_id = s.id) AS signed_in_at
@@ -104,3 +105,9 @@ def _chapter(session: Session, slug: str) -> int:
     if found is None:
         raise NotFound(f"no chapter {slug}")
     return int(found)
+
+
+def first_admin(session: Session) -> str | None:
+    """The address of the admin who has been there longest; None when there is none."""
+    email: str | None = session.scalar(_FIRST_ADMIN)
+    return email

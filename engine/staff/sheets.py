@@ -21,7 +21,7 @@ ROWS = 10
 LONGEST = 100
 RECENT = timedelta(days=120)
 WORDING = (
-    "I want letters from {organisation} and its chapter near me: news, gatherings, actions and asks for gifts."
+    "I want letters from {organisation} and its chapter near me: news, gatherings, actions and requests for gifts."
     " I can stop them at any time."
 )
 

@@ -36,18 +36,6 @@ SELECT p.id, m.id, 'test', 'delivery', 'news', now(), p.chapter_id, '{"first_nam
     "given_on": "November 2, 2026", "receiver": "us", "order_number": "1", "rhythm": ""}'
 FROM person p, mailing m WHERE m.slug = 'thank_you' RETURNING contact_id
 """
-_CATALOGUE = """
-WITH agenda AS (
-    INSERT INTO agenda (code, name) VALUES ('home', 'What you care about') RETURNING id
-), ways AS (
-    INSERT INTO way_to_help (code, name, position) VALUES ('w1', 'Knock on doors', 1), ('w2', 'Call neighbours', 2),
-        ('w3', 'Bring food', 3), ('w4', 'Drive people to gatherings', 4) RETURNING id
-)
-INSERT INTO interest (code, agenda_id, name, position)
-SELECT v.code, agenda.id, v.name, v.place FROM agenda, (VALUES ('i1', 'Rents people can pay', 1),
-    ('i2', 'Buses that come', 2), ('i3', 'Schools and libraries', 3), ('i4', 'Clean water', 4)) v(code, name, place)
-RETURNING (SELECT count(*) FROM ways)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +48,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def offering(system: System) -> System:
-    """A system whose organisation offers interests and ways to help."""
-    if system.query("SELECT count(*) FROM interest")[0][0] == 0:
-        system.query(_CATALOGUE)
+    """The invented organisation offers interests and ways to help."""
     return system
 
 
@@ -111,22 +97,22 @@ def test_she_chooses_and_then_stops_all_letters(page: Page, offering: System, re
     contact_id, links = letter(offering)
     page.goto(links["me"])
     look(page, request, "preferences")
-    page.get_by_label("Asks for a gift").uncheck()
+    page.get_by_label("Requests for gifts").uncheck()
     page.get_by_label("Fewer: only what matters most").check()
-    page.get_by_label("Buses that come").check()
-    page.get_by_label("Bring food").check()
+    page.get_by_label("Public transport").check()
+    page.get_by_label("Translate").check()
     page.get_by_text("Follow other chapters").click()
     page.get_by_label("Greater Lowell").check()
     page.get_by_label("Your ZIP").fill("016")
     follow(page, "button", "Save my choices")
     assert "five digits" in page.locator("#zip-error").inner_text()
-    assert not page.get_by_label("Asks for a gift").is_checked()
+    assert not page.get_by_label("Requests for gifts").is_checked()
     look(page, request, "preferences-wrong")
     page.get_by_label("Your ZIP").fill("01105")
     follow(page, "button", "Save my choices")
     assert page.get_by_role("status").inner_text().startswith("Saved")
     assert page.get_by_text("You are near Springfield.").is_visible()
-    assert page.get_by_label("Bring food").is_checked()
+    assert page.get_by_label("Translate").is_checked()
     look(page, request, "preferences-saved")
     assert {row[0] for row in offering.query(
         "SELECT kind FROM consent WHERE contact_id = %s AND NOT given", contact_id)} == {"asks", "many"}  # fmt: skip

@@ -15,7 +15,7 @@ from tests.system import System
 
 pytestmark = pytest.mark.browser
 _numbers = count(1)
-ANA, BO = "ana.costa@example.org", "bo.lund@example.org"  # each may ask for few links an hour
+ANA, BO = "ada.lind@example.org", "bo.lund@example.org"  # each may ask for few links an hour
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from engine import demo_organisation
 from engine.people import lands
+from engine.staff import accounts
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 TABLES = ("chapter", "territory", "zip_route", "interest", "way_to_help", "coalition", "gathering", "actblue_entity")
@@ -53,7 +54,17 @@ def test_its_leads_lead_the_chapters_they_live_in(session: Session):
     assert [tuple(row) for row in session.execute(found)] == [("south-coast", True), ("worcester", True)]
 
 
+def test_its_admin_can_sign_in_and_one_who_was_let_go_stays_gone(session: Session):
+    for _ in range(2):
+        demo_organisation.load_staff(session, NOON)
+    assert [(row.email, row.role) for row in accounts.everyone(session)] == [("ana.costa@example.org", "admin")]
+    accounts.end(session, "ana.costa@example.org", NOON)
+    demo_organisation.load_staff(session, NOON)
+    assert accounts.everyone(session)[0].ended_at == NOON
+
+
 def test_what_people_care_about_has_a_spanish_name_and_a_code_that_tells_nothing(session: Session):
+    assert all(session.scalars(text("SELECT names ->> 'es' FROM agenda")).all())
     for table in ("interest", "way_to_help"):
         found = session.execute(text(f"SELECT code, name, names FROM {table}")).all()
         assert len(found) > 5

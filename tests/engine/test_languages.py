@@ -1,4 +1,4 @@
-"""Catalogues: every word of the pages for people is translated, with the same things to fill in."""
+"""Catalogues: every word of the pages for the public is translated, with the same things to fill in."""
 
 import re
 
@@ -10,17 +10,24 @@ from jinja2.ext import babel_extract
 from engine import languages
 from engine.people.preferences import LABELS
 from engine.settings import ROOT
-from webhooks.subscriber import preferences, unsubscribe
+from webhooks import problems
+from webhooks.subscriber import preferences, showing, unsubscribe
+from webhooks.subscriber.typed import WORDS
 
 PAGES = ROOT / "templates" / "pages"
-NAMES = ("subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields")
+NAMES = (
+    "subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields", "error", "join",
+    "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced",
+)  # fmt: skip
+CATALOGUES = [path for name in ("join", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))]
 FILLED_IN = re.compile(r"%\(\w+\)s")
 
 
 def spoken() -> set[str]:
     """All that these pages and the letters' footers say in English."""
     words = {*LABELS.values(), *unsubscribe.BUTTONS.values(), *preferences.WORDINGS.values()}
-    words |= {"Stop these letters", "Choose what you get"}
+    words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values()}
+    words |= {word for said in problems.PEOPLE.values() for word in said}
     for name in NAMES:
         with (PAGES / f"{name}.html").open("rb") as page:
             words |= {str(found[1]) for found in extract(babel_extract, page)}
@@ -37,7 +44,7 @@ def test_every_word_of_these_pages_is_translated(language: str):
         assert sorted(FILLED_IN.findall(word)) == sorted(FILLED_IN.findall(catalogue.gettext(word)))
 
 
-@pytest.mark.parametrize("path", sorted(languages.LOCALE.glob("*/preferences.po")), ids=str)
+@pytest.mark.parametrize("path", CATALOGUES, ids=str)
 def test_no_translation_is_left_over_from_words_that_nobody_says_any_more(path):
     with path.open("rb") as file:
         kept = {message.id for message in read_po(file) if message.id}

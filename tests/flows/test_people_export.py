@@ -63,7 +63,9 @@ def test_a_segment_is_a_chapter_with_those_below_it_an_interest_or_who_may_be_ma
     fill(deps, tmp_path)
     with transaction(deps.sessions) as session:
         session.execute(text("INSERT INTO agenda (code, name) VALUES ('a', 'A')"))
-        session.execute(text("INSERT INTO interest (code, agenda_id, name) SELECT 'i1', min(id), 'Housing' FROM agenda"))
+        session.execute(
+            text("INSERT INTO interest (code, agenda_id, name) SELECT 'i1', min(id), 'Housing' FROM agenda")
+        )
         session.execute(
             text(
                 "INSERT INTO contact_interest (contact_id, interest_id, at, source) "

@@ -116,7 +116,7 @@ def test_the_form_of_a_chapter_is_stored_under_its_name_and_the_nearer_one_is_to
 
 def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(door, deps):
     thanked = arrived(door, deps).press(zip=NOWHERE)
-    assert "No chapter meets near Greenfield yet. You are with Common Ground Massachusetts" in said(thanked)
+    assert "No chapter meets near Greenfield yet. Until one does, you belong with Common Ground" in said(thanked)
     stamp = re.findall(r'name="stamp" value="([^"]+)"', thanked.body.decode())[0]
     for _ in range(2):
         assert "That is how chapters begin" in said(post(door, "/introductions", {"stamp": stamp}))
@@ -144,16 +144,16 @@ def test_a_form_that_asks_for_a_letter_says_so(door, deps):
 def test_what_is_ticked_is_stored_and_still_ticked_when_something_else_is_wrong(door, deps):
     execute(deps, "INSERT INTO agenda (code, name) VALUES ('homes', 'Homes')")
     execute(deps, """INSERT INTO interest (code, agenda_id, name, names)
-        SELECT v.code, id, v.name, '{"es": "Vivienda"}'
-        FROM agenda, (VALUES ('own1', 'Housing'), ('own2', 'Heating')) v(code, name) WHERE agenda.code = 'homes'
+        SELECT v.code, agenda.id, v.name, '{"es": "Vivienda"}'
+        FROM agenda, (VALUES ('i1', 'Housing'), ('i2', 'Heating')) v(code, name) WHERE agenda.code = 'homes'
     """)  # fmt: skip
-    execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('own3', 'Knock on doors')")
+    execute(deps, "INSERT INTO way_to_help (code, name) VALUES ('w1', 'Knock on doors')")
     visitor = arrived(door, deps)
-    wrong = visitor.press(zip="", interests=["own1"], ways_to_help=["own3"]).body.decode()
-    assert re.findall(r'value="(\w+)" checked', wrong) == ["own1", "own3"]
+    wrong = visitor.press(zip="", interests=["i1"], ways_to_help=["w1"]).body.decode()
+    assert re.findall(r'value="(\w+)" checked', wrong) == ["i1", "w1"]
     assert wrong.count("<details open>") == 3  # her last name is in the third
-    visitor.press(interests=["own1"], ways_to_help=["own3"])
-    assert [(kept["interests"], kept["ways_to_help"]) for kept in stored(deps)] == [(["own1"], ["own3"])]
+    visitor.press(interests=["i1"], ways_to_help=["w1"])
+    assert [(kept["interests"], kept["ways_to_help"]) for kept in stored(deps)] == [(["i1"], ["w1"])]
     assert "Vivienda" in Visitor(door, "/join?lang=es").open().body.decode()
 
 

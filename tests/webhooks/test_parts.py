@@ -3,8 +3,10 @@
 import secrets
 from dataclasses import replace
 
+from sqlalchemy import text
 from starlette.routing import Route
 
+from engine import demo_organisation
 from engine.bootstrap import Deps
 from engine.settings import Settings
 from tests.asgi import Client
@@ -42,9 +44,20 @@ def test_the_pages_of_development_do_not_exist_in_production(deps: Deps):
     assert len([path for path in paths(deps) if path.startswith("/dev")]) == 4
 
 
+def test_the_home_page_of_development_says_who_can_sign_in_and_which_gathering_is_on(deps: Deps):
+    with deps.work() as (session, now):
+        demo_organisation.load_staff(session, now)
+        session.execute(text("UPDATE gathering SET starts_at = :now, ends_at = :now + interval '1 day'"), {"now": now})
+    with Client(app.build(deps)) as client:
+        shown = client.send("GET", "/").body.decode()
+    assert "ana.costa@example.org" in shown
+    assert 'href="/join?g=g7m4"' in shown
+
+
 def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):
     with Client(app.build(in_production(deps))) as client:
         shown = client.send("GET", "/", [("host", "give.example.org")]).body.decode()
     assert "Common Ground Massachusetts" in shown
-    for word in ("No mail can leave", "Given", "What needs a person", "groundswell demo"):
+    assert 'href="/staff"' in shown
+    for word in ("No mail can leave", "Given", "ana.costa", "/join?g=", "What needs a person", "groundswell demo"):
         assert word not in shown

@@ -246,7 +246,10 @@ def test_what_she_follows_cares_about_and_offers_is_kept_and_taken_back(door: Cl
 def test_her_language_is_that_of_her_page_from_then_on(door: Client, house: Deps):
     who = reader(house)
     save(door, link(house, who), language="es")
-    assert '<html lang="es">' in text_of(door.send("GET", link(house, who), [("accept-language", "en")]))
+    page = text_of(door.send("GET", link(house, who), [("accept-language", "en")]))
+    assert '<html lang="es">' in page
+    assert "Un lugar donde vivir" in page
+    assert "A place to live" not in page
     save(door, link(house, who), language="xx")
     assert one(house, f"SELECT language FROM contact WHERE id = {who.contact_id}").language == "en"
 

@@ -137,8 +137,8 @@ def test_the_page_masks_the_address_is_kept_nowhere_and_runs_nothing(door: Clien
 
 
 @pytest.mark.parametrize(("scope", "kind", "wording"), [
-    ("everything", "", "Stop all letters"), ("asks", "asks", "Stop asks for gifts"),
-    ("chapter", "chapter", "Stop letters of chapters"), ("fewer", "many", "Send me fewer letters"),
+    ("everything", "", "Stop all letters"), ("asks", "asks", "Stop requests for gifts"),
+    ("chapter", "chapter", "Stop chapter letters"), ("fewer", "many", "Send me fewer letters"),
     ("pause", "pause", "Pause for 30 days"),
 ])  # fmt: skip
 def test_each_button_of_the_page_does_what_it_says_and_says_what_holds(door: Client, house: Deps, scope, kind, wording):

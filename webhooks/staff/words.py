@@ -10,8 +10,9 @@ from engine.money import amount
 from engine.states import STATES
 
 KINDS = {
-    "": "letters", "asks": "asks for gifts", "news": "news", "gatherings": "word of gatherings", "actions": "calls to act",
-    "chapter": "letters of chapters", "many": "as many letters as there are", "pause": "letters for a while",
+    "": "letters", "asks": "requests for gifts", "news": "news", "gatherings": "word of gatherings",
+    "actions": "calls to act",
+    "chapter": "chapter letters", "many": "as many letters as there are", "pause": "letters for a while",
 }  # fmt: skip
 STOPPED = {
     "bounce": "letters to this address come back", "complaint": "marked a letter as junk", "unsubscribe": "unsubscribed",
@@ -23,7 +24,7 @@ OFFERS = {
 DONE = {
     "placed": "The home chapter is set.", "stopped": "No letter goes to this address any more.",
     "noted": "The note is kept.", "moved": "The offer has moved on.",
-    "merged": "Both are one person now.", "approved": "Approved. People move within minutes.", "declined": "Declined.",
+    "merged": "The two records are one now.", "approved": "Approved. People move within minutes.", "declined": "Declined.",
     "sparked": "Approved: the forming chapter is there.", "erased": "Erased for good.",
 }  # fmt: skip
 _WHY = {

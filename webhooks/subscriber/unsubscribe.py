@@ -26,11 +26,11 @@ ONE_CLICK, PAGE = "one-click", "unsubscribe page"  # sources of consent
 # What stands on each button, and is kept as the wording of her word.
 BUTTONS = {
     EVERYTHING: "Stop all letters",
-    "asks": "Stop asks for gifts",
+    "asks": "Stop requests for gifts",
     "news": "Stop news",
     "gatherings": "Stop invitations to gatherings",
     "actions": "Stop calls to act",
-    CHAPTER: "Stop letters of chapters",
+    CHAPTER: "Stop chapter letters",
     FEWER: "Send me fewer letters",
     PAUSE: "Pause for 30 days",
 }
