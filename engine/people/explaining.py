@@ -104,27 +104,28 @@ def sentences(facts: Facts) -> list[str]:
         *_rivals(facts),
         *_outweighed(facts),
         *_overdue(facts),
-        *([f"She also follows {_listed(facts.follows)}."] if facts.follows else []),
+        *([f"They also follow {_listed(facts.follows)}."] if facts.follows else []),
         *_history(facts),
     ]
 
 
 def _because(facts: Facts) -> str:
-    live = f"her ZIP {facts.zip}" if facts.zip else "she"
+    live = f"their ZIP {facts.zip}" if facts.zip else "they"
+    lies = "lies" if facts.zip else "live"
     reasons = {
-        "staff": "staff placed her there",
-        "choice": "she chose it herself",
-        "entity": "she gave to its own ActBlue entity",
-        "zip": f"her ZIP {facts.on} lies in its territory",
-        "county": f"{live} lies in {_place(facts.on)}, which is its territory",
-        "radius": f"{live} lies {facts.on} from it, and no chapter within reach is nearer",
-        "state": f"{live} lies in {facts.on}, which is its territory"
+        "staff": "staff placed them there",
+        "choice": "they chose it themselves",
+        "entity": "they gave to its own ActBlue entity",
+        "zip": f"their ZIP {facts.on} lies in its territory",
+        "county": f"{live} {lies} in {_place(facts.on)}, which is its territory",
+        "radius": f"{live} {lies} {facts.on} from it, and no chapter within reach is nearer",
+        "state": f"{live} {lies} in {facts.on}, which is its territory"
         if facts.zip
-        else f"she lives in {facts.on}, which is its territory, and we know no ZIP of hers",
-        "operator": "she runs this installation",
+        else f"they live in {facts.on}, which is its territory, and we know no ZIP of theirs",
+        "operator": "they run this installation",
     }
     return reasons.get(facts.by) or (
-        f"no chapter claims her ZIP {facts.zip}" if facts.zip else "we know no ZIP of hers"
+        f"no chapter claims their ZIP {facts.zip}" if facts.zip else "we know no ZIP of theirs"
     )
 
 
@@ -142,22 +143,22 @@ def _outweighed(facts: Facts) -> list[str]:
     """What would have counted more and is not there; what counts less and says otherwise."""
     rank = ORDER.index(facts.by) if facts.by in ORDER else len(ORDER)
     absent = [
-        "nobody placed her elsewhere",
-        "she chose no chapter herself",
-        "she gave to no chapter's own ActBlue entity",
+        "nobody placed them elsewhere",
+        "they chose no chapter themselves",
+        "they gave to no chapter's own ActBlue entity",
     ]
     said = [f"{_capital(_listed(absent[:rank]))}."] if rank else []
     name, route = facts.land
     if rank < len(ORDER) and name is not None and route.by != "root":
         too = ", too" if name == facts.home else ""
-        said.append(f"By where she lives it would be {name}{too} ({_short(route.by, route.on)}).")
+        said.append(f"By where they live it would be {name}{too} ({_short(route.by, route.on)}).")
     return said
 
 
 def _overdue(facts: Facts) -> list[str]:
     if facts.due in (None, facts.home):
         return []
-    return [f"By the territories as they stand now she would belong to {facts.due}: she has not been moved yet."]
+    return [f"By the territories as they stand now they would belong to {facts.due}: they have not been moved yet."]
 
 
 def _history(facts: Facts) -> list[str]:
@@ -171,21 +172,21 @@ def _moved(move: Move) -> str:
     went = (
         f"came to {move.after}" if move.before is None else f"moved from {move.before} to {move.after or 'no chapter'}"
     )
-    return f"{on} she {went} ({_short(move.by, move.on)})"
+    return f"{on} they {went} ({_short(move.by, move.on)})"
 
 
 def _short(by: str, on: str) -> str:
     """A reason in a few words."""
     words = {
         "staff": "placed by staff",
-        "choice": "her own choice",
+        "choice": "their own choice",
         "entity": "by a gift to its own ActBlue entity",
         "zip": f"by ZIP {on}",
         "county": f"by {_place(on)}",
         "radius": f"{on} away",
         "state": f"by state, {on}",
         "operator": "the operator of this installation",
-        "": "nobody has asked where she belongs",
+        "": "nobody has asked where they belong",
     }
     return words.get(by, "no ZIP is known" if on == "no ZIP" else on)
 

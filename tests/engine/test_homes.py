@@ -223,9 +223,9 @@ def explained(session: Session, email: str = ROSA) -> str:
 def test_why_she_belongs_to_the_chapter_of_her_zip(session: Session):
     admit(session, last_name="Delgado", zip="01604")
     assert explained(session, " Rosa@Example.org ") == (
-        "Rosa Delgado belongs to Worcester, because her ZIP 01604 lies in its territory."
-        " Nobody placed her elsewhere, she chose no chapter herself and she gave to no chapter's own ActBlue entity."
-        " History: on November 3, 2026 she came to Worcester (by ZIP 01604)."
+        "Rosa Delgado belongs to Worcester, because their ZIP 01604 lies in its territory."
+        " Nobody placed them elsewhere, they chose no chapter themselves and they gave to no chapter's own ActBlue entity."
+        " History: on November 3, 2026 they came to Worcester (by ZIP 01604)."
     )
 
 
@@ -234,20 +234,20 @@ def test_why_she_belongs_where_she_chose_to_be(session: Session):
     hint(session, rosa, chosen_chapter_id=chapter(session, "lowell"))
     routing.rehome(session, [rosa], NOON + timedelta(days=2), None)
     assert explained(session) == (
-        "Rosa belongs to Greater Lowell, because she chose it herself. Nobody placed her elsewhere."
-        " By where she lives it would be Worcester (by ZIP 01604)."
-        " History: on November 3, 2026 she came to Worcester (by ZIP 01604);"
-        " on November 5, 2026 she moved from Worcester to Greater Lowell (her own choice)."
+        "Rosa belongs to Greater Lowell, because they chose it themselves. Nobody placed them elsewhere."
+        " By where they live it would be Worcester (by ZIP 01604)."
+        " History: on November 3, 2026 they came to Worcester (by ZIP 01604);"
+        " on November 5, 2026 they moved from Worcester to Greater Lowell (their own choice)."
     )
 
 
 def test_why_she_belongs_to_nobody_but_the_root(session: Session):
     admit(session, zip="02110")
     assert explained(session).startswith(
-        "Rosa belongs to Common Ground Massachusetts itself, because no chapter claims her ZIP 02110. Nobody placed her"
+        "Rosa belongs to Common Ground Massachusetts itself, because no chapter claims their ZIP 02110. Nobody placed them"
     )
     admit(session, "sam@example.org")
-    assert "itself, because we know no ZIP of hers." in explained(session, "sam@example.org")
+    assert "itself, because we know no ZIP of theirs." in explained(session, "sam@example.org")
 
 
 def test_who_has_not_been_moved_yet_and_whom_she_follows_is_said(session: Session):
@@ -262,8 +262,10 @@ def test_who_has_not_been_moved_yet_and_whom_she_follows_is_said(session: Sessio
         {"rosa": rosa, "slugs": ["lowell", "worcester"]},
     )
     said = explained(session)
-    assert "By the territories as they stand now she would belong to South Shore: she has not been moved yet." in said
-    assert "She also follows Worcester and Greater Lowell." in said
+    assert (
+        "By the territories as they stand now they would belong to South Shore: they have not been moved yet." in said
+    )
+    assert "They also follow Worcester and Greater Lowell." in said
     routing.rehome(session, [rosa], NOON, None)
     assert "Brockton claims the same, and the nearer of the two counts." in explained(session)
 
@@ -281,29 +283,29 @@ def test_the_merged_are_explained_by_whom_they_were_merged_into(session: Session
 
 SALEM, LOWELL = ("Salem", Route(1, "radius", "3 miles")), ("Lowell", Route(5, "zip", "01850"))
 REASONS = {
-    "Rosa belongs to Lowell, because staff placed her there. By where she lives it would be Salem (3 miles away).": Facts(
+    "Rosa belongs to Lowell, because staff placed them there. By where they live it would be Salem (3 miles away).": Facts(
         "Rosa", "Lowell", "staff", zip="01850", land=SALEM
     ),
-    "Rosa belongs to Lowell, because she gave to its own ActBlue entity. Nobody placed her elsewhere and she chose no chapter"
-    " herself. By where she lives it would be Lowell, too (by ZIP 01850).": Facts(
+    "Rosa belongs to Lowell, because they gave to its own ActBlue entity. Nobody placed them elsewhere and they chose no"
+    " chapter themselves. By where they live it would be Lowell, too (by ZIP 01850).": Facts(
         "Rosa", "Lowell", "entity", zip="01850", land=LOWELL
     ),
-    "Rosa belongs to Lowell, because her ZIP 01850 lies in Essex County (MA), which is its territory.": Facts(
+    "Rosa belongs to Lowell, because their ZIP 01850 lies in Essex County (MA), which is its territory.": Facts(
         "Rosa", "Lowell", "county", "MA:Essex County", "01850"
     ),
-    "Rosa belongs to Lowell, because her ZIP 01850 lies 12 miles from it, and no chapter within reach is nearer.": Facts(
+    "Rosa belongs to Lowell, because their ZIP 01850 lies 12 miles from it, and no chapter within reach is nearer.": Facts(
         "Rosa", "Lowell", "radius", "12 miles", "01850"
     ),
-    "Rosa belongs to Lowell, because her ZIP 03060 lies in NH, which is its territory. Salem and Brockton claim the same, and"
-    " the nearest of them counts.": Facts("Rosa", "Lowell", "state", "NH", "03060", rivals=["Salem", "Brockton"]),
-    "Rosa belongs to Lowell, because she lives in NH, which is its territory, and we know no ZIP of hers.": Facts(
+    "Rosa belongs to Lowell, because their ZIP 03060 lies in NH, which is its territory. Salem and Brockton claim the same,"
+    " and the nearest of them counts.": Facts("Rosa", "Lowell", "state", "NH", "03060", rivals=["Salem", "Brockton"]),
+    "Rosa belongs to Lowell, because they live in NH, which is its territory, and we know no ZIP of theirs.": Facts(
         "Rosa", "Lowell", "state", "NH"
     ),
-    "This person belongs to Everywhere itself, because she runs this installation.": Facts(
+    "This person belongs to Everywhere itself, because they run this installation.": Facts(
         "", "Everywhere", "operator", is_root=True
     ),
     "Rosa belongs to no chapter yet: no ZIP is known.": Facts("Rosa", None, "root", "no ZIP"),
-    "Rosa belongs to no chapter yet: nobody has asked where she belongs.": Facts("Rosa", None, ""),
+    "Rosa belongs to no chapter yet: nobody has asked where they belong.": Facts("Rosa", None, ""),
 }
 
 
@@ -318,7 +320,7 @@ def test_a_history_reads_as_a_sentence():
     moves = [Move(NOON, None, "Salem", "radius", "3 miles"), Move(NOON, "Salem", "Lowell", "county", "MA:Essex County"),
              Move(NOON, "Lowell", "Salem", "staff"), Move(NOON, "Salem", None, "root", "no chapter for 01850")]  # fmt: skip
     assert sentences(Facts("Rosa", "Lowell", "zip", "01850", "01850", moves=moves))[-1] == (
-        "History: on November 3, 2026 she came to Salem (3 miles away); on November 3, 2026 she moved from Salem to Lowell"
-        " (by Essex County (MA)); on November 3, 2026 she moved from Lowell to Salem (placed by staff); on November 3, 2026"
-        " she moved from Salem to no chapter (no chapter for 01850)."
+        "History: on November 3, 2026 they came to Salem (3 miles away); on November 3, 2026 they moved from Salem to Lowell"
+        " (by Essex County (MA)); on November 3, 2026 they moved from Lowell to Salem (placed by staff); on November 3, 2026"
+        " they moved from Salem to no chapter (no chapter for 01850)."
     )

@@ -97,9 +97,9 @@ def test_the_command_says_why_somebody_belongs_to_her_chapter(deps: Deps):
         admit(session, zip="01604")
     said = groundswell(deps, "chapters", "explain", "ROSA@example.org")
     assert said.stdout.splitlines() == [
-        "Rosa belongs to Worcester, because her ZIP 01604 lies in its territory.",
-        "Nobody placed her elsewhere, she chose no chapter herself and she gave to no chapter's own ActBlue entity.",
-        "History: on November 3, 2026 she came to Worcester (by ZIP 01604).",
+        "Rosa belongs to Worcester, because their ZIP 01604 lies in its territory.",
+        "Nobody placed them elsewhere, they chose no chapter themselves and they gave to no chapter's own ActBlue entity.",
+        "History: on November 3, 2026 they came to Worcester (by ZIP 01604).",
     ]
     unknown = groundswell(deps, "chapters", "explain", "nobody@example.org")
     assert (unknown.returncode, unknown.stderr) == (1, "groundswell: nobody here has this address\n")
