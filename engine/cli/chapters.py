@@ -173,7 +173,7 @@ def _count(what: str, names: Iterable[str]) -> None:
 
 def _show_change(change: Change) -> None:
     preview = change.preview
-    out.print(f"{change.id}  {change.why}: {preview.sentence}; {preview.zips:,} ZIPs change hands", markup=False)
+    out.print(f"{change.id}  {change.why}: {preview.sentence}; {_zips(preview.zips)} hands", markup=False)
     if preview.stay:
         out.print(f"   {preview.stay:,} stay because they chose or were placed")
     if preview.moves:
@@ -182,3 +182,7 @@ def _show_change(change: Change) -> None:
             names = (escape(name or "nowhere") for name in (each.from_name, each.to_name))
             table.add_row(*names, f"{each.people:,}", f"{each.active:,}")
         out.print(table)
+
+
+def _zips(number: int) -> str:
+    return "1 ZIP changes" if number == 1 else f"{number:,} ZIPs change"

@@ -18,6 +18,7 @@ from tests.asgi import Client
 from tests.flows.house import put, run_everything
 from tests.make import actblue_body, raw
 from tests.staff import Desk, hire, known
+from webhooks.staff import words
 
 WORCESTER, SPRINGFIELD = "01605", "01103"
 _numbers = count(1)
@@ -180,12 +181,12 @@ def test_letters_stopped_by_staff_are_stopped_and_the_page_says_so(house: Deps, 
 
 
 def test_a_note_is_kept_escaped_replaced_and_emptied(house: Deps, desk: Desk, rosa: int):
-    for words in ("<script>alert(1)</script> calls back", ""):
+    for written in ("<script>alert(1)</script> calls back", ""):
         desk.get(f"/staff/people/{rosa}")
-        desk.post(f"/staff/people/{rosa}/note", note=words)
+        desk.post(f"/staff/people/{rosa}/note", note=written)
         desk.get(f"/staff/people/{rosa}")
         assert "<script>" not in desk.page
-        assert ("&lt;script&gt;alert(1)&lt;/script&gt; calls back" in desk.page) == bool(words)
+        assert ("&lt;script&gt;alert(1)&lt;/script&gt; calls back" in desk.page) == bool(written)
     assert one(house, "SELECT custom FROM contact WHERE id = :id", id=rosa).custom == {}
     details = json.dumps(
         [row.detail for row in rows(house, "SELECT detail FROM audit WHERE subject_id = :id", id=rosa)]
@@ -325,3 +326,14 @@ def test_a_spark_becomes_a_forming_chapter_under_the_name_that_was_typed(house: 
 def test_ids_that_no_row_can_have_are_not_found(desk: Desk):
     for path in (f"/staff/people/{2**63}", f"/staff/people/{10**30}", "/staff/people/0", "/staff/people/-1"):
         assert desk.get(path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "said"),
+    [("join", "join/worcester", "on our own form (join/worcester)"), ("join", "sheet/lowell", "on a paper sheet (lowell)"),
+     ("import:mailchimp", "subscribed.csv", "in a list from Mailchimp (subscribed.csv)"),
+     ("one-click", "", "by the button of a mail program"),
+     ("preferences", "preferences", "on their own page"), ("elsewhere", "", "elsewhere")],
+)  # fmt: skip
+def test_through_what_someone_spoke_is_said_in_words(source: str, place: str, said: str):
+    assert words.through(source, place) == said

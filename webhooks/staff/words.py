@@ -27,6 +27,12 @@ DONE = {
     "merged": "The two records are one now.", "approved": "Approved. People move within minutes.", "declined": "Declined.",
     "sparked": "Approved: the forming chapter is there.", "erased": "Erased for good.",
 }  # fmt: skip
+_THROUGH = {
+    "join": "on our own form", "confirm": "by the button of our letter", "preferences": "on their own page",
+    "one-click": "by the button of a mail program", "unsubscribe page": "by the link in a letter",
+    "signup": "told by another system", "actionnetwork": "told by Action Network", "sendgrid": "told by SendGrid",
+    "gift": "with a gift", "merge": "from a record that was merged into this one",
+}  # fmt: skip
 _WHY = {
     "staff": "Placed here by staff", "choice": "Chose this chapter", "entity": "Gave to this chapter's own committee",
     "zip": "Lives in ZIP {on}", "county": "Lives in {on}", "radius": "Lives {on} away", "state": "Lives in {on}",
@@ -52,6 +58,17 @@ def why(person: Row[Any]) -> str:
     """Why someone's chapter is her home, in a sentence."""
     by, on = str(person.routed_by), place(str(person.routed_on))
     return _WHY.get(by, by).format(on=on)
+
+
+def through(source: str, place: str) -> str:
+    """Through what someone spoke, and where: "on our own form (join/worcester)"."""
+    if source.startswith("import:"):
+        said = "in a list from " + source.removeprefix("import:").capitalize()
+    elif place.startswith("sheet/"):
+        said, place = "on a paper sheet", place.removeprefix("sheet/")
+    else:
+        said = _THROUGH.get(source, source)
+    return f"{said} ({place})" if place not in ("", source) else said
 
 
 def place(told: str) -> str:
