@@ -27,7 +27,7 @@ INSERT INTO coalition (code, name, purpose, link)
 INSERT INTO interest (code, agenda_id, coalition_id, name)
     SELECT 'test-rent', a.id, c.id, 'Fair rents' FROM agenda a, coalition c
     WHERE a.code = 'homes' AND c.code = 'homes-for-all';
-INSERT INTO way_to_help (code, name) VALUES ('test-doors', 'Knock on doors'), ('test-calls', 'Call neighbours');
+INSERT INTO way_to_help (code, name) VALUES ('test-doors', 'Ring doorbells'), ('test-calls', 'Call neighbours');
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
     SELECT 'K7QX2P', 'the rally on the Common', id, now() - interval '1 hour', now() + interval '5 hours', 400
     FROM chapter WHERE slug = 'worcester';
@@ -119,7 +119,7 @@ def test_joining_tells_the_chapter_and_reaches_the_list(page: Page, house: Syste
     for fold in page.locator("summary").all():
         fold.click()
     page.get_by_label("Fair rents").check()
-    page.get_by_label("Knock on doors").check()
+    page.get_by_label("Ring doorbells").check()
     page.get_by_label("Last name").fill("Marsh")
     email = fill(page)
     sound(page)
