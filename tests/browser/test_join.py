@@ -16,7 +16,7 @@ from tests.browser.chromium import CHROMIUM
 from tests.browser.test_pages import QUIET, WIDTHS, fits
 from tests.system import System, free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 SCREENS = [(width, scheme) for width in WIDTHS for scheme in ("light", "dark")]
 all_screens = pytest.mark.parametrize("page", SCREENS, ids="-".join, indirect=True)

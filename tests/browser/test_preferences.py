@@ -15,7 +15,7 @@ from tests.browser.chromium import CHROMIUM
 from tests.browser.test_pages import QUIET, fits
 from tests.system import System
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SCREENS = {
     "phone-light": (390, 844, "light"), "phone-dark": (390, 844, "dark"),
     "desktop-light": (1280, 900, "light"), "desktop-dark": (1280, 900, "dark"),

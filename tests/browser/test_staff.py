@@ -13,7 +13,7 @@ from tests.browser.test_pages import QUIET, WIDTHS, fits
 from tests.make import actblue_body, raw
 from tests.system import System
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 _numbers = count(1)
 ANA, BO = "ada.lind@example.org", "bo.lund@example.org"  # each may ask for few links an hour
 
