@@ -12,6 +12,7 @@ import engine
 from engine import bell, events, reactions, states, tables
 from engine.db import metadata
 from engine.settings import ROOT
+from tests.__main__ import TESTS
 from webhooks import app
 from workers import main, pulse, upkeep
 
@@ -178,3 +179,9 @@ def test_the_import_linter_fails_when_an_arrow_is_turned_round(tmp_path: Path):
     assert "engine.money -> engine.giving.books" in done.stdout
     assert "Arrows point one way BROKEN" in done.stdout
     assert "No web framework inside the engine or the workers BROKEN" in done.stdout
+
+
+def test_every_folder_of_tests_is_run():
+    named = {place for part in TESTS for place in part if place.startswith("tests")}
+    folders = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert {*folders, *(f"tests/{path.name}" for path in (ROOT / "tests").glob("test_*.py"))} == named
