@@ -113,4 +113,4 @@ def test_who_stopped_all_letters_since_is_asked_expressly(door: Client, house: D
 
 def test_the_page_speaks_her_language(door: Client, house: Deps):
     _, path = asked(house, language="es")
-    assert "¿Fue usted quien se inscribió?" in text_of(door.send("GET", path))
+    assert "¿Fuiste tú quien se inscribió?" in text_of(door.send("GET", path))

@@ -42,7 +42,7 @@ def test_a_link_from_the_letter_signs_in_and_the_pages_open(door: Client, house:
     answer = desk.sign_in(house, ana)
     assert (answer.status, answer.headers["location"]) == (303, "/staff")
     assert desk.get("/staff").status == 200
-    assert ana in desk.page
+    assert ana in desk.page.replace("<wbr>", "")
 
 
 def test_the_letter_says_the_address_of_the_link_and_its_row_holds_no_token(door: Client, house: Deps, ana: str):
@@ -239,7 +239,7 @@ def test_a_form_from_elsewhere_or_without_its_token_asks_for_no_link(door: Clien
     assert desk.post("/staff/sign-in", ("origin", "https://evil.example.org"), email=ana).status == 403
     desk.get("/staff/sign-in")
     assert desk.post("/staff/sign-in", email=ana, form="x").status == 403
-    assert ana in desk.page
+    assert ana in desk.page.replace("<wbr>", "")
     other = Desk(door)
     other.get("/staff/sign-in")
     other.cookies.clear()
