@@ -41,15 +41,16 @@ class Posted:
         return tuple(dict.fromkeys(self.fields.get(name, ())))
 
 
-async def posted(request: Request) -> Posted:
-    """The form of a request. Raises HTTPException: 415 for another type or encoding, 413, 408, 400 if unreadable."""
+async def posted(request: Request, limit: int = LIMIT, most: int = MOST_FIELDS) -> Posted:
+    """The form of a request, of at most so many bytes and fields. Raises HTTPException: 415 for another type or encoding,
+    413, 408, 400 if unreadable."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != TYPE or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Unsupported Media Type")
-    body = await body_within(request, LIMIT)
+    body = await body_within(request, limit)
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS, separator="&"
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most, separator="&"
         )
     except ValueError:  # more fields than that, or no UTF-8
         raise HTTPException(400, "Bad Request") from None

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -61,6 +62,19 @@ def require_same_origin(request: Request) -> None:
     ours = site == "same-origin" if site else origin in (None, own)
     if not ours:
         raise HTTPException(403, "Forbidden")
+
+
+def network(request: Request) -> str:
+    """The network that a request comes from, as limits count it: an IPv4 /24, an IPv6 /64, or the word itself if it is no
+    address."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
 
 
 def _basic(header: str) -> bytes:

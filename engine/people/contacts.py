@@ -17,11 +17,24 @@ from engine.events import ChapterChanged, Person
 from engine.people import routing
 from engine.sources.words import clean, email_address
 
-# Sorted by address: the lock order of the whole house; a row that the WHERE leaves as it is gets locked all the same. The
-# best word about a person is kept whole: one that tells her name and where she lives before one that tells only the place,
-# before one that tells neither; then the newest, then (same second) the greater by its letters. So the order in which
-# words arrive does not matter. `_worth` says the same in Python. Who is new has a home at once, the likely one; whoever's
-# word was written is routed by all that is known, after that.
+# The best word about a person is kept whole: one that tells her name and where she lives before one that tells only the
+# place, before one that tells neither; then the newest, then (same second) the greater by its letters. So the order in
+# which words arrive does not matter. For whoever upserts `contact AS c`; `_worth` says the same in Python.
+BETTER_WINS = """DO UPDATE SET
+    first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
+    state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
+    time_zone = excluded.time_zone, details_at = excluded.details_at
+    WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
+           coalesce(excluded.zip, '') COLLATE "C",
+           excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
+           excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
+           excluded.phone COLLATE "C")
+        > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
+           c.last_name, c.street, c.city, c.state, c.country, c.phone)
+"""
+
+# Sorted by address: the lock order of the whole house; a row that is left as it is gets locked all the same. Who is new has
+# a home at once, the likely one; whoever's word was written is routed by all that is known, after that.
 _ADMIT = """
 INSERT INTO contact AS c ({key}, first_name, last_name, street, city, state, zip, country, phone, time_zone,
                           details_at, chapter_id, routed_by, routed_on)
@@ -35,21 +48,11 @@ LEFT JOIN zip z ON z.zip = v.zip
 LEFT JOIN zip_route r ON r.zip = v.zip
 CROSS JOIN ({root}) root
 ORDER BY v.{key}
-ON CONFLICT ({key}) DO UPDATE SET
-    first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
-    state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
-    time_zone = excluded.time_zone, details_at = excluded.details_at
-    WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
-           coalesce(excluded.zip, '') COLLATE "C",
-           excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
-           excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
-           excluded.phone COLLATE "C")
-        > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
-           c.last_name, c.street, c.city, c.state, c.country, c.phone)
+ON CONFLICT ({key}) {better_wins}
 RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
 """
-_BY_ADDRESS = text(_ADMIT.format(key="email", root=routing.ROOT))
-_BY_DONOR = text(_ADMIT.format(key="donor_key", root=routing.ROOT))
+_BY_ADDRESS = text(_ADMIT.format(key="email", root=routing.ROOT, better_wins=BETTER_WINS))
+_BY_DONOR = text(_ADMIT.format(key="donor_key", root=routing.ROOT, better_wins=BETTER_WINS))
 
 _CHAPTERS_OWN = text("SELECT entity_id FROM actblue_entity WHERE chapter_id IS NOT NULL AND entity_id = ANY(:ids)")
 

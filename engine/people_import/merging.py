@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.people import routing
+from engine.people import contacts, routing
 from engine.people.routing import ROOT, STATE_ROUTES
 from engine.tokens import Signer
 
@@ -102,24 +102,14 @@ CROSS JOIN ({ROOT}) root
 """)
 
 # As `engine.people.contacts` admits, from rows in place of JSON. Everyone is locked, changed or not. `fresh`: made by this.
-_ADMIT = text("""
+_ADMIT = text(f"""
 WITH admitted AS (
     INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone, language, custom,
         details_at, engaged_last_at, time_zone, chapter_id, routed_by, routed_on)
     SELECT email, first_name, last_name, street, city, state, zip, country, phone, language, custom, told_at, engaged_at,
         time_zone, chapter_id, routed_by, routed_on
     FROM import_batch WHERE person ORDER BY email
-    ON CONFLICT (email) DO UPDATE SET
-        first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
-        state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
-        time_zone = excluded.time_zone, details_at = excluded.details_at
-        WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
-               coalesce(excluded.zip, '') COLLATE "C",
-               excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
-               excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
-               excluded.phone COLLATE "C")
-            > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
-               c.last_name, c.street, c.city, c.state, c.country, c.phone)
+    ON CONFLICT (email) {contacts.BETTER_WINS}
     RETURNING c.email, c.id, c.merged_into_id, c.xmax = 0 AS fresh, c.chapter_id, c.routed_by, c.routed_on
 ), moved AS (
     INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at)

@@ -10,10 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import CHROMIUM
-from tests.browser.test_pages import QUIET, WIDTHS, fits
+from tests.browser.test_pages import WIDTHS, fits
 from tests.system import System, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -62,14 +61,6 @@ def house(site: tuple[str, Path]) -> Iterator[System]:
         with psycopg.connect(running.places.database_url, autocommit=True) as connection:
             connection.execute(OFFERED)
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=[SCREENS[0], SCREENS[-1]], ids="-".join)

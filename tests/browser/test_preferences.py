@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import CHROMIUM
-from tests.browser.test_pages import QUIET, fits
+from tests.browser.test_pages import fits
 from tests.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -36,14 +35,6 @@ SELECT p.id, m.id, 'test', 'delivery', 'news', now(), p.chapter_id, '{"first_nam
     "given_on": "November 2, 2026", "receiver": "us", "order_number": "1", "rhythm": ""}'
 FROM person p, mailing m WHERE m.slug = 'thank_you' RETURNING contact_id
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,24 +6,15 @@ from itertools import count
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser.chromium import CHROMIUM
-from tests.browser.test_pages import QUIET, WIDTHS, fits
+from tests.browser.test_pages import WIDTHS, fits
 from tests.make import actblue_body, raw
 from tests.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 _numbers = count(1)
 ANA, BO = "ada.lind@example.org", "bo.lund@example.org"  # each may ask for few links an hour
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=WIDTHS)

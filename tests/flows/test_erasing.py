@@ -199,6 +199,8 @@ def test_it_forbids_it_still_when_she_is_erased_while_a_sign_up_of_hers_is_appli
                 if rows(deps, "SELECT 1 FROM pg_locks WHERE NOT granted"):
                     break
                 time.sleep(0.02)
+            else:
+                raise AssertionError("nobody waits for her row")
         applying.result()
     assert suppressions(deps) == {(ROSA, "erased")}
 

@@ -258,7 +258,7 @@ def test_an_address_gets_few_letters_an_hour_and_the_answer_stays_the_same(door:
 
 
 def test_a_network_that_asks_for_many_addresses_is_told_to_wait(door: Client, house: Deps):
-    house.limiter.counts.update({"sign-in network 127.0.0.1": 30})
+    house.limiter.counts.update({"sign-in network 127.0.0.0/24": 30})
     desk = Desk(door)
     desk.get("/staff/sign-in")
     answer = desk.post("/staff/sign-in", email="somebody@example.org")

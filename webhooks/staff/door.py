@@ -7,7 +7,6 @@ import asyncio
 import secrets
 from datetime import timedelta
 from http import HTTPStatus
-from ipaddress import ip_address
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from engine.bootstrap import Deps
 from engine.sources.words import email_address
 from engine.staff import sessions, sign_ins
 from webhooks.pages import page
-from webhooks.security import require_same_origin
+from webhooks.security import network, require_same_origin
 from webhooks.staff import cookies, forms
 from webhooks.staff.forms import Form
 from webhooks.staff.gate import SIGN_IN, Visit, staff_page
@@ -109,16 +108,6 @@ def sign_out(visit: Visit) -> Response:
     answer = visit.go(SIGN_IN)
     cookies.drop(answer, settings, cookies.SESSION)
     return answer
-
-
-def network(request: Request) -> str:
-    """The network a request comes from: an IPv4 address, or an IPv6 /64, which is one customer."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(int(address) >> 64)
 
 
 def _link(request: Request) -> int:

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from engine.sources.words import clean
 from engine.tokens import Signer
-from webhooks.receive import body_within
+from webhooks.forms import posted
 
 LIMIT = 64 * 1024
 MOST_FIELDS = 200
 LONGEST_FIELD = 2_000
-KIND = "application/x-www-form-urlencoded"
 FIELD = "form"  # the hidden field with the token
 
 
@@ -26,7 +23,7 @@ class Form:
 
     def one(self, name: str) -> str:
         """The first value of a field, without controls; empty when it is missing."""
-        return clean(self.fields.get(name, [""])[0])[:LONGEST_FIELD]
+        return clean(self.fields.get(name, ("",))[0])[:LONGEST_FIELD]
 
     def number(self, name: str) -> int:
         """A value that is the id of a row; 0 when it is none."""
@@ -36,14 +33,7 @@ class Form:
 
 async def read(request: Request) -> Form:
     """The form of a request: 415 for another type, 413 over LIMIT, 400 for what is no form or has too many fields."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != KIND:
-        raise HTTPException(415, "Unsupported Media Type")
-    body = await body_within(request, LIMIT)
-    try:
-        told = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:  # not UTF-8, or too many
-        raise HTTPException(400, "Bad Request") from None
-    return Form(told)
+    return Form((await posted(request, LIMIT, MOST_FIELDS)).fields)
 
 
 def token(signer: Signer, kind: str, bound_to: int | str) -> str:

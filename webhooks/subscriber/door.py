@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qs
 
 import psycopg
@@ -19,11 +18,12 @@ from engine import languages
 from engine.bootstrap import Deps
 from engine.errors import Unavailable
 from engine.tokens import Signer
+from webhooks import forms
 from webhooks.pages import page, spoken
+from webhooks.security import network
 
 BODY_LIMIT = 16 * 1024
 MOST_FIELDS = 500
-FORM = "application/x-www-form-urlencoded"
 FORM_SPAN = timedelta(hours=2)
 STRANGERS, STRANGERS_SPAN = 30, timedelta(minutes=10)  # links that are none, from one network
 
@@ -64,16 +64,6 @@ def ended(request: Request, language: str) -> Response:
     return page(request, "no_link.html", 410, language=language, ended=True)
 
 
-def network(request: Request) -> str:
-    """Who asks, as far as it can be told from afar: an IPv4 address, or an IPv6 /64, which is one customer."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
-
-
 def language(request: Request, hers: str) -> str:
     """`?lang=` if it is one of ours, else her own, else what her browser prefers."""
     asked = request.query_params.get("lang", "")
@@ -83,7 +73,7 @@ def language(request: Request, hers: str) -> str:
 def fields(request: Request, body: bytes) -> Fields:
     """What a form of ours says; nothing when this is none."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM:
+    if kind != forms.TYPE:
         return {}
     try:
         return parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)

@@ -23,7 +23,7 @@ from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
 from webhooks.forms import Stamp
-from webhooks.security import require_same_origin
+from webhooks.security import network, require_same_origin
 from webhooks.subscriber import showing
 from webhooks.subscriber.asking import Asked, asked
 from webhooks.subscriber.showing import INTRODUCE, TRAP
@@ -77,8 +77,7 @@ async def introduce(request: Request) -> Response:
 
 async def _taken(request: Request, wanted: Asked, stamp: Stamp, filled: Filled, typed: Typed) -> Response:
     deps: Deps = request.app.state.deps
-    host = request.client.host if request.client else ""
-    weighed = await run_in_threadpool(weigh, deps, wanted, stamp, typed, host)
+    weighed = await run_in_threadpool(weigh, deps, wanted, stamp, typed, network(request))
     match weighed.verdict:
         case "often":
             return showing.form(request, wanted, stamp, filled, "often", status=429)

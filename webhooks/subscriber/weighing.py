@@ -5,7 +5,6 @@ known of the address: the same statements run for everyone.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal
 
 import orjson
@@ -40,24 +39,13 @@ class Weighed:
     earlier: Mapping[str, Any] | None = None
 
 
-def network(host: str) -> str:
-    """The network of an address as limits count it: an IPv4 /24, an IPv6 /64, or the word itself if it is no address."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
-
-
-def weigh(deps: Deps, asked: Asked, stamp: Stamp, typed: Typed, host: str) -> Weighed:
-    """Decide. Raises Unavailable when nothing can be counted: then it is not taken."""
+def weigh(deps: Deps, asked: Asked, stamp: Stamp, typed: Typed, near: str) -> Weighed:
+    """Decide; `near`: the network it comes from. Raises Unavailable when nothing can be counted: then it is not taken."""
     found = _looked_up(deps, asked, stamp, typed)
     if found.verdict != "take" or found.gathering:
         return found
     settings = deps.settings
-    if not deps.limiter.hit(f"join network {network(host)}", settings.join_network_hourly, HOUR):
+    if not deps.limiter.hit(f"join network {near}", settings.join_network_hourly, HOUR):
         return Weighed("often", found.now)
     # A letter decides about an address that is typed too often; how often one is sent at all is its own rule.
     usual = deps.limiter.hit(f"join address {typed.email}", settings.join_address_daily, DAY)
