@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -34,8 +35,8 @@ from tests.fakes import FakeBells, FakeClock, FakeLimiter, FakeMailer
 from tests.system import System
 
 STRICT = "GROUNDSWELL_NO_TEST_MAY_BE_MISSING"
-TEMPLATE = "groundswell_test_template"
-
+# In memory, where there is room, the servers are many times as fast; nothing of theirs is kept.
+MEMORY, ROOM = Path("/dev/shm"), 4 * 1024**3
 
 # A marker for tests that need a program of this machine; who it is, and where, if it is there.
 PROGRAMS = {"browser": ("Chromium", CHROMIUM), "nginx": ("nginx", NGINX)}
@@ -83,6 +84,18 @@ class Servers:
         """The URL of one database."""
         return make_url(self.database_url).set(database=name).render_as_string(hide_password=False)
 
+    @contextmanager
+    def clone(self, template: str) -> Iterator[str]:
+        """The URL of a database of its own, as the template is; gone when the block ends."""
+        name = f"groundswell_test_{os.getpid()}_{os.urandom(4).hex()}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with psycopg.connect(self.database_url, dbname="postgres", autocommit=True) as admin:
+            admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+            try:
+                yield self.database(name)
+            finally:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
 
 def _embedded(folder: Path) -> Iterator[Servers]:
     places = embedded.Places(folder)
@@ -124,7 +137,8 @@ def servers() -> Iterator[Servers]:
     if named.database_url and named.redis_url:
         yield Servers(driver_url(named.database_url.get_secret_value()), named.redis_url.get_secret_value())
         return
-    folder = Path(tempfile.mkdtemp(prefix="groundswell-test-"))
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix="groundswell-test-", dir=MEMORY if in_memory else None))
     try:
         for found in _embedded(folder):
             _answering(found)
@@ -137,29 +151,20 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def template(servers: Servers) -> Iterator[str]:
     """A migrated database with the invented organisation, to be cloned. Nobody may be connected to it."""
-    name = f"{TEMPLATE}_{os.getpid()}"
-    _admin(servers, "CREATE DATABASE {}", name)
-    pool = make_pool(servers.database(name), size=1)
-    migrate.upgrade(pool)
-    with transaction(make_sessions(pool)) as session:
-        demo_organisation.load(session)
-    pool.dispose()
-    yield name
-    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
-
-
-def _admin(servers: Servers, statement: str, *names: str) -> None:
-    with psycopg.connect(servers.database_url, dbname="postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    with servers.clone("template0") as url:
+        pool = make_pool(url, size=1)
+        migrate.upgrade(pool)
+        with transaction(make_sessions(pool)) as session:
+            demo_organisation.load(session)
+        pool.dispose()
+        yield str(make_url(url).database)
 
 
 @pytest.fixture(scope="session")
 def shared_database(servers: Servers, template: str) -> Iterator[str]:
     """One clone that all savepoint tests share; nothing is ever committed to it."""
-    name = f"groundswell_test_shared_{os.getpid()}"
-    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield servers.database(name)
-    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+    with servers.clone(template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -177,19 +182,15 @@ def session(shared_database: str) -> Iterator[Session]:
 @pytest.fixture
 def database_url(servers: Servers, template: str) -> Iterator[str]:
     """A database of this test's own."""
-    name = f"groundswell_test_{os.getpid()}_{os.urandom(4).hex()}"
-    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield servers.database(name)
-    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+    with servers.clone(template) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def module_database(servers: Servers, template: str) -> Iterator[str]:
     """A database of this module's own."""
-    name = f"groundswell_test_module_{os.getpid()}_{os.urandom(4).hex()}"
-    _admin(servers, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield servers.database(name)
-    _admin(servers, "DROP DATABASE {} WITH (FORCE)", name)
+    with servers.clone(template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -200,10 +200,10 @@ def merge(session: Session, contact_id: int, into_id: int, now: datetime) -> lis
 
 
 def take_over(session: Session, merged: Sequence[ContactMerged], now: datetime, _: Settings) -> list[Event]:
-    """People's part: suppressions and consents first, for what either forbids is read from the rows as they were."""
+    """People's part: what either forbids first, for that is read from the rows as they were; then suppressions and words."""
     values = {"ids": [event.contact_id for event in merged], "now": now}
     for statement in (
-        _SUPPRESS, _FORBID, _DESCRIBE, _CONSENTS, _CONFIRMATIONS, _SIGN_UPS, _FOLLOWED, _INTERESTS, _LEADS, _INTRODUCTIONS,
+        _FORBID, _SUPPRESS, _DESCRIBE, _CONSENTS, _CONFIRMATIONS, _SIGN_UPS, _FOLLOWED, _INTERESTS, _LEADS, _INTRODUCTIONS,
         _OFFERS_MET, _OFFERS,
     ):  # fmt: skip
         session.execute(statement, values)

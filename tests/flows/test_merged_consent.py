@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -64,6 +64,13 @@ def forbids(word: tuple[bool, datetime | None] | None) -> bool:
     return word is not None and not word[0] and (word[1] is None or word[1] > NOW)
 
 
+LATER = NOW + timedelta(days=1)
+
+
+# She unsubscribed and came back: what she took back forbids nothing because another address of hers never said a word.
+@example(
+    [], [(("mail", ""), False, NOW, "signup", 0), (("mail", ""), True, LATER, "signup", 0)], {}, {"unsubscribe": NOW}
+)
 @given(histories, histories, stops, stops)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_strictest_of_both_holds(session: Session, one, other, one_stops, other_stops):
