@@ -16,6 +16,7 @@ from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_br
 from engine.adapters.lifeline import die_with_parent
 from engine.adapters.limiter import RedisLimiter
 from engine.adapters.mailbox import Mailbox
+from engine.adapters.sendgrid_mail import SendgridMail
 from engine.adapters.sendgrid_suppressions import SendgridSuppressions
 from engine.adapters.signatures import Signatures
 from engine.adapters.stripe_payments import StripePayments
@@ -82,7 +83,7 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         settings=settings,
         sessions=make_sessions(pool),
         clock=SkippableClock() if settings.development else PostgresClock(),
-        mailer=Mailbox(settings.mailbox_file) if settings.development else None,
+        mailer=_mailer(settings),
         bells=RedisBells(settings.redis_url.get_secret_value()),
         verifier=Signatures(settings.stripe_secrets, settings.sendgrid_public_keys),
         signer=Signer(settings.signing_keys),
@@ -90,6 +91,16 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
         payments=_payments(settings),
         suppressions=_suppressions(settings),
     )
+
+
+def _mailer(settings: Settings) -> Mailer | None:
+    """Development's mailbox: no mail can leave this machine. In production SendGrid, whose key it needs to start at all."""
+    if settings.development:
+        return Mailbox(settings.mailbox_file)
+    if settings.sendgrid_api_key is None:
+        return None
+    key = settings.sendgrid_api_key.get_secret_value()
+    return SendgridMail(key, settings.sendgrid_host, open_tracking=settings.open_tracking)
 
 
 def _payments(settings: Settings) -> Payments | None:

@@ -63,9 +63,9 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, chapter text, entity
 JOIN fund f ON f.slug = v.slug LEFT JOIN chapter c ON c.slug = v.chapter ON CONFLICT DO NOTHING
 """)
 _FORM = text("""
-INSERT INTO donation_form (slug, title, preset_cents, other_amount, fund_id, chapter_id, thanks_mailing_id)
-SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id, m.id
-FROM fund f, chapter c, mailing m WHERE f.slug = :fund AND c.slug = :root AND m.slug = :thanks
+INSERT INTO donation_form (slug, title, preset_cents, other_amount, fund_id, chapter_id)
+SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id
+FROM fund f, chapter c WHERE f.slug = :fund AND c.slug = :root
 ON CONFLICT (slug) DO NOTHING
 """)
 _COALITIONS = text("""

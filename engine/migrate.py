@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.mail import letters
+from engine.letters import shipped, writing
 from engine.settings import ROOT
 
 LOCK = 0x67726D67  # one migration at a time, however many processes start
@@ -61,7 +61,7 @@ def upgrade(pool: Engine) -> bool:
 def _reference_data(session: Session) -> None:
     if not session.scalar(text("SELECT EXISTS (SELECT FROM zip)")):
         session.execute(_LOAD_ZIPS, {"rows": rows(_zip(place) for place in zipcodes.list_all())})
-    letters.save(session, letters.shipped())
+    writing.ship(session, shipped.shipped())
 
 
 def _zip(place: dict[str, str]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What the engine asks of the outside. Adapters and test fakes implement these; nothing here touches anything."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -34,10 +34,42 @@ class Limiter(Protocol):
     def hit(self, key: str, most: int, span: timedelta) -> bool:
         """Count one more under this key: whether it is within `most` in `span`. Raises Unavailable: who asks fails closed."""
 
+    def take(self, key: str, wanted: int, most: int, span: timedelta) -> int:
+        """Count up to `wanted` more under this key: how many of them are within `most` in `span`.
+
+        Never raises: while nothing can be counted together, this process keeps to a quarter of it by itself.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is the same in all copies of a letter. Subject, HTML and text may hold tokens, which each copy fills in. `track`: the
+    provider may tell who followed a link."""
+
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    track: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One letter to one address: `substitutions` in place of the sheet's tokens, and headers of its own beside From, To,
+    Reply-To and Subject."""
+
+    message_id: int
+    to_email: str
+    to_name: str
+    substitutions: Mapping[str, str]
+    headers: Mapping[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One rendered letter to one address. `headers` are extra ones, beside From, To, Reply-To and Subject."""
+    """One letter as its reader gets it."""
 
     message_id: int
     to_email: str
@@ -51,18 +83,29 @@ class Letter:
     headers: Mapping[str, str]
 
 
+def letter_of(sheet: Sheet, copy: Copy) -> Letter:
+    """The letter that a provider makes of both."""
+    parts = [sheet.subject, sheet.html, sheet.text]
+    for token, value in copy.substitutions.items():
+        parts = [part.replace(token, value) for part in parts]
+    sender = (sheet.from_email, sheet.from_name, sheet.reply_to)
+    return Letter(copy.message_id, copy.to_email, copy.to_name, *sender, *parts, headers=dict(copy.headers))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider said to one handover.
+    """What a provider said to one request.
 
-    accepted: it is theirs now (`provider_id`). refused: nothing was taken; `retryable` says whether later may work.
-    uncertain: bytes left us and no answer came.
+    accepted: all of it is theirs now (`provider_id`). bad: something in it is wrong, nothing was taken; `culprits` are the
+    places of the copies it names. busy: nothing was taken, come again after `wait_seconds`. closed: it refuses our key or
+    address, nothing was taken. away: nothing reached it. uncertain: bytes left us and no answer came that settles it.
     """
 
-    outcome: Literal["accepted", "refused", "uncertain"]
+    outcome: Literal["accepted", "bad", "busy", "closed", "away", "uncertain"]
     provider_id: str = ""
-    retryable: bool = False
     detail: str = ""
+    culprits: tuple[int, ...] = ()
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +140,17 @@ class Listed:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """What came of asking for a refund. accepted: it is back, by this call or before. refused: it is not, and `retryable`
+    says whether later may work. uncertain: to be asked again with the same key."""
+
+    outcome: Literal["accepted", "refused", "uncertain"]
+    provider_id: str = ""
+    retryable: bool = False
+    detail: str = ""
+
+
 class Payments(Protocol):
     """The payment processor, asked by us. Every request ends by itself, retries and all, in some half a minute."""
 
@@ -108,12 +162,8 @@ class Payments(Protocol):
         `undelivered`: only those that it could not hand to every webhook. Raises Unavailable, or Forbidden (our key).
         """
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Answer:
-        """Give all that is left of one payment back. The same key twice is one refund. Never raises.
-
-        accepted: it is back, by this call or before. refused: it is not, and `retryable` says whether later may work.
-        uncertain: to be asked again with the same key.
-        """
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
+        """Give all that is left of one payment back. The same key twice is one refund. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +188,15 @@ class Mailer(Protocol):
     """A mail provider."""
 
     call_seconds: float  # its own time-out for one request: no request outlives this
+    most_copies: int  # of one request
+    most_substitution_bytes: int  # of one copy
+    most_bytes: int  # of one request
 
-    def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
-        """Make one request. Never raises for anything a provider or a network does."""
+    def hand_over(
+        self, handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, before: Callable[[], bool]
+    ) -> Answer | None:
+        """Make one request. `before` is asked directly before the first byte leaves: a no means that nothing does, and there
+        is no answer. Never raises for anything a provider or a network does."""
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
         """Provider ids of those handovers that it did take, or None when it cannot be asked."""

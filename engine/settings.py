@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,16 @@ class Settings(BaseSettings):
     own_form_donors: Literal["thanks", "news", "all"] = "news"
     other_form_donors: Literal["thanks", "news", "all"] = "thanks"
     letter_age_hours: int = Field(48, ge=1)
+    time_zone: str = "America/New_York"
+    letters_a_day: int = Field(2, ge=1)
+    letters_a_week: int = Field(5, ge=1)
+    letters_a_week_fewer: int = Field(1, ge=1)
+    mail_per_second: int = Field(0, ge=0)
+    mail_domain_per_second: int = Field(0, ge=0)
+    open_tracking: bool = False
+    most_bounces_percent: float = Field(5.0, gt=0, le=100)
+    most_complaints_percent: float = Field(0.2, gt=0, le=100)
+    sunset_days: int = Field(365, ge=30)
     raw_body_days: int = Field(90, ge=1)
     spark_people: int = Field(15, ge=2)
     import_megabytes: int = Field(1024, ge=1)
@@ -143,6 +154,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _, for they stand in an address"
             )
+        if not _zone(self.time_zone):
+            raise ValueError("TIME_ZONE must be the name of a time zone, like America/New_York")
         if not all(map(_origin, self.embedders)):
             raise ValueError("EMBED_ORIGINS must be like https://www.example.org, without a path, separated by commas")
         if not all(map(_public_key, self.sendgrid_public_keys)):
@@ -156,6 +169,13 @@ def _network(written: str) -> bool:
     try:
         return written.strip() in ("", "*") or bool(ip_network(written.strip()))
     except ValueError:
+        return False
+
+
+def _zone(written: str) -> bool:
+    try:
+        return bool(ZoneInfo(written))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
 
 

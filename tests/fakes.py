@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from engine.errors import Unavailable
-from engine.ports import Answer, Letter
+from engine.ports import Answer, Copy, Letter, Sheet, letter_of
 
 
 @dataclass
@@ -53,6 +53,11 @@ class FakeLimiter:
         self.counts[key] += 1
         return self.counts[key] <= most
 
+    def take(self, key: str, wanted: int, most: int, span: timedelta) -> int:
+        taken = max(0, min(wanted, most - self.counts[key]))
+        self.counts[key] += taken
+        return taken
+
 
 @dataclass
 class FakeMailer:
@@ -62,11 +67,18 @@ class FakeMailer:
     accepted: list[tuple[int, Letter]] = field(default_factory=list)
     answer: Callable[[int], Answer | None] = lambda _: None
     can_look_up: bool = True
+    most_copies: int = 1000
+    most_substitution_bytes: int = 10_000
+    most_bytes: int = 20_000_000
 
-    def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
+    def hand_over(
+        self, handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, before: Callable[[], bool]
+    ) -> Answer | None:
+        if not before():
+            return None
         said = self.answer(handover_id)
         if said is None or said.outcome == "accepted":
-            self.accepted += ((handover_id, letter) for letter in letters)
+            self.accepted += ((handover_id, letter_of(sheet, copy)) for copy in copies)
         return said or Answer("accepted", provider_id=f"fake-{handover_id}")
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:

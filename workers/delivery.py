@@ -1,45 +1,63 @@
 """Handing letters over: claim with the last look and commit; no transaction open during the request; record the answer."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
+from sqlalchemy.orm import Session
 
-from engine import metrics
+from engine import bell, metrics
 from engine.bootstrap import Deps
-from engine.errors import Invalid, Unavailable
-from engine.mail import handovers
+from engine.errors import Unavailable
+from engine.events import Event
+from engine.letters.links import Links
+from engine.mail import breaker, handovers, holds, pace, settling
 from engine.mail.handovers import Outcome
-from engine.mail.links import Links
-from engine.outreach import deliver
-from engine.outreach.deliver import Draft
-from engine.ports import Mailer
+from engine.outreach import claims, deliver
+from engine.outreach.claims import Terms
+from engine.outreach.deliver import Parcel, Request
+from engine.ports import Answer, Mailer
 
 TURN_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was claimed: its parcels, the links of their letters, and whether there may be more. `claimed_at`: monotonic."""
+
+    parcels: Sequence[Parcel]
+    links: Links
+    more: bool
+    claimed_at: float
+
+
 def hand_over(deps: Deps, lane: str) -> None:
     """Answer the bell of a letter lane: batch after batch, until nothing is due or the turn is over."""
     until = monotonic() + TURN_SECONDS
-    due = deliver.BATCH
-    while due >= deliver.BATCH and monotonic() < until:
-        due = _batch(deps, lane)
-    if due >= deliver.BATCH:
+    more = True
+    while more and monotonic() < until:
+        batch = claim(deps, lane)
+        for parcel in batch.parcels:
+            submit(deps, batch, parcel)
+        more = batch.more
+    if more:
         deps.bells.ring(lane)
 
 
 def settle(deps: Deps) -> None:
-    """Settle uncertain handovers by the provider's own record; without one they stay uncertain."""
+    """Settle uncertain handovers: by the provider's own record where it can be asked, else by what it told of others."""
     with deps.work() as (session, _):
-        ids = handovers.uncertain(session)
-    taken = deps.mailer.find(ids) if ids and deps.mailer else None
-    if taken is None:
+        doubts = settling.uncertain(session)
+    if not doubts or deps.mailer is None:
         return
-    outcomes = handovers.settled(ids, taken)
+    outcomes = settling.settled(doubts, deps.mailer.find([doubt.id for doubt in doubts]))
+    open_still = {doubt.id for doubt in doubts} - {outcome.id for outcome in outcomes}
     with deps.work() as (session, now):
+        settling.look_again(session, sorted(open_still))
         everything = deps.react(session, handovers.record(session, outcomes, now), now)
     deps.ring_for(everything)
     for outcome in outcomes:
@@ -49,50 +67,117 @@ def settle(deps: Deps) -> None:
 def mailer_of(deps: Deps) -> Mailer:
     """The mail provider. Raises Unavailable where none is connected."""
     if deps.mailer is None:
-        raise Unavailable("no mail provider is connected in production yet: letters wait as rows, ready")
+        raise Unavailable("no mail provider is connected: letters wait as rows, ready")
     return deps.mailer
 
 
-def links_of(deps: Deps, now: datetime) -> Links:
-    """What the links of letters that leave now are made with."""
-    return Links(deps.signer, deps.settings.base_url, now)
-
-
-def _batch(deps: Deps, lane: str) -> int:
+def claim(deps: Deps, lane: str) -> Batch:
+    """Claim what is due in this lane, as much as may leave now."""
     mailer = mailer_of(deps)
+    domain, most = _room(deps, mailer) if lane == bell.DELIVERY else (None, mailer.most_copies)
     with deps.work() as (session, now):
-        drafts, due = deliver.claim(session, lane, now, mailer.call_seconds)
-    claimed_at = monotonic()
-    if not drafts:
-        return due
-    outcomes = [submit(mailer, draft, links_of(deps, now), claimed_at) for draft in drafts]
+        links = Links(deps.signer, deps.settings.base_url, now)
+        if not most:
+            return Batch([], links, more=False, claimed_at=monotonic())
+        terms = replace(_terms(deps, mailer, now), most=most, domain=domain)
+        claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
+        parcels = deliver.load(session, claimed.message_ids, deps.settings.base_url) if claimed.message_ids else []
+    return Batch(parcels, links, more=claimed.more, claimed_at=monotonic())
+
+
+def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
+    """One request for one parcel, and its answer on record."""
+    mailer = mailer_of(deps)
+    request = deliver.request(parcel, batch.links, mailer.most_substitution_bytes)
+    answer = _handed(mailer, parcel, request, batch.claimed_at)
+    outcome = _outcome(parcel, request, answer)
     with deps.work() as (session, now):
-        everything = deps.react(session, handovers.record(session, outcomes, now), now)
+        happened = [*handovers.record(session, [outcome], now), *_consequences(deps, session, parcel, answer, now)]
+        everything = deps.react(session, happened, now)
     deps.ring_for(everything)
-    _say(lane, drafts, outcomes)
-    return due
+    _say(parcel, outcome, len(request.copies))
+    return outcome
 
 
-def submit(mailer: Mailer, draft: Draft, links: Links, claimed_at: float) -> Outcome:
-    """One request for one letter, unless this process slept through its claim (the zombie guard)."""
-    try:
-        letter = draft.letter(links)
-    except Invalid as error:
-        return Outcome(draft.handover_id, "refused", reason=str(error))
-    if monotonic() - claimed_at > deliver.ZOMBIE_SECONDS:
-        return Outcome(draft.handover_id, "abandoned", reason="too long since the claim", again=True)
-    answer = mailer.hand_over(draft.handover_id, [letter])
-    return Outcome(draft.handover_id, answer.outcome, answer.provider_id, answer.detail, again=answer.retryable)
+def _terms(deps: Deps, mailer: Mailer, now: datetime) -> Terms:
+    settings = deps.settings
+    return Terms(
+        now, mailer.call_seconds, mailer.most_copies, settings.time_zone, settings.letters_a_day, settings.letters_a_week,
+        settings.letters_a_week_fewer, heard_first=not settings.development,
+    )  # fmt: skip
 
 
-def _say(lane: str, drafts: Sequence[Draft], outcomes: Sequence[Outcome]) -> None:
-    for draft, outcome in zip(drafts, outcomes, strict=True):
-        metrics.LETTERS.labels(lane, outcome.state).inc()
-        log.info(
-            "letter handed over",
-            outcome=outcome.state,
-            inbound_event=draft.cause,
-            message=draft.message_id,
-            handover=outcome.id,
-            reason=outcome.reason,
-        )
+def _room(deps: Deps, mailer: Mailer) -> tuple[str | None, int]:
+    """From which domain, and how many letters the limits of a second let go now."""
+    if not (deps.settings.mail_per_second or deps.settings.mail_domain_per_second):
+        return None, mailer.most_copies
+    with deps.work() as (session, now):
+        domain = claims.next_domain(session, _terms(deps, mailer, now))
+    return domain, 0 if domain is None else pace.allowed(deps.limiter, deps.settings, domain, mailer.most_copies)
+
+
+def _handed(mailer: Mailer, parcel: Parcel, request: Request, claimed_at: float) -> Answer | None:
+    """The provider's answer; None when nothing was asked of it: there is nothing, or this process slept through its claim
+    (the zombie guard)."""
+    if not request.copies:
+        return None
+    awake = lambda: monotonic() - claimed_at <= claims.ZOMBIE_SECONDS  # noqa: E731 said where it is asked
+    return mailer.hand_over(parcel.handover_id, request.sheet, request.copies, before=awake)
+
+
+def _outcome(parcel: Parcel, request: Request, answer: Answer | None) -> Outcome:
+    """What the answer means for the handover and its letters."""
+    end = Outcome(parcel.handover_id, "accepted", failing=request.failing, alone=request.alone)
+    if answer is None:
+        return replace(end, state="abandoned", again=True, reason="too long since the claim" if request.copies else "")
+    if answer.outcome == "accepted":
+        return replace(end, provider_id=answer.provider_id)
+    if answer.outcome == "uncertain":
+        return replace(end, state="uncertain", reason=answer.detail)
+    if answer.outcome == "bad":
+        return _bad(end, [copy.message_id for copy in request.copies], answer)
+    return replace(end, state="refused", again=True, reason=answer.detail, pause=answer.wait_seconds)
+
+
+def _bad(end: Outcome, letters: Sequence[int], answer: Answer) -> Outcome:
+    """Something in the request is wrong, and nothing of it was taken: the letters that the provider names fail; if it names
+    none, the half of them is tried, until one is left."""
+    if len(letters) == 1:
+        return replace(end, state="refused", reason=answer.detail)
+    named = {letters[place]: answer.detail for place in answer.culprits if 0 <= place < len(letters)}
+    if named and len(named) < len(letters):
+        return replace(end, state="split", again=True, reason=answer.detail, failing={**end.failing, **named})
+    return replace(end, state="split", again=True, reason=answer.detail, together=(len(letters) + 1) // 2)
+
+
+def _consequences(deps: Deps, session: Session, parcel: Parcel, answer: Answer | None, now: datetime) -> list[Event]:
+    """What an answer means for all other letters."""
+    match answer:
+        case Answer(outcome="accepted"):
+            return holds.works(session, now)
+        case Answer(outcome="busy"):
+            return holds.hold(
+                session, holds.BUSY, now, wait=timedelta(seconds=answer.wait_seconds), detail=answer.detail
+            )
+        case Answer(outcome="closed"):
+            return holds.hold(session, holds.KEY, now, detail=answer.detail)
+        case Answer(outcome="away"):
+            return holds.hold(session, holds.AWAY, now, detail=answer.detail)
+        case Answer(outcome="bad") if parcel.lane == bell.DELIVERY:
+            return breaker.look(session, [parcel.mailing_id], now, deps.settings)
+    return []
+
+
+def _say(parcel: Parcel, outcome: Outcome, letters: int) -> None:
+    metrics.LETTERS.labels(parcel.lane, outcome.state).inc(letters)
+    (cause, *_) = parcel.causes.values()
+    one = len(parcel.readers) == 1
+    log.info(
+        "letters handed over" if not one else "letter handed over",
+        outcome=outcome.state,
+        inbound_event=cause if one else None,
+        message=parcel.readers[0]["id"] if one else None,
+        letters=letters,
+        handover=outcome.id,
+        reason=outcome.reason,
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 
 from engine.bootstrap import Deps
 from engine.events import Event, HumanNeeded
-from engine.ports import Answer, Payments
+from engine.ports import Payments, Refunded
 from engine.staff import notices
 
 CHORE = "fraud_refunds"
@@ -67,8 +67,8 @@ def _refund(deps: Deps, payments: Payments, warning: Row[tuple[object, ...]]) ->
     return not waits
 
 
-def _asked(payments: Payments, warning: Row[tuple[object, ...]]) -> Answer:
+def _asked(payments: Payments, warning: Row[tuple[object, ...]]) -> Refunded:
     charge, payment = str(warning.charge_key), str(warning.payment_key)
     if not (charge or payment):
-        return Answer("refused", detail="the warning names no payment")
+        return Refunded("refused", detail="the warning names no payment")
     return payments.refund(charge, payment, f"fraud-warning-{warning.source_key}"[:255])

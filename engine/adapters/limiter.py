@@ -9,7 +9,7 @@ from datetime import timedelta
 import redis
 from limits import RateLimitItemPerSecond
 from limits.errors import StorageError
-from limits.storage import RedisStorage
+from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -17,6 +17,7 @@ from redis.retry import Retry
 from engine.errors import Unavailable
 
 SECONDS = 0.5
+ALONE = 4  # without Redis each process keeps to such a part of a limit by itself
 
 
 class RedisLimiter:
@@ -28,6 +29,7 @@ class RedisLimiter:
         )
         self._url = url
         self._limiter: SlidingWindowCounterRateLimiter | None = None
+        self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def hit(self, key: str, most: int, span: timedelta) -> bool:
         """Count one more under this key: whether it is within `most` in `span`. Raises Unavailable."""
@@ -39,8 +41,28 @@ class RedisLimiter:
             self._limiter = None
             raise Unavailable("Redis does not answer: nothing can be counted") from None
 
+    def take(self, key: str, wanted: int, most: int, span: timedelta) -> int:
+        """Count up to `wanted` more: how many are within `most` in `span`; without Redis, within this process's share."""
+        digest = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+        seconds = int(span.total_seconds())
+        try:
+            return _taken(self._counter(), RateLimitItemPerSecond(most, seconds), digest, wanted)
+        except (StorageError, redis.RedisError):
+            self._limiter = None
+            return _taken(self._alone, RateLimitItemPerSecond(max(1, most // ALONE), seconds), digest, wanted)
+
     def _counter(self) -> SlidingWindowCounterRateLimiter:
         if self._limiter is None:
             storage = RedisStorage(self._url, self._pool, "groundswell-limit", wrap_exceptions=True)
             self._limiter = SlidingWindowCounterRateLimiter(storage)
         return self._limiter
+
+
+def _taken(limiter: SlidingWindowCounterRateLimiter, item: RateLimitItemPerSecond, digest: str, wanted: int) -> int:
+    """As many as there is room for, found by asking for half as many each time: others take at the same moment."""
+    cost = min(wanted, item.amount)
+    while cost:
+        if limiter.hit(item, digest, cost=cost):
+            return cost
+        cost //= 2
+    return 0

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from typing import IO
 
 from engine.errors import Unavailable
-from engine.ports import Answer, Kept, Letter
+from engine.ports import Answer, Copy, Kept, Sheet, letter_of
 
 WAIT_SECONDS = 0.01
 _STAYS = ("handover_id", "at", "message_id")
@@ -28,25 +28,30 @@ class Mailbox:
     """The file as a Mailer, and as something to read."""
 
     call_seconds = 2.0
+    most_copies = 1000
+    most_substitution_bytes = 10_000  # as the provider of production
+    most_bytes = 100_000_000
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def hand_over(self, handover_id: int, letters: Sequence[Letter]) -> Answer:
+    def hand_over(
+        self, handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, before: Callable[[], bool]
+    ) -> Answer | None:
         """Append these letters as whole lines, fsynced, before saying yes; all of it within `call_seconds`."""
         deadline = monotonic() + self.call_seconds
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        lines = (json.dumps({"handover_id": handover_id, "at": at} | asdict(letter)) for letter in letters)
+        lines = (json.dumps({"handover_id": handover_id, "at": at} | asdict(letter_of(sheet, copy))) for copy in copies)
         data = ("\n".join(lines) + "\n").encode("ascii")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("ab+", buffering=0)
         except OSError as error:
-            return Answer("refused", retryable=True, detail=f"mailbox: {error.strerror}")
+            return Answer("away", detail=f"mailbox: {error.strerror}")
         with file:
             if not _locked(file, fcntl.LOCK_EX, deadline):
-                return Answer("refused", retryable=True, detail="mailbox: somebody else holds it")
-            return _appended(file, data, handover_id)
+                return Answer("away", detail="mailbox: somebody else holds it")
+            return _appended(file, data, handover_id) if before() else None
 
     def find(self, handover_ids: Sequence[int]) -> Mapping[int, str] | None:
         """Which of these handovers the file holds; None while somebody is writing to it."""
@@ -118,7 +123,7 @@ def _appended(file: IO[bytes], data: bytes, handover_id: int) -> Answer:
             file.truncate(size)
         except OSError:
             return Answer("uncertain", detail=f"mailbox: {error.strerror}")
-        return Answer("refused", retryable=True, detail=f"mailbox: {error.strerror}")
+        return Answer("away", detail=f"mailbox: {error.strerror}")
     return Answer("accepted", provider_id=_provider_id(handover_id))
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from engine.errors import Forbidden, GroundswellError, Invalid, Unavailable
-from engine.ports import Answer, Listed
+from engine.ports import Listed, Refunded
 
 PAGE = 100  # as many as Stripe gives at once
 SECONDS = 10.0  # for one try; with two more and the pauses between them some half a minute
@@ -58,7 +58,7 @@ class StripePayments:
                 asked["starting_after"] = page[-1].key
             more = bool(page) and answer.get("has_more") is True
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Answer:
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
         """All that is left of one payment, as fraud."""
         what = {"charge": charge_key} if charge_key else {"payment_intent": payment_key}
         try:
@@ -69,8 +69,8 @@ class StripePayments:
             return _refusal(error)
         made = answer.data if isinstance(answer.data, dict) else {}
         if made.get("status") in ("failed", "canceled"):
-            return Answer("refused", detail=f"the refund is {made['status']}")
-        return Answer("accepted", provider_id=str(made.get("id", "")))
+            return Refunded("refused", detail=f"the refund is {made['status']}")
+        return Refunded("accepted", provider_id=str(made.get("id", "")))
 
     def _get(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -103,15 +103,15 @@ def _ours(error: Any) -> GroundswellError:
     return Unavailable(f"Stripe does not answer ({_what(error)})")
 
 
-def _refusal(error: Any) -> Answer:
+def _refusal(error: Any) -> Refunded:
     if error.code == ALREADY_BACK:
-        return Answer("accepted")
+        return Refunded("accepted")
     said = _ours(error)
     if isinstance(said, Forbidden):
-        return Answer("refused", retryable=True, detail=str(said))
+        return Refunded("refused", retryable=True, detail=str(said))
     if isinstance(error, _sdk().InvalidRequestError | _sdk().IdempotencyError | _sdk().CardError):
-        return Answer("refused", detail=str(error.code or type(error).__name__))
-    return Answer("uncertain", detail=str(said))
+        return Refunded("refused", detail=str(error.code or type(error).__name__))
+    return Refunded("uncertain", detail=str(said))
 
 
 def _what(error: Any) -> str:

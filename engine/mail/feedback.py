@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
@@ -27,7 +27,7 @@ from engine.events import (
     LetterUnknown,
     Unsubscribed,
 )
-from engine.mail import suppressions
+from engine.mail import suppressions, tally
 from engine.mail.suppressions import Suppressed, Withdrawn
 from engine.people import traces
 from engine.settings import Settings
@@ -83,12 +83,14 @@ ORDER BY place
 # Whatever is told of a handover proves that it was taken. Before the letters: the order of `handovers.record`.
 _PROVE = text("""
 WITH proven AS MATERIALIZED (
-    SELECT h.id, v.provider_id
+    SELECT h.id, h.state IN ('submitting', 'uncertain') AS open, v.provider_id
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, provider_id text) JOIN handover h ON h.id = v.id
-    WHERE h.state IN ('submitting', 'uncertain') ORDER BY h.id FOR UPDATE OF h
+    WHERE h.state IN ('submitting', 'uncertain') OR h.heard_at IS NULL ORDER BY h.id FOR UPDATE OF h
 )
-UPDATE handover h SET state = 'accepted', reason = '', answered_at = clock_timestamp(),
-    provider_id = coalesce(nullif(p.provider_id, ''), h.provider_id)
+UPDATE handover h SET heard_at = coalesce(h.heard_at, now()),
+    state = CASE WHEN p.open THEN 'accepted' ELSE h.state END, reason = CASE WHEN p.open THEN '' ELSE h.reason END,
+    answered_at = CASE WHEN p.open THEN clock_timestamp() ELSE h.answered_at END,
+    provider_id = CASE WHEN p.open THEN coalesce(nullif(p.provider_id, ''), h.provider_id) ELSE h.provider_id END
 FROM proven p WHERE h.id = p.id
 """)
 
@@ -110,6 +112,8 @@ UPDATE message m SET delivered_at = least(m.delivered_at, v.delivered_at),
     state = CASE WHEN array_position(:forward, m.state) < array_position(:forward, v.state) THEN v.state ELSE m.state END
 FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz)
 WHERE m.id = v.id
+RETURNING m.mailing_id, m.lane, old.state AS before, new.state AS after,
+    old.delivered_at IS NULL AND new.delivered_at IS NOT NULL AS delivered
 """)
 
 # No person clicks within seconds of the delivery (or before), nor two links within seconds: a scanner tries them all.
@@ -146,8 +150,8 @@ class _Word:
         return (self.message_id, self.handover_id, self.told.kind, self.told.at, url)
 
 
-def letters_told(session: Session, told: Sequence[LetterReported], _: datetime, __: Settings) -> list[Event]:
-    """Attribute, keep, and let everything follow from what is new. Nine statements at most, however many words.
+def letters_told(session: Session, told: Sequence[LetterReported], now: datetime, settings: Settings) -> list[Event]:
+    """Attribute, keep, and let everything follow from what is new. Eleven statements at most, however many words.
 
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
@@ -161,10 +165,11 @@ def letters_told(session: Session, told: Sequence[LetterReported], _: datetime, 
     fresh = _kept(session, words)
     if not fresh:
         return [*unknown]
-    _move(session, fresh)
+    moved = _move(session, fresh)
     _forbid(session, fresh)
     machines = _judged(session, fresh)
-    return [*unknown, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
+    told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
+    return [*unknown, *told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
 
 
 def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _Word]:
@@ -219,7 +224,8 @@ def _kept(session: Session, words: dict[int, _Word]) -> list[_Word]:
     ]
 
 
-def _move(session: Session, fresh: Sequence[_Word]) -> None:
+def _move(session: Session, fresh: Sequence[_Word]) -> Sequence[Row[Any]]:
+    """Move the letters; how each changed."""
     moves: dict[int, dict[str, Any]] = {}
     for word in fresh:
         move = moves.setdefault(word.message_id, {"id": word.message_id, "state": FORWARD[0], "delivered_at": None})
@@ -227,8 +233,7 @@ def _move(session: Session, fresh: Sequence[_Word]) -> None:
         if word.told.kind == "delivered":
             move["delivered_at"] = min(move["delivered_at"] or word.told.at, word.told.at)
     moving = [move for move in moves.values() if move["state"] != FORWARD[0]]
-    if moving:
-        session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)})
+    return session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)}).all() if moving else []
 
 
 def _forbid(session: Session, fresh: Sequence[_Word]) -> None:

@@ -1,24 +1,24 @@
 """Handovers: each request to the provider, written down before its first byte leaves, and what came of it.
 
-submitting -> accepted | refused | uncertain by the provider's answer; -> abandoned when nothing was written to the wire;
--> uncertain when the process died in between. An uncertain one is settled by evidence: the provider is asked. Letters
-of a handover that took nothing go back to ready; those that never get through fail, and a person is told.
+submitting -> accepted | refused | abandoned | split by the provider's answer; -> uncertain when none came, or the process
+died in between. What an uncertain one becomes is decided in `engine.mail.settling`. The answer is written on the handover
+alone; letters of one that took nothing go back to ready, and those that never get through fail, and a person is told.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine import bell
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
 
-MOST_ATTEMPTS = 30  # of which nobody took anything: with these pauses about a day
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
-SHORTEST_PAUSE, LONGEST_PAUSE = 30, 3600  # seconds
 FAILED = "letter failed"  # the kind of notice
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
@@ -28,33 +28,41 @@ WITH open AS MATERIALIZED (
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, provider_id text, reason text)
     JOIN handover h ON h.id = v.id WHERE h.state IN ('submitting', 'uncertain') ORDER BY h.id FOR UPDATE OF h
 )
-UPDATE handover h SET state = o.state, provider_id = o.provider_id, reason = o.reason, answered_at = clock_timestamp()
+UPDATE handover h SET state = o.state, provider_id = o.provider_id, reason = o.reason, answered_at = clock_timestamp(),
+    due_at = CASE o.state WHEN 'uncertain' THEN now() ELSE h.due_at END
 FROM open o WHERE h.id = o.id
 RETURNING h.id
 """)
 
-# Letters whose handover took nothing. Nobody has them for certain (refused, abandoned): ready again, later each time, for
-# about a day. Nobody seems to have them (resent): ready again at once, but only so often, for each time may be a double.
+# Letters that nobody has. For certain (refused, abandoned, split): ready again. It only seems so (resent): ready again, but
+# only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, v.reason, v.doubtful,
-        v.again AND CASE WHEN v.doubtful THEN m.doubts + 1 < :most_doubts ELSE m.attempts < :most END AS again,
-        CASE WHEN v.at_once THEN 0 ELSE least(:longest, :shortest * power(2, m.attempts - 1)) END AS pause
-    FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, at_once boolean, reason text)
+    SELECT m.id, v.reason, v.doubtful, v.together, v.pause, v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
+        reason text, ids bigint[], others bigint[])
     JOIN message m ON m.handover_id = v.id AND m.state = 'handed'
+        AND (v.ids IS NULL OR m.id = ANY(v.ids)) AND (v.others IS NULL OR m.id <> ALL(v.others))
     ORDER BY m.id FOR UPDATE OF m
 )
 UPDATE message m SET
-    state = CASE WHEN j.again THEN 'ready' ELSE 'failed' END, reason = j.reason,
+    state = CASE WHEN j.again THEN 'ready' ELSE 'failed' END, reason = j.reason, handed_at = NULL,
     doubts = m.doubts + CASE WHEN j.doubtful THEN 1 ELSE 0 END,
+    together = coalesce(j.together, m.together),
     handover_id = CASE WHEN j.again THEN NULL ELSE m.handover_id END,
-    due_at = CASE WHEN j.again THEN CAST(:now AS timestamptz) + make_interval(secs => j.pause) ELSE m.due_at END
+    due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
+        ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.state, m.lane, m.reason, m.inbound_event_id, j.pause
+RETURNING m.id, m.mailing_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due
+""")
+
+_UNCOUNT = text("""
+UPDATE mailing w SET handed = greatest(w.handed - v.letters, 0), refused = w.refused + v.failed
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, failed bigint) WHERE w.id = v.id
 """)
 
 _RETRY = text("""
-UPDATE message SET state = 'ready', reason = '', attempts = 0, doubts = 0, handover_id = NULL, due_at = :now
+UPDATE message SET state = 'ready', reason = '', doubts = 0, handover_id = NULL, due_at = :now
 WHERE state = 'failed' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(:ids))
 RETURNING id, lane
 """)
@@ -66,44 +74,40 @@ WITH dead AS MATERIALIZED (
 UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNING h.id
 """)
 
-_UNCERTAIN = text("SELECT id FROM handover WHERE state = 'uncertain' ORDER BY id LIMIT 500")
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one handover ended. `again`: its letters may be tried once more."""
+    """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
+    of them in one request. `failing`, `alone`: of its letters these fail (why), or go out in a request of their own, however
+    it ended."""
 
     id: int
-    state: Literal["accepted", "refused", "abandoned", "uncertain", "resent"]
+    state: Literal["accepted", "refused", "abandoned", "split", "uncertain", "resent", "presumed"]
     provider_id: str = ""
     reason: str = ""
     again: bool = False
+    pause: float = 0.0
+    together: int | None = None
+    failing: Mapping[int, str] = field(default_factory=dict)
+    alone: Sequence[int] = ()
 
 
 def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list[Event]:
     """Write these outcomes; letters that nobody took go back to ready or, at the end of tries, fail and are told of."""
     values = [{"id": o.id, "state": o.state, "provider_id": o.provider_id, "reason": o.reason} for o in outcomes]
     recorded = set(session.scalars(_RECORD, {"rows": rows(values)}))
-    back = [
-        {
-            "id": o.id,
-            "again": o.again,
-            "reason": o.reason,
-            "doubtful": o.state == "resent",
-            "at_once": o.state in ("abandoned", "resent"),
-        }
-        for o in outcomes
-        if o.id in recorded and o.state in ("refused", "abandoned", "resent")
-    ]
+    back = [each for outcome in outcomes if outcome.id in recorded for each in _back(outcome)]
     if not back:
         return []
-    terms = {"most": MOST_ATTEMPTS, "most_doubts": MOST_DOUBTS, "shortest": SHORTEST_PAUSE, "longest": LONGEST_PAUSE}
-    returned = session.execute(_RETURN, terms | {"rows": rows(back), "now": now}).all()
-    events: list[Event] = [
-        HumanNeeded(row.inbound_event_id, FAILED, name(row.id), row.reason) for row in returned if row.state == "failed"
+    returned = session.execute(_RETURN, {"rows": rows(back), "now": now, "most_doubts": MOST_DOUBTS}).all()
+    _uncount(session, [row for row in returned if row.lane == bell.DELIVERY])
+    failed = [row for row in returned if row.state == "failed"]
+    told = {(row.mailing_id if row.lane == bell.DELIVERY else row.id, row.reason): row for row in reversed(failed)}
+    ready = {row.lane for row in returned if row.state == "ready" and row.due}
+    return [
+        *(HumanNeeded(row.inbound_event_id, FAILED, name(row.id), row.reason) for row in told.values()),
+        *(LettersComposed(None, lane) for lane in sorted(ready)),
     ]
-    ready = {row.lane for row in returned if row.state == "ready" and not row.pause}
-    return events + [LettersComposed(None, lane) for lane in sorted(ready)]
 
 
 def retry(session: Session, ids: Sequence[int] | None, now: datetime) -> Mapping[int, str]:
@@ -122,16 +126,26 @@ def expire(session: Session) -> int:
     return len(session.execute(_EXPIRE).all())
 
 
-def uncertain(session: Session) -> list[int]:
-    """The handovers to settle. Not locked: the provider is asked between two transactions, `record` looks again."""
-    return list(session.scalars(_UNCERTAIN))
+def _uncount(session: Session, returned: Sequence[Row[Any]]) -> None:
+    """Of these mailings fewer letters are with the provider than were counted when they were claimed."""
+    if returned:
+        letters = Counter(row.mailing_id for row in returned)
+        failed = Counter(row.mailing_id for row in returned if row.state == "failed")
+        counted = ({"id": each, "letters": letters[each], "failed": failed[each]} for each in sorted(letters))
+        session.execute(_UNCOUNT, {"rows": rows(counted)})
 
 
-def settled(ids: Sequence[int], taken: Mapping[int, str]) -> list[Outcome]:
-    """What the provider's own record says of uncertain handovers: taken, or never arrived and to be sent again."""
-    return [
-        Outcome(i, "accepted", provider_id=taken[i])
-        if i in taken
-        else Outcome(i, "resent", reason="the provider has no record of it", again=True)
-        for i in ids
+def _back(outcome: Outcome) -> list[dict[str, object]]:
+    """Which of its letters go back, and how: first those that fail or go alone, then the rest."""
+    plain = {"id": outcome.id, "doubtful": False, "pause": outcome.pause, "together": None, "ids": None, "others": None}
+    apart = [*outcome.failing, *outcome.alone]
+    found: list[dict[str, object]] = [
+        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in outcome.failing.items()
     ]
+    if outcome.alone:
+        one = {"again": True, "together": 1, "reason": "too long to travel with others", "ids": list(outcome.alone)}
+        found.append(plain | one)
+    if outcome.state in ("refused", "abandoned", "split", "resent"):
+        rest = {"again": outcome.again, "reason": outcome.reason, "together": outcome.together, "others": apart or None}
+        found.append(plain | rest | {"doubtful": outcome.state == "resent"})
+    return found

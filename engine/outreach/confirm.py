@@ -10,7 +10,7 @@ from engine import bell
 from engine.db import rows
 from engine.events import ConfirmationAsked, Event, HumanNeeded, LettersComposed
 from engine.languages import ENGLISH
-from engine.mail import letters
+from engine.letters import writing
 from engine.settings import Settings
 
 SHIPPED = "confirm"
@@ -40,7 +40,7 @@ RETURNING id
 
 def compose(session: Session, asked: Sequence[ConfirmationAsked], now: datetime, _: Settings) -> list[Event]:
     """Make the letters of these confirmations. The link in each is built when it is rendered, from the id that it keeps."""
-    mailings = letters.spoken(session, SHIPPED)
+    mailings = writing.spoken(session, SHIPPED)
     if not mailings:
         return [
             HumanNeeded(None, "no letter to send", SHIPPED, "people signed up and there are no words to ask them with")

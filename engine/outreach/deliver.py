@@ -1,151 +1,199 @@
-"""The last look: who may still be written to is decided in the transaction that claims the letter.
+"""From claimed letters to what is handed to the provider: one sheet for all that get it under one handover, and a copy for each.
 
-One statement locks what is due, gives each letter its verdict, and writes a handover for each that may go. Letters travel
-one per handover; caps, quiet hours and goals join the verdict with their areas.
+What that needs is loaded in the claim's transaction; the rendering happens outside of any.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine import bell
 from engine.errors import Invalid
-from engine.languages import catalogue
-from engine.mail.links import Links
-from engine.mail.render import one_line, render
-from engine.people.consent import PAUSED, PAUSED_UNTIL, STANDING_SUPPRESSIONS, refusal
-from engine.ports import Letter
+from engine.letters import refcodes, senders, sheets
+from engine.letters.links import Links
+from engine.letters.senders import Sender
+from engine.letters.sheets import Words
+from engine.letters.vocabulary import READER, one_line, plain
+from engine.ports import Copy, Sheet
 
-BATCH = 16
-ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
+GIVES = ("give_url", "ladder")  # what carries a refcode
 
-# A letter that needs nobody's leave: a hold stops campaigns, not receipts; so does a person who unsubscribed or was erased:
-# a gift is thanked for, a new sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever
-# works here gets her links to sign in under the address that she works under, whomever she was merged into.
-_NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address'
-    WHEN c.merged_into_id IS NOT NULL AND m.occasion !~ '^(sign-in|notice):' THEN 'merged into another contact'
-    ELSE coalesce((
-    SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
-    WHERE x.email = c.email AND (x.reason NOT IN ('unsubscribe', 'erased') OR :lane = 'delivery')), '') END"""
-
-# Locked rows, looks and verdicts are MATERIALIZED: inlined, the planner would decide several times. Who pauses gets her
-# letter when the pause ends, if it is not too late then.
-_CLAIM = text(f"""
-WITH due AS MATERIALIZED (
-    SELECT id FROM message WHERE state = 'ready' AND lane = :lane AND due_at <= :now
-        AND (:lane <> 'delivery' OR NOT EXISTS (SELECT FROM mail_hold WHERE lifted_at IS NULL))
-    ORDER BY due_at, id LIMIT :most FOR UPDATE SKIP LOCKED
-), look AS MATERIALIZED (
-    SELECT m.id, m.mailing_id, m.due_at, m.expires_at, CASE WHEN m.kind <> '' THEN {PAUSED_UNTIL} END AS paused_until,
-        CASE WHEN m.expires_at <= :now THEN 'its time has passed'
-            WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {refusal("m.kind", "m.chapter_id")} END AS reason
-    FROM due JOIN message m ON m.id = due.id JOIN contact c ON c.id = m.contact_id
-), verdict AS MATERIALIZED (
-    SELECT id, mailing_id, nextval(pg_get_serial_sequence('handover', 'id')) AS handover_id,
-        CASE WHEN expires_at <= :now THEN 'expired' WHEN reason = '' THEN 'handed'
-            WHEN reason <> '{PAUSED}' OR expires_at <= paused_until THEN 'skipped' ELSE 'ready' END AS state,
-        CASE WHEN reason = '{PAUSED}' AND expires_at <= paused_until THEN 'paused until after its time'
-            ELSE reason END AS reason,
-        CASE WHEN reason = '{PAUSED}' THEN paused_until ELSE due_at END AS due_at
-    FROM look
-), opened AS (
-    INSERT INTO handover (id, mailing_id, lane, due_at) OVERRIDING SYSTEM VALUE
-    SELECT handover_id, mailing_id, :lane, now() + make_interval(secs => :lease) FROM verdict WHERE state = 'handed'
-    RETURNING id
-)
-UPDATE message m SET state = v.state, reason = v.reason, due_at = v.due_at,
-    handover_id = CASE v.state WHEN 'handed' THEN v.handover_id END,
-    attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
-FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
-RETURNING m.id, m.state
+_PARCELS = text("""
+SELECT p.handover_id, p.mailing_id, p.chapter_id, p.fund_id, p.lane, p.kind, p.ids, w.subject, w.body_html, w.body_text
+FROM (SELECT handover_id, mailing_id, chapter_id, fund_id, lane, kind, array_agg(id ORDER BY id) AS ids
+    FROM message WHERE id = ANY(:ids) GROUP BY 1, 2, 3, 4, 5, 6) p
+JOIN mailing w ON w.id = p.mailing_id ORDER BY p.handover_id
 """)
-
-# Sender identity: the nearest chapter upwards that says it; disclaimer and deductibility: the fund.
-_LOAD = text("""
-SELECT m.id, m.contact_id, m.kind, m.language, m.handover_id, m.facts, m.occasion, m.inbound_event_id, m.attempts,
-    c.email, c.first_name, c.last_name, w.subject, w.body_html, w.body_text, coalesce(f.disclaimer, '') AS disclaimer,
-    coalesce(f.deductibility, '') AS deductibility, s.*
-FROM message m JOIN contact c ON c.id = m.contact_id JOIN mailing w ON w.id = m.mailing_id
-LEFT JOIN fund f ON f.id = m.fund_id
-CROSS JOIN LATERAL (
-    WITH RECURSIVE up AS (
-        SELECT h.*, 0 AS level FROM chapter h
-        WHERE h.id = coalesce(m.chapter_id, (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1))
-        UNION ALL
-        SELECT h.*, up.level + 1 FROM chapter h JOIN up ON h.id = up.parent_id
-    )
-    SELECT (SELECT name FROM up WHERE level = 0) AS chapter,
-        (SELECT sender_name FROM up WHERE sender_name <> '' ORDER BY level LIMIT 1) AS sender_name,
-        (SELECT sender_email FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1) AS sender_email,
-        (SELECT reply_to FROM up WHERE reply_to <> '' ORDER BY level LIMIT 1) AS reply_to,
-        (SELECT postal_address FROM up WHERE postal_address <> '' ORDER BY level LIMIT 1) AS postal_address
-) s
-WHERE m.id = ANY(:ids) ORDER BY m.id
-""")
+_READERS = """
+SELECT m.id, m.contact_id, m.occasion, m.facts, m.attempts, m.inbound_event_id, c.email, c.first_name, c.last_name,
+    {express} AS express {fields}
+FROM message m JOIN contact c ON c.id = m.contact_id WHERE m.id = ANY(:ids) ORDER BY m.id
+"""
+# She is known to have saved a card at ActBlue; asked only where that matters.
+_EXPRESS = "EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.express)"
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A claimed letter with all that its rendering needs: loaded in the claim's transaction, rendered outside it."""
+class Parcel:
+    """Letters under one handover, with all that their rendering needs."""
 
-    message_id: int
     handover_id: int
-    cause: int | None
-    row: Mapping[str, Any]
+    mailing_id: int
+    lane: str
+    kind: str
+    sender: Sender
+    refcode: str
+    sheet: sheets.Sheet
+    readers: Sequence[Mapping[str, Any]]
 
-    def letter(self, links: Links) -> Letter:
-        """Render it with the links of its reader. Raises Invalid when the template and the facts do not fit."""
-        row = self.row
-        if not row["sender_email"] or not row["postal_address"]:
-            raise Invalid(
-                "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
-            )
-        frame = ("chapter", "sender_name", "postal_address", "disclaimer", "deductibility")
-        addresses = links.of(row["contact_id"], self.message_id, row["facts"])
-        facts = {name: row[name] or "" for name in frame} | row["facts"] | addresses | self._footer()
-        rendered = render(row["subject"], row["body_html"], row["body_text"], facts)
-        return Letter(
-            message_id=self.message_id,
-            to_email=row["email"],
-            to_name=one_line(f"{row['first_name']} {row['last_name']}"),
-            from_email=row["sender_email"] or "",
-            from_name=one_line(row["sender_name"] or ""),
-            reply_to=row["reply_to"] or "",
-            subject=rendered.subject,
-            html=rendered.html,
-            text=rendered.text,
-            headers={"X-Entity-Ref-ID": f"{self.message_id}.{row['attempts']}"} | self._one_click(addresses),
+    @property
+    def causes(self) -> dict[int, int | None]:
+        """The inbound event that each letter followed from."""
+        return {reader["id"]: reader["inbound_event_id"] for reader in self.readers}
+
+    def message_ids(self) -> list[int]:
+        """Its letters, in the order of their copies."""
+        return [reader["id"] for reader in self.readers]
+
+
+@dataclass(slots=True)
+class Request:
+    """What is handed over. `failing`: letters that do not render, and why; `alone`: those too large to travel with others."""
+
+    sheet: Sheet
+    copies: list[Copy] = field(default_factory=list)
+    failing: dict[int, str] = field(default_factory=dict)
+    alone: list[int] = field(default_factory=list)
+
+
+def load(session: Session, message_ids: Sequence[int], base_url: str) -> list[Parcel]:
+    """The parcels of these claimed letters."""
+    found = session.execute(_PARCELS, {"ids": list(message_ids)}).all()
+    known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], base_url)
+    opened = [_opened(session, row, known[row.chapter_id, row.fund_id, row.mailing_id]) for row in found]
+    names = {name for each in opened for name in each.sheet.names}
+    express = _EXPRESS if any(each.sender.express for each in opened) else "false"
+    readers = _readers(session, message_ids, names, express)
+    return [
+        Parcel(
+            row.handover_id,
+            row.mailing_id,
+            row.lane,
+            row.kind,
+            each.sender,
+            each.refcode,
+            each.sheet,
+            [readers[i] for i in row.ids],
         )
-
-    def _footer(self) -> dict[str, Any]:
-        """What stands under it, in its language. `stoppable`: its reader may refuse letters of its kind."""
-        spoken = catalogue(self.row["language"]).gettext
-        words = {"stop_words": spoken("Stop these letters"), "choose_words": spoken("Choose what you get")}
-        return words | {"stoppable": self.row["kind"] != ""}
-
-    def _one_click(self, addresses: Mapping[str, str]) -> dict[str, str]:
-        """RFC 8058: her mail program shows a button, and its provider posts to the address without asking anything."""
-        if self.row["kind"] == "":
-            return {}
-        said = {"List-Unsubscribe": f"<{addresses['unsubscribe_url']}>"}
-        return said | {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        for row, each in zip(found, opened, strict=True)
+    ]
 
 
-def claim(session: Session, lane: str, now: datetime, call_seconds: float) -> tuple[list[Draft], int]:
-    """Claim what is due in this lane, each letter with its verdict.
+def request(parcel: Parcel, links: Links, most_substitution_bytes: int) -> Request:
+    """Render a parcel. One letter alone is a whole one; of several the sheet has tokens, and each copy fills them in."""
+    sender, track = parcel.sender, parcel.kind != ""
+    made = Request(Sheet(sender.email, one_line(sender.name), sender.reply_to, *_static(parcel.sheet), track=track))
+    if not sender.email or not sender.postal_address:
+        lacking = "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
+        made.failing = dict.fromkeys(parcel.message_ids(), lacking)
+        return made
+    alone = len(parcel.readers) == 1
+    for reader in parcel.readers:
+        try:
+            copy, whole = _copy(parcel, reader, links, alone=alone)
+        except Invalid as error:
+            made.failing[reader["id"]] = str(error)
+            continue
+        if whole is not None:
+            made.sheet = replace(made.sheet, subject=whole.subject, html=whole.html, text=whole.text)
+        elif _size(copy.substitutions) > most_substitution_bytes:
+            made.alone.append(reader["id"])
+            continue
+        made.copies.append(copy)
+    return made
 
-    Returns those that may go, each under a handover of its own, and how many were due at all (a full batch: come again).
-    The lease is the zombie guard, one provider call and a margin: after it, nobody can still be sending.
-    """
-    values = {"lane": lane, "now": now, "most": BATCH, "lease": ZOMBIE_SECONDS + call_seconds + 3}
-    decided = session.execute(_CLAIM, values).all()
-    going = [row.id for row in decided if row.state == "handed"]
-    return _load(session, going) if going else [], len(decided)
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    sender: Sender
+    refcode: str
+    sheet: sheets.Sheet
 
 
-def _load(session: Session, message_ids: Sequence[int]) -> list[Draft]:
-    found = session.execute(_LOAD, {"ids": message_ids}).mappings()
-    return [Draft(row["id"], row["handover_id"], row["inbound_event_id"], dict(row)) for row in found]
+def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
+    words = Words(row.subject, row.body_html, row.body_text)
+    gives = any(name in part for part in (words.html, words.text) for name in GIVES)
+    refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
+    return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+
+
+def _readers(
+    session: Session, message_ids: Sequence[int], names: Iterable[str], express: str
+) -> dict[int, Mapping[str, Any]]:
+    """Each reader as a row: what every letter needs, and what these name of her, as `reader_first_name`."""
+    wanted = sorted(name for name in names if name in READER)
+    fields = "".join(f", {READER[name].sql} AS reader_{name}" for name in wanted)
+    found = session.execute(
+        text(_READERS.format(fields=fields, express=express)), {"ids": list(message_ids)}
+    ).mappings()
+    return {row["id"]: dict(row) for row in found}
+
+
+def _copy(
+    parcel: Parcel, reader: Mapping[str, Any], links: Links, *, alone: bool
+) -> tuple[Copy, sheets.Rendered | None]:
+    """Her copy; of a letter alone, the whole of it, with nothing to fill in. Raises Invalid when it does not render."""
+    addresses = links.of(reader["contact_id"], reader["id"], reader["facts"])
+    values = {name: _value(parcel, name, reader, addresses) for name in parcel.sheet.names}
+    headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
+    name = one_line(f"{reader['first_name']} {reader['last_name']}")
+    whole = parcel.sheet.letter(values) if alone else None
+    substitutions = {} if alone else parcel.sheet.substitutions(values)
+    return Copy(reader["id"], reader["email"], name, substitutions, headers), whole
+
+
+def _value(parcel: Parcel, name: str, reader: Mapping[str, Any], addresses: Mapping[str, str]) -> Any:
+    facts = reader["facts"]
+    if name == "ladder":
+        return parcel.sender.ladder(facts.get("ladder"), parcel.refcode, express=reader["express"])
+    if name in addresses:
+        return addresses[name]
+    if name in facts:
+        return _fact(facts[name])
+    known = READER.get(name)
+    if known is None:
+        raise Invalid(f"there is nothing to say for {name}")
+    value = reader[f"reader_{name}"]
+    if known.make is not None:
+        return known.make(value, parcel.sender.language)
+    return value if isinstance(value, bool) else plain(value)
+
+
+def _fact(value: Any) -> Any:
+    """A fact as a template may have it."""
+    if isinstance(value, list):
+        return [{part: plain(said) for part, said in each.items()} for each in value]
+    return value if isinstance(value, bool | int) else plain(value)
+
+
+def _one_click(kind: str, addresses: Mapping[str, str]) -> dict[str, str]:
+    """RFC 8058: her mail program shows a button, and its provider posts to the address without asking anything."""
+    if kind == "":
+        return {}
+    said = {"List-Unsubscribe": f"<{addresses['unsubscribe_url']}>"}
+    return said | {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def _static(said: sheets.Sheet | sheets.Rendered) -> tuple[str, str, str]:
+    return said.subject, said.html, said.text
+
+
+def _size(substitutions: Mapping[str, str]) -> int:
+    """Bytes of them in a request, its quotation marks and escapes counted generously."""
+    return sum(
+        len(token) + len(value.encode()) + value.count('"') + value.count("\\") + 8
+        for token, value in substitutions.items()
+    )

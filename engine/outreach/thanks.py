@@ -22,13 +22,17 @@ RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter"
 _FACTS = text("""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.paid_at_offset, g.fund_id,
     g.order_number, g.recurring_period, c.first_name, c.language, c.chapter_id,
-    coalesce(spoken.id, m.id) AS mailing_id, spoken.id IS NOT NULL AS translated,
+    words.mailing_id, words.language AS spoken,
     coalesce(u.name, nullif(g.entity_name, ''), '') AS receiver
 FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
-LEFT JOIN mailing m ON m.id = coalesce(f.thanks_mailing_id, (SELECT id FROM mailing WHERE slug = :shipped))
-LEFT JOIN mailing spoken ON spoken.slug = m.slug || '.' || c.language
+LEFT JOIN LATERAL (
+    SELECT m.id AS mailing_id, m.language FROM letter l JOIN mailing m ON m.letter_id = l.id
+    WHERE l.slug = coalesce(nullif(f.thanks_letter, ''), :shipped) AND m.language IN (c.language, :english)
+        AND m.version = (SELECT max(version) FROM mailing WHERE letter_id = l.id)
+    ORDER BY (m.language = c.language) DESC LIMIT 1
+) words ON true
 WHERE g.id = ANY(:ids) ORDER BY g.id
 """)
 
@@ -53,7 +57,7 @@ def compose(
     """Make the thank-you letters of these gifts. A gift whose form hid the address has nobody to write to; one that is older
     than the house allows (a backfill, a provider's late burst) gets a letter that is skipped, and says so."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
-    found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED}).all()
+    found = session.execute(_FACTS, {"ids": known, "shipped": SHIPPED, "english": ENGLISH}).all()
     letters = [_letter(gift) | _age(gift, now, settings) for gift in found if gift.mailing_id is not None]
     made = session.execute(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
     ready = any(row.state == "ready" for row in made)
@@ -66,7 +70,7 @@ def compose(
 
 
 def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
-    language = str(gift.language) if gift.translated else ENGLISH
+    language = str(gift.spoken)
     spoken = catalogue(language).gettext
     return {
         "contact_id": gift.contact_id,

@@ -4,7 +4,6 @@ Where no chapter is within reach the organisation itself writes, and offers to h
 when she had left and came back.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,16 +15,13 @@ from engine import bell
 from engine.db import rows
 from engine.events import Event, HumanNeeded, Joined, LettersComposed
 from engine.languages import ENGLISH, catalogue
-from engine.mail import letters
+from engine.letters import writing
+from engine.letters.vocabulary import greeted
 from engine.settings import Settings
 
 NEAR, FAR = "welcome", "welcome_far"  # the letters that are shipped
 KIND = "news"
 STALE = timedelta(days=7)  # nobody is welcomed later than that
-# Strangers can type names into forms, too: what is no plain name is not written to anybody.
-_A_NAME = re.compile(r"[^\W\d_]+(?:[ '\u2019-][^\W\d_]+){0,3}")
-LONGEST_NAME = 40
-
 # Why that chapter, by `contact.routed_by`; anything else lies near her. Marked here, translated where they are used.
 _NEAR_HER = "You are near %(chapter)s, so that is your chapter."
 _WHY: Mapping[str, str] = {
@@ -71,7 +67,7 @@ RETURNING id
 
 def compose(session: Session, joined: Sequence[Joined], now: datetime, _: Settings) -> list[Event]:
     """Make the welcomes of these people."""
-    mailings = {slug: letters.spoken(session, slug) for slug in (NEAR, FAR)}
+    mailings = {slug: writing.spoken(session, slug) for slug in (NEAR, FAR)}
     lacking = [slug for slug, found in mailings.items() if not found]
     if lacking:
         return [
@@ -83,12 +79,6 @@ def compose(session: Session, joined: Sequence[Joined], now: datetime, _: Settin
     values = {"rows": rows(written), "lane": bell.DELIVERY, "kind": KIND, "now": now, "expires": now + STALE}
     made = session.execute(_COMPOSE, values).all()
     return [LettersComposed(None, bell.DELIVERY)] if made else []
-
-
-def greeted(first_name: str) -> str:
-    """The first name if it is one and nothing else, else nothing."""
-    plain = len(first_name) <= LONGEST_NAME and _A_NAME.fullmatch(first_name)
-    return first_name if plain else ""
 
 
 def _letter(person: Row[Any], mailings: Mapping[str, Mapping[str, int]], cause: int | None) -> dict[str, object]:

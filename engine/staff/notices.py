@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from engine import bell, metrics
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed, MatterSettled
+from engine.letters import writing
 from engine.settings import Settings
 
 SHIPPED = "operator_notice"
@@ -34,7 +35,7 @@ SELECT c.id, m.id, 'notice:' || v.kind || ':' || CAST(CAST(:now AS timestamptz) 
     jsonb_build_object('kind', v.kind, 'subject', v.subject, 'detail', v.detail, 'home', CAST(:home AS text))
 FROM (SELECT DISTINCT ON (kind) kind, subject, detail
       FROM json_to_recordset(CAST(:rows AS json)) AS r(kind text, subject text, detail text) ORDER BY kind, subject) v
-JOIN contact c ON c.email = :email JOIN mailing m ON m.slug = :shipped
+JOIN contact c ON c.email = :email JOIN mailing m ON m.id = :mailing_id
 ON CONFLICT (contact_id, occasion) DO NOTHING
 RETURNING id
 """)
@@ -65,8 +66,10 @@ def tell(session: Session, needs: Sequence[HumanNeeded], now: datetime, settings
         return []
     email = settings.operator_email.lower()
     session.execute(_OPERATOR, {"email": email})
-    values = {"rows": records, "email": email, "now": now, "lane": bell.RECEIPTS, "shipped": SHIPPED}
-    made = session.scalars(_WRITE, values | {"home": settings.base_url}).all()
+    values = {"rows": records, "email": email, "now": now, "lane": bell.RECEIPTS}
+    made = session.scalars(
+        _WRITE, values | {"home": settings.base_url, "mailing_id": writing.english(session, SHIPPED)}
+    ).all()
     return [LettersComposed(None, bell.RECEIPTS)] if made else []
 
 

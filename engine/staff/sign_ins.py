@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.events import Event, LettersComposed
+from engine.letters import writing
 from engine.sources.words import email_address
 from engine.staff import audit
 
@@ -33,7 +34,7 @@ _WRITE = text("""
 INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, expires_at, chapter_id, facts)
 SELECT c.id, m.id, 'sign-in:' || CAST(:id AS bigint), :lane, :now, :until,
     (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), jsonb_build_object('sign_in_id', CAST(:id AS bigint))
-FROM contact c, mailing m WHERE c.email = :email AND m.slug = :shipped
+FROM contact c, mailing m WHERE c.email = :email AND m.id = :mailing_id
 RETURNING id
 """)
 _LOOK = text("""
@@ -65,7 +66,7 @@ def ask(session: Session, email: str, browser: str, now: datetime) -> list[Event
     if link is None:
         return []
     session.execute(_CONTACT, {"email": known})
-    letter = {"id": link, "email": known, "lane": bell.RECEIPTS, "shipped": SHIPPED}
+    letter = {"id": link, "email": known, "lane": bell.RECEIPTS, "mailing_id": writing.english(session, SHIPPED)}
     made = session.scalar(_WRITE, letter | {"now": now, "until": now + LIFE})
     return [LettersComposed(None, bell.RECEIPTS)] if made is not None else []
 

@@ -7,7 +7,8 @@ from engine.tables.consent import Confirmation, Consent, ErasedAddress, SignUp, 
 from engine.tables.giving import ActblueEntity, Contribution, DonationForm, Fund, LedgerEntry
 from engine.tables.importing import ImportPerson, ImportRow
 from engine.tables.inbox import InboundEvent
-from engine.tables.mail import Handover, MailEvent, MailHold, Mailing, Message
+from engine.tables.letters import ChapterNote, Letter, Mailing, Refcode
+from engine.tables.mail import Handover, MailEvent, MailHold, Message, SendingDomain, SentCount
 from engine.tables.operations import Bookmark, Chore, DevClock, Notice
 from engine.tables.people import (
     Agenda,
@@ -44,6 +45,7 @@ __all__ = [
     "Chapter",
     "ChapterLead",
     "ChapterMove",
+    "ChapterNote",
     "CheckoutSession",
     "Chore",
     "Coalition",
@@ -67,6 +69,7 @@ __all__ = [
     "Interest",
     "Introduction",
     "LedgerEntry",
+    "Letter",
     "MailEvent",
     "MailHold",
     "Mailing",
@@ -75,7 +78,10 @@ __all__ = [
     "PaymentLink",
     "PlanFailure",
     "RecurringPlan",
+    "Refcode",
     "Refund",
+    "SendingDomain",
+    "SentCount",
     "SignIn",
     "SignUp",
     "Spark",

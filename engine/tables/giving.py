@@ -12,7 +12,8 @@ from engine.tables.columns import identity, moment, reference, words
 
 class Fund(SQLModel, table=True):
     """The legal entity that receives. `name` is its full legal name. `retention_years`: how long the law has it keep who
-    gave."""
+    gave. `express_lane`: its links may charge a saved card at ActBlue at once; for the root to switch on.
+    """
 
     __tablename__ = "fund"
 
@@ -22,6 +23,7 @@ class Fund(SQLModel, table=True):
     disclaimer: str = Field(sa_column=words())
     deductibility: str = Field(sa_column=words())
     retention_years: int = Field(default=7, sa_column=Column(Integer, nullable=False, server_default=text("7")))
+    express_lane: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
 
 
 class ActblueEntity(SQLModel, table=True):
@@ -35,9 +37,12 @@ class ActblueEntity(SQLModel, table=True):
 
 
 class DonationForm(SQLModel, table=True):
-    """A form that asks for a gift. `slug` is also its name at ActBlue. Presets in cents, in the order shown."""
+    """A form that asks for a gift. `slug` is also its name at ActBlue. Presets in cents, in the order shown. `processor`: who
+    takes the money, and whose page its links lead to. `thanks_letter`: the slug of the letter of thanks; '' the shipped one.
+    """
 
     __tablename__ = "donation_form"
+    __table_args__ = (CheckConstraint("processor IN ('actblue', 'stripe')", name="processor"),)
 
     id: int | None = Field(default=None, sa_column=identity())
     slug: str = Field(sa_column=words(default=None, unique=True))
@@ -46,7 +51,8 @@ class DonationForm(SQLModel, table=True):
     other_amount: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
     fund_id: int = Field(sa_column=reference("fund.id", index=True))
     chapter_id: int = Field(sa_column=reference("chapter.id", index=True))
-    thanks_mailing_id: int | None = Field(default=None, sa_column=reference("mailing.id", nullable=True))
+    thanks_letter: str = Field(default="", sa_column=words())
+    processor: str = Field(default="actblue", sa_column=words(default="actblue"))
 
 
 class Contribution(SQLModel, table=True):
@@ -58,7 +64,7 @@ class Contribution(SQLModel, table=True):
 
     `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
     of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
-    money went to someone else's committee. `status` follows from the ledger and is proved by `groundswell books check`.
+    money went to someone else's committee. `express`: the donor has saved a card at ActBlue. `status` follows from the ledger and is proved by `groundswell books check`.
     """
 
     __tablename__ = "contribution"
@@ -100,6 +106,7 @@ class Contribution(SQLModel, table=True):
     refcode2: str = Field(sa_column=words())
     entity_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     entity_name: str = Field(sa_column=words())
+    express: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     payment_key: str = Field(sa_column=words())
     charge_key: str = Field(sa_column=words())
     plan_key: str = Field(sa_column=words())

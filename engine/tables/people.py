@@ -18,7 +18,8 @@ class Contact(SQLModel, table=True):
     follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself), `entity_chapter_id` (by a gift), then
     from where she lives; `routed_by` says how it was chosen, `routed_on` by what: ("zip", "01604"). The giving totals
     (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books check` proves
-    them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything.
+    them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long silence she
+    gets no campaign letters any more, until she does something.
 
     Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
@@ -59,6 +60,7 @@ class Contact(SQLModel, table=True):
     gave_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     gives_monthly_cents: int = Field(default=0, sa_column=count())
     engaged_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    rested_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     merged_into_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     erased_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))

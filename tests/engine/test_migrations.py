@@ -91,9 +91,9 @@ def test_upgrading_twice_changes_nothing_and_loads_zips_and_letters_once(empty: 
     assert migrate.upgrade(empty) is True
     with empty.connect() as connection:
         zips = connection.scalar(text("SELECT count(*) FROM zip"))
-        letters = connection.execute(text("SELECT slug, updated_at FROM mailing ORDER BY slug")).all()
+        letters = connection.execute(text("SELECT slug, created_at FROM mailing ORDER BY slug")).all()
     assert zips > 40_000
     assert {"operator_notice", "thank_you", "thank_you.es"} <= {row.slug for row in letters}
     assert migrate.upgrade(empty) is False
     with empty.connect() as connection:
-        assert connection.execute(text("SELECT slug, updated_at FROM mailing ORDER BY slug")).all() == letters
+        assert connection.execute(text("SELECT slug, created_at FROM mailing ORDER BY slug")).all() == letters

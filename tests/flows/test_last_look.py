@@ -1,5 +1,6 @@
 """The last look: what a person said until the moment a letter is claimed decides whether it leaves."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,6 @@ from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.mail import unsubscribing
-from engine.outreach import deliver
 from tests.flows.house import one
 from tests.readers import NOW, Reader, reader, said
 from workers import delivery
@@ -53,7 +53,9 @@ def test_a_receipt_has_no_button_to_stop_it_and_the_way_to_her_preferences(deps:
 def test_a_letter_in_another_language_has_its_footer_in_it(deps: Deps):
     who = reader(deps)
     with transaction(deps.sessions) as session:
-        session.execute(text("UPDATE message SET language = 'es' WHERE id = :id"), {"id": who.message_id})
+        spanish = "SELECT id FROM mailing WHERE slug = 'thank_you.es'"
+        session.execute(text(f"UPDATE message SET mailing_id = ({spanish}), language = 'es' WHERE id = :id"),
+                        {"id": who.message_id})  # fmt: skip
     delivery.hand_over(deps, bell.DELIVERY)
     assert "Elegir qué recibir" in deps.mailer.accepted[0][1].text
 
@@ -112,14 +114,11 @@ def test_a_letter_composed_from_an_older_look_at_her_is_caught_by_the_last_one(d
 
 def test_a_letter_that_is_handed_over_may_still_arrive_once_and_never_again(deps: Deps):
     who = reader(deps)
-    with deps.work() as (session, now):
-        drafts, _ = deliver.claim(session, bell.DELIVERY, now, 2.0)
+    batch = delivery.claim(deps, bell.DELIVERY)
     stop(deps, who)  # between the claim and the request
     assert state(deps, who)[0] == "handed"
-    outcome = delivery.submit(deps.mailer, drafts[0], delivery.links_of(deps, NOW), claimed_at=-1e9)
+    outcome = delivery.submit(deps, replace(batch, claimed_at=-1e9), batch.parcels[0])
     assert outcome.state == "abandoned"  # the process slept: the letter comes back
-    with deps.work() as (session, now):
-        delivery.handovers.record(session, [outcome], now)
     delivery.hand_over(deps, bell.DELIVERY)
     assert deps.mailer.accepted == []
     assert state(deps, who) == ("skipped", "address suppressed: unsubscribe")
@@ -129,8 +128,7 @@ def test_unsubscribing_waits_for_no_claim_that_came_first_and_wins_over_every_la
     who = reader(deps)
     with deps.work() as (stopping, now):
         unsubscribing.unsubscribe(stopping, who.contact_id, who.message_id, "everything", now, source="one-click")
-        with deps.work() as (claiming, _):
-            assert deliver.claim(claiming, bell.DELIVERY, now, 2.0) == ([], 0)
+        assert delivery.claim(deps, bell.DELIVERY).parcels == []
     assert state(deps, who) == ("cancelled", "unsubscribed")
 
 

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from time import monotonic
 
 import psycopg
 import pytest
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from engine import bell, inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
+from engine.outreach import claims, deliver
 from engine.ports import Answer
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, line_item, raw
@@ -177,8 +177,7 @@ def test_what_needs_a_human_is_told_by_letter_once_a_day(deps: Deps):
 
 def test_a_crash_between_the_claim_and_the_provider_sends_the_letter_once(deps: Deps):
     composed(deps)
-    with deps.work() as (session, now):
-        delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)  # and dies here
+    delivery.claim(deps, bell.RECEIPTS)  # and dies here
     end_of_lease(deps)
     assert len(deps.mailer.accepted) == 1
     assert [row.state for row in rows(deps, "SELECT state FROM handover ORDER BY id")] == ["resent", "accepted"]
@@ -186,9 +185,9 @@ def test_a_crash_between_the_claim_and_the_provider_sends_the_letter_once(deps: 
 
 def test_a_crash_between_the_provider_and_the_record_sends_the_letter_once(deps: Deps):
     composed(deps)
-    with deps.work() as (session, now):
-        drafts, _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
-    deps.mailer.hand_over(drafts[0].handover_id, [drafts[0].letter(delivery.links_of(deps, now))])  # and dies here
+    batch = delivery.claim(deps, bell.RECEIPTS)
+    made = deliver.request(batch.parcels[0], batch.links, 10_000)
+    deps.mailer.hand_over(batch.parcels[0].handover_id, made.sheet, made.copies, before=lambda: True)  # and dies here
     end_of_lease(deps)
     assert len(deps.mailer.accepted) == 1
     assert [row.state for row in rows(deps, "SELECT state FROM handover")] == ["accepted"]
@@ -205,28 +204,41 @@ def test_an_uncertain_handover_stays_so_while_the_provider_cannot_be_asked(deps:
     assert one(deps, "SELECT state FROM message").state == "handed"
 
 
-def test_a_letter_that_a_provider_refuses_for_hours_leaves_when_it_can(deps: Deps):
+def test_while_nothing_reaches_the_provider_a_person_is_told_and_then_the_letter_leaves(deps: Deps):
     composed(deps)
-    deps.mailer.answer = lambda _: Answer("refused", retryable=True, detail="busy")
+    deps.mailer.answer = lambda _: Answer("away", detail="refused the connection")
     for _ in range(12):
         delivery.hand_over(deps, bell.RECEIPTS)
         deps.clock.skip(timedelta(minutes=30))
-    assert 6 < one(deps, "SELECT attempts FROM message").attempts < 12
+    found = one(deps, "SELECT state, reason, attempts, handover_id FROM message")
+    assert tuple(found) == ("ready", "refused the connection", 12, None)
+    assert tuple(one(deps, "SELECT kind, subject FROM notice")) == ("mail stopped", "mail provider: away")
     deps.mailer.answer = lambda _: None
-    deps.clock.skip(timedelta(hours=1))
     delivery.hand_over(deps, bell.RECEIPTS)
-    assert one(deps, "SELECT state FROM message").state == "handed"
+    assert one(deps, "SELECT state FROM message WHERE occasion LIKE 'gift:%'").state == "handed"
+    assert one(deps, "SELECT resolved_at IS NOT NULL AS done FROM notice").done
     assert len(deps.mailer.accepted) == 1
 
 
-def test_a_letter_that_is_refused_for_days_fails_a_person_is_told_and_it_can_be_retried(deps: Deps):
-    composed(deps)
-    deps.mailer.answer = lambda _: Answer("refused", retryable=True, detail="busy")
-    for _ in range(40):
+def test_a_provider_that_is_away_is_asked_again_later_each_time_and_not_for_every_letter(deps: Deps):
+    composed(deps, times=30)
+    deps.mailer.answer = lambda _: Answer("away", detail="refused the connection")
+    asked = 0
+    for _ in range(60):
+        before = one(deps, "SELECT count(*) AS n FROM handover").n
         delivery.hand_over(deps, bell.RECEIPTS)
-        deps.clock.skip(timedelta(hours=1))
+        asked += one(deps, "SELECT count(*) AS n FROM handover").n > before
+        deps.clock.skip(timedelta(seconds=10))
+    assert 3 <= asked <= 12, asked
+    assert {row.state for row in rows(deps, "SELECT state FROM message")} == {"ready"}
+
+
+def test_a_letter_that_the_provider_refuses_fails_a_person_is_told_and_it_can_be_retried(deps: Deps):
+    composed(deps)
+    deps.mailer.answer = lambda _: Answer("bad", detail="SendGrid: HTTP 400 (from.email)")
+    delivery.hand_over(deps, bell.RECEIPTS)
     failed = one(deps, "SELECT id, state, attempts, reason FROM message")
-    assert failed[1:] == ("failed", 30, "busy")
+    assert failed[1:] == ("failed", 1, "SendGrid: HTTP 400 (from.email)")
     assert one(deps, "SELECT kind FROM notice").kind == "letter failed"
     deps.mailer.answer = lambda _: None
     with deps.work() as (session, now):
@@ -290,12 +302,9 @@ def test_a_letter_that_cannot_be_rendered_fails_alone_and_is_told(deps: Deps):
 
 def test_a_process_that_slept_through_its_claim_sends_nothing_and_gives_the_letter_back(deps: Deps):
     composed(deps)
-    with deps.work() as (session, now):
-        (draft,), _ = delivery.deliver.claim(session, bell.RECEIPTS, now, 2.0)
-    long_ago = monotonic() - delivery.deliver.ZOMBIE_SECONDS - 1
-    woke = delivery.submit(deps.mailer, draft, delivery.links_of(deps, now), claimed_at=long_ago)
-    with deps.work() as (session, now):
-        delivery.handovers.record(session, [woke], now)
+    batch = delivery.claim(deps, bell.RECEIPTS)
+    slept = replace(batch, claimed_at=batch.claimed_at - claims.ZOMBIE_SECONDS - 1)
+    delivery.submit(deps, slept, slept.parcels[0])
     assert deps.mailer.accepted == []
     assert one(deps, "SELECT state FROM handover").state == "abandoned"
     assert one(deps, "SELECT state FROM message").state == "ready"

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.mail import links
+from engine.letters import links
 from engine.people import consent
 from engine.people.consent import KINDS
 from tests.asgi import Answer, Client

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from engine.bootstrap import Deps
 from engine.events import Event
-from engine.mail import links
+from engine.letters import links
 from engine.people import confirmations, preferences
 from engine.people.confirmations import Confirmation
 from webhooks.pages import page

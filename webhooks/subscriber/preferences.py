@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from engine import languages
 from engine.bootstrap import Deps
 from engine.events import Event
-from engine.mail import links, unsubscribing
+from engine.letters import links
+from engine.mail import unsubscribing
 from engine.people import preferences
 from engine.people.preferences import LABELS, SOURCE, Choice, Choices, Preferences
 from engine.sources.words import zip_code

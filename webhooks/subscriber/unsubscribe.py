@@ -13,7 +13,8 @@ from starlette.responses import Response
 from engine.bootstrap import Deps
 from engine.events import Event
 from engine.languages import catalogue
-from engine.mail import links, unsubscribing
+from engine.letters import links
+from engine.mail import unsubscribing
 from engine.mail.unsubscribing import CHAPTER, EVERYTHING, SCOPES, Addressed
 from engine.people.consent import KINDS
 from webhooks.pages import page

@@ -1,0 +1,57 @@
+"""Links to donation forms, with the amount and the code of where they stood filled in. Pure.
+
+ActBlue's parameters: `amount` in dollars, `recurring`, `refcode`, `express_lane` (https://support.actblue.com, "Link
+parameters"). `express_lane=true` charges a saved card as soon as the link is opened: nobody gets one who is not known to
+have saved one, nor where the root has not switched it on.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import urlencode
+
+from engine.languages import ENGLISH, catalogue
+from engine.money import dollars
+
+ACTBLUE = "https://secure.actblue.com/donate/"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """As much of a donation form as a link needs. `base_url`: of our own pages."""
+
+    slug: str
+    processor: Literal["actblue", "stripe"]
+    base_url: str
+
+
+def link(
+    form: Form, *, cents: int | None = None, refcode: str = "", express: bool = False, language: str = ENGLISH
+) -> str:
+    """The form's address; without cents she chooses there."""
+    amount = {} if cents is None else {"amount": dollars(cents).removeprefix("$").replace(",", "")}
+    said = amount | ({"refcode": refcode} if refcode else {})
+    if form.processor == "actblue":
+        said |= {"express_lane": "true"} if express and cents is not None else {}
+        place = ACTBLUE + form.slug
+    else:
+        said |= {"lang": language} if language != ENGLISH else {}
+        place = f"{form.base_url}/give/{form.slug}"
+    return f"{place}?{urlencode(said)}" if said else place
+
+
+@lru_cache(maxsize=4096)
+def rungs(
+    form: Form, cents: tuple[int, ...], refcode: str, language: str, *, express: bool
+) -> tuple[MappingProxyType[str, str], ...]:
+    """A ladder of these amounts, as a letter says it."""
+    give = catalogue(language).gettext("Give %(amount)s")
+    return tuple(
+        MappingProxyType({
+            "amount": dollars(each),
+            "words": give % {"amount": dollars(each)},
+            "url": link(form, cents=each, refcode=refcode, express=express, language=language),
+        })
+        for each in cents
+    )  # fmt: skip

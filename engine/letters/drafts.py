@@ -1,0 +1,107 @@
+"""A letter as staff hand it in: a Markdown file that begins with what the letter is, and one a further language.
+
+    ---                              rent-vote.md; its Spanish words in rent-vote.es.md, with subject and preview only
+    kind: asks
+    form: common-ground
+    subject: The rent vote is on Tuesday
+    preview: Two members have not said how
+    ---
+    Dear {{ first_name | default("friend") }}, …
+
+A text part, where it is written by hand, is rent-vote.txt beside it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from engine.errors import Invalid
+from engine.languages import ENGLISH
+from engine.letters.finishing import Body
+from engine.letters.language import LONGEST_SOURCE
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
+_NAME = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]{0,60})(?:\.(?P<spoken>[a-z]{2}))?\.md")
+_FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)", re.DOTALL | re.MULTILINE)
+MOST_BYTES = LONGEST_SOURCE * 2
+
+
+class Draft(BaseModel):
+    """A letter to be checked or saved: what it is, and its words by language."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    slug: Slug
+    kind: Literal["", "asks", "news", "gatherings", "actions"]
+    layout: str = "letter"
+    fund: str = ""
+    form: str = ""
+    note_until: datetime | None = None
+    bodies: Mapping[str, Body] = Field(min_length=1)
+
+
+def read(paths: Sequence[Path]) -> Draft:
+    """The draft of these files: one letter, in one or several languages. Raises Invalid, naming the file."""
+    told: dict[str, Any] = {}
+    bodies: dict[str, Body] = {}
+    slugs = set()
+    for path in paths:
+        named = _NAME.fullmatch(path.name)
+        if named is None:
+            raise Invalid(f"{path.name}: a letter's file is named like rent-vote.md, or rent-vote.es.md in Spanish")
+        slugs.add(named["slug"])
+        front, body = _apart(path)
+        spoken = named["spoken"] or ENGLISH
+        bodies[spoken] = Body(
+            subject=str(front.pop("subject", "")), markdown=body, preview=str(front.pop("preview", "")),
+            text=_text(path.with_suffix(".txt")),
+        )  # fmt: skip
+        if front and spoken != ENGLISH:
+            raise Invalid(f"{path.name}: {', '.join(front)} stands in the English file alone")
+        told |= front
+    if len(slugs) != 1:
+        raise Invalid("these are files of several letters: one at a time")
+    try:
+        return Draft(slug=slugs.pop(), bodies=bodies, **told)
+    except ValidationError as error:
+        raise Invalid("; ".join(f"{_field(each)}: {each['msg']}" for each in error.errors())) from None
+    except TypeError:
+        raise Invalid("what stands before the words is not a list of names and values") from None
+
+
+def _field(problem: Mapping[str, Any]) -> str:
+    return ".".join(map(str, problem["loc"])) or "letter"
+
+
+def _apart(path: Path) -> tuple[dict[str, Any], str]:
+    found = _FRONT.fullmatch(_text(path, must_be=True))
+    if found is None:
+        raise Invalid(f"{path.name}: it begins with ---, what the letter is, and --- again")
+    try:
+        front = yaml.safe_load(found["front"]) or {}
+    except yaml.YAMLError:
+        raise Invalid(f"{path.name}: what stands between the first two --- is no YAML") from None
+    if not isinstance(front, dict):
+        raise Invalid(f"{path.name}: what stands between the first two --- is not a list of names and values")
+    return front, found["body"]
+
+
+def _text(path: Path, *, must_be: bool = False) -> str:
+    """A text file; "" when it need not be there. Raises Invalid for one that is no text, or much too long."""
+    if not must_be and not path.exists():
+        return ""
+    with path.open("rb") as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise Invalid(f"{path.name}: longer than {MOST_BYTES:,} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Invalid(f"{path.name}: not UTF-8") from None

@@ -1,0 +1,105 @@
+"""Who sends a letter: the nearest chapter upwards that says each part of it, the fund whose disclaimer it carries, the form
+that its links to give lead to; and what letters can name of all that."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.giving import form_links
+from engine.giving.form_links import Form
+from engine.languages import catalogue
+
+_LOAD = text("""
+WITH RECURSIVE wanted AS (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(chapter_id bigint, fund_id bigint, mailing_id bigint)
+), root AS (SELECT id, name FROM chapter WHERE parent_id IS NULL LIMIT 1), up AS (
+    SELECT DISTINCT coalesce(w.chapter_id, 0) AS of, h.*, 0 AS level
+    FROM wanted w JOIN chapter h ON h.id = coalesce(w.chapter_id, (SELECT id FROM root))
+    UNION ALL
+    SELECT up.of, h.*, up.level + 1 FROM chapter h JOIN up ON h.id = up.parent_id
+), said AS (
+    SELECT of, max(name) FILTER (WHERE level = 0) AS chapter,
+        (array_agg(sender_name ORDER BY level) FILTER (WHERE sender_name <> ''))[1] AS sender_name,
+        (array_agg(sender_email ORDER BY level) FILTER (WHERE sender_email <> ''))[1] AS sender_email,
+        (array_agg(reply_to ORDER BY level) FILTER (WHERE reply_to <> ''))[1] AS reply_to,
+        (array_agg(postal_address ORDER BY level) FILTER (WHERE postal_address <> ''))[1] AS postal_address
+    FROM up GROUP BY of
+)
+SELECT w.chapter_id, w.fund_id, w.mailing_id, s.chapter, s.sender_name, s.sender_email, s.reply_to, s.postal_address,
+    (SELECT name FROM root) AS organisation, f.disclaimer, f.deductibility, f.express_lane, d.slug AS form, d.processor,
+    d.preset_cents, m.language, n.html AS note_html, n.plain AS note_text
+FROM wanted w JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
+JOIN said s ON s.of = coalesce(w.chapter_id, 0)
+LEFT JOIN donation_form d ON d.id = l.donation_form_id
+LEFT JOIN fund f ON f.id = coalesce(w.fund_id, l.fund_id)
+LEFT JOIN chapter_note n ON n.letter_id = l.id AND n.chapter_id = w.chapter_id AND n.language = m.language
+""")
+
+Key = tuple[int | None, int | None, int]  # chapter (none: the root), fund, mailing
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """One sender of one mailing. `email` and `postal_address` are "" where nobody says them: then nothing can leave."""
+
+    name: str
+    email: str
+    reply_to: str
+    postal_address: str
+    express: bool
+    form: Form | None
+    presets: tuple[int, ...]
+    language: str
+    _said: Mapping[str, Any]
+
+    def values(self, kind: str, refcode: str) -> dict[str, Any]:
+        """What a letter of this kind can name of its sender; `refcode` goes into its links to give."""
+        spoken = catalogue(self.language).gettext
+        because = spoken("You get this letter because you signed up with %(organisation)s or gave to it.")
+        give = form_links.link(self.form, refcode=refcode, language=self.language) if self.form else ""
+        return {
+            **self._said,
+            "because_words": because % {"organisation": self._said["organisation"]},
+            "stop_words": spoken("Stop these letters"),
+            "choose_words": spoken("Choose what you get"),
+            "other_words": spoken("Another amount"),
+            "stoppable": kind != "",
+            "give_url": give,
+        }
+
+    def ladder(self, cents: Collection[int] | None, refcode: str, *, express: bool) -> tuple[Mapping[str, str], ...]:
+        """The rungs for a reader to whom these amounts were given; without them the form's own."""
+        if self.form is None:
+            return ()
+        lane = express and self.express
+        return form_links.rungs(self.form, tuple(cents or self.presets), refcode, self.language, express=lane)
+
+
+def load(session: Session, keys: Collection[Key], base_url: str) -> dict[Key, Sender]:
+    """The senders of these letters, in one query."""
+    wanted = [{"chapter_id": c, "fund_id": f, "mailing_id": m} for c, f, m in sorted(set(keys), key=repr)]
+    found = session.execute(_LOAD, {"rows": rows(wanted)})
+    return {(row.chapter_id, row.fund_id, row.mailing_id): _sender(row, base_url) for row in found}
+
+
+def _sender(row: Row[Any], base_url: str) -> Sender:
+    name, postal_address = row.sender_name or "", row.postal_address or ""
+    lines = [row.disclaimer or "", row.deductibility or "", ", ".join(filter(None, (name, postal_address)))]
+    fine_print = [line for line in lines if line]
+    said = {
+        "chapter": row.chapter, "organisation": row.organisation or "", "sender_name": name,
+        "postal_address": postal_address, "disclaimer": lines[0], "deductibility": lines[1],
+        "fine_print": Markup("<br />").join(fine_print), "fine_print_text": "\n".join(fine_print),
+        "chapter_wrote": row.note_html is not None, "chapter_note": Markup(row.note_html or ""),  # noqa: S704 cleaned when it was saved
+        "chapter_note_text": row.note_text or "",
+    }  # fmt: skip
+    return Sender(
+        name=name, email=row.sender_email or "", reply_to=row.reply_to or "", postal_address=postal_address,
+        express=bool(row.express_lane), form=Form(row.form, row.processor, base_url) if row.form else None,
+        presets=tuple(row.preset_cents or ()), language=row.language, _said=said,
+    )  # fmt: skip

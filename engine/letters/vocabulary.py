@@ -1,0 +1,151 @@
+"""What letters can name: the fields, each with its kind and a sample; and how they are read for a reader.
+
+Values are plain text, numbers, yes or no, our own links, or lists of such. Nothing else ever reaches a template.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any
+
+from babel.dates import format_date
+
+from engine.money import dollars
+
+# What a value is: TEXT and NUMBER are printed, a FLAG is asked for, a URL is a link that we made, HTML a piece that we made.
+TEXT, NUMBER, FLAG, URL, HTML = "text", "number", "flag", "url", "html"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A value with named parts: `rung.words`."""
+
+    parts: Mapping[str, "Kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A list of values with the same named parts: `ladder`."""
+
+    parts: Mapping[str, "Kind"]
+
+
+Kind = str | Record | Rows
+Vocabulary = Mapping[str, Kind]
+
+RUNG: Mapping[str, Kind] = MappingProxyType({"words": TEXT, "amount": TEXT, "url": URL})
+
+# What the sender says, the same for all who get one mailing from one chapter. The ladder's words are in its language.
+SENDER: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
+    "sender_name": (TEXT, "Common Ground, Worcester"),
+    "chapter": (TEXT, "Worcester"),
+    "organisation": (TEXT, "Common Ground"),
+    "postal_address": (TEXT, "41 Elm Street, Boston, MA 02110"),
+    "disclaimer": (TEXT, "Paid for by Common Ground."),
+    "deductibility": (TEXT, "Gifts are not tax-deductible."),
+    "fine_print": (HTML, "Paid for by Common Ground.<br />41 Elm Street, Boston, MA 02110"),
+    "fine_print_text": (HTML, "Paid for by Common Ground.\n41 Elm Street, Boston, MA 02110"),
+    "because_words": (TEXT, "You get this because you said yes to our news."),
+    "stop_words": (TEXT, "Stop these letters"),
+    "choose_words": (TEXT, "Choose what you get"),
+    "other_words": (TEXT, "Another amount"),
+    "stoppable": (FLAG, True),
+    "chapter_wrote": (FLAG, True),
+    "chapter_note": (HTML, "We meet on Thursday."),
+    "chapter_note_text": (HTML, "We meet on Thursday."),
+    "give_url": (URL, "https://secure.actblue.com/donate/common-ground"),
+})  # fmt: skip
+
+# What is made for each reader when her letter leaves.
+MADE: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
+    "unsubscribe_url": (URL, "https://www.example.org/u/sample"),
+    "preferences_url": (URL, "https://www.example.org/me/sample"),
+    "ladder": (Rows(RUNG), ()),
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Something known of a reader: the SQL of it, of contact `c`; what it becomes in her language; a sample."""
+
+    kind: Kind
+    sql: str
+    sample: Any
+    make: Callable[[Any, str], Any] | None = None
+
+
+# Strangers can type names into forms, too: what is no plain name is not written to anybody.
+_A_NAME = re.compile(r"[^\W\d_]+(?:[ '\u2019-][^\W\d_]+){0,3}")
+LONGEST_NAME = 40
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+LONGEST_VALUE = 500
+
+
+def greeted(name: str) -> str:
+    """The name if it is one and nothing else, else nothing."""
+    plain = len(name) <= LONGEST_NAME and _A_NAME.fullmatch(name)
+    return name if plain else ""
+
+
+def one_line(text: str) -> str:
+    """Text fit for a header and for a template: no line break or other control, one space where there were several."""
+    return " ".join((text if text.isprintable() else _CONTROLS.sub(" ", text)).split())
+
+
+def plain(value: Any) -> str:
+    """A value as a template may have it."""
+    return one_line(str(value))[:LONGEST_VALUE] if value is not None else ""
+
+
+def _name(value: Any, _: str) -> str:
+    return greeted(value or "")
+
+
+def _money(value: Any, _: str) -> str:
+    return dollars(value) if value else ""
+
+
+def _day(value: Any, language: str) -> str:
+    return format_date(value, "long", locale=language) if isinstance(value, date) else ""
+
+
+def _custom(value: Any, _: str) -> dict[str, str]:
+    return {name: plain(said) for name, said in value.items() if isinstance(said, str | int | float)}
+
+
+READER: Mapping[str, Field] = MappingProxyType({
+    "first_name": Field(TEXT, "c.first_name", "Rosa", _name),
+    "last_name": Field(TEXT, "c.last_name", "Delgado", _name),
+    "email": Field(TEXT, "c.email", "rosa@example.org"),
+    "city": Field(TEXT, "c.city", "Worcester"),
+    "state": Field(TEXT, "c.state", "MA"),
+    "zip": Field(TEXT, "c.zip", "01604"),
+    "home_chapter": Field(TEXT, "(SELECT h.name FROM chapter h WHERE h.id = c.chapter_id)", "Worcester"),
+    "has_given": Field(FLAG, "c.gave_count > 0", sample=True),
+    "gives_monthly": Field(FLAG, "c.gives_monthly_cents > 0", sample=False),
+    "last_gift": Field(TEXT, "c.gave_last_cents", "$27", _money),
+    "last_gift_on": Field(TEXT, "CAST(c.gave_last_at AS date)", "June 7, 2026", _day),
+    "given_in_all": Field(TEXT, "c.gave_cents", "$154", _money),
+    "custom": Field(Record({}), "c.custom", {}, _custom),
+})  # fmt: skip
+
+
+def vocabulary(facts: Mapping[str, Any], custom: Sequence[str] = ()) -> dict[str, Kind]:
+    """All that a letter can name: of its sender, its reader, and its own facts (samples show their kind)."""
+    names = {name: kind for name, (kind, _) in (*SENDER.items(), *MADE.items())}
+    names |= {name: field.kind for name, field in READER.items()}
+    names["custom"] = Record(dict.fromkeys(custom, TEXT))
+    return names | {name: kind_of(name, sample) for name, sample in facts.items()}
+
+
+def kind_of(name: str, sample: Any) -> Kind:
+    """The kind of a fact, by its sample."""
+    if isinstance(sample, bool):
+        return FLAG
+    if isinstance(sample, int):
+        return NUMBER
+    if isinstance(sample, list):
+        return Rows({part: kind_of(part, said) for part, said in (sample[0] if sample else {}).items()})
+    return URL if name == "url" or name.endswith("_url") else TEXT

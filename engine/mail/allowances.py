@@ -1,0 +1,62 @@
+"""How many campaign letters may leave in a day (UTC): from a domain that is new, and in the name of one chapter.
+
+A domain that nobody knows earns its name slowly: as SendGrid warms up an address of its own (20 letters an hour on the first
+day, 1.4 times as many each further day: "IP Warmup Schedule" in its documentation), counted for a day. Whom it then writes to
+are those who did something most recently.
+"""
+
+from datetime import date, datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+FIRST_DAY, GROWTH, DAYS = 480, 1.4, 35
+WARM_UP = tuple(int(FIRST_DAY * GROWTH**day) for day in range(DAYS))  # after that there is no limit
+
+_SEEN = text("""
+INSERT INTO sending_domain (domain, warming_since) VALUES (:domain, CAST(:since AS date)) ON CONFLICT (domain) DO NOTHING
+""")
+_WARM = text("""
+INSERT INTO sending_domain AS d (domain, warming_since) VALUES (:domain, CAST(:since AS date))
+ON CONFLICT (domain) DO UPDATE SET warming_since = excluded.warming_since
+""")
+_COUNT = text("""
+INSERT INTO sent_count AS s (scope, day, letters)
+SELECT scope, CAST(:day AS date), :letters FROM unnest(CAST(:scopes AS text[])) scope
+ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
+""")
+_STANDING = text("""
+SELECT d.domain, d.warming_since, coalesce(s.letters, 0) AS letters FROM sending_domain d
+LEFT JOIN sent_count s ON s.scope = 'domain ' || d.domain AND s.day = CAST(:day AS date) ORDER BY d.domain
+""")
+
+
+def allowed(day: int) -> int | None:
+    """How many letters a domain may send on its n-th day, from 0; None: as many as there are."""
+    return WARM_UP[day] if day < DAYS else None
+
+
+def domain_of(address: str) -> str:
+    """The domain that an address writes from."""
+    return address.rpartition("@")[2].lower()
+
+
+def scopes(domain: str, chapter_id: int) -> list[str]:
+    """What a letter counts for."""
+    return [f"domain {domain}", f"chapter {chapter_id}"]
+
+
+def count(session: Session, domain: str, chapter_id: int, letters: int, now: datetime) -> None:
+    """So many more letters were handed over today."""
+    values = {"scopes": sorted(scopes(domain, chapter_id)), "day": now.date(), "letters": letters}
+    session.execute(_COUNT, values)
+
+
+def warm(session: Session, domain: str, since: date | None) -> None:
+    """Warm this domain up from this day on; None: it is known already."""
+    session.execute(_WARM, {"domain": domain.lower(), "since": since})
+
+
+def seen(session: Session, domain: str, since: date | None) -> None:
+    """The domain sends now; the first time this is told says whether it is to be warmed up."""
+    session.execute(_SEEN, {"domain": domain, "since": since})
