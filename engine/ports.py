@@ -43,8 +43,8 @@ class Limiter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What is the same in all copies of a letter. Subject, HTML and text may hold tokens, which each copy fills in. `track`: the
-    provider may tell who followed a link."""
+    """What is the same in all copies of a letter. Subject, HTML and text may hold tokens, which each copy fills in. `track`:
+    the provider may tell who followed a link."""
 
     from_email: str
     from_name: str
@@ -88,8 +88,11 @@ def letter_of(sheet: Sheet, copy: Copy) -> Letter:
     parts = [sheet.subject, sheet.html, sheet.text]
     for token, value in copy.substitutions.items():
         parts = [part.replace(token, value) for part in parts]
-    sender = (sheet.from_email, sheet.from_name, sheet.reply_to)
-    return Letter(copy.message_id, copy.to_email, copy.to_name, *sender, *parts, headers=dict(copy.headers))
+    subject, html, text = parts
+    return Letter(
+        copy.message_id, copy.to_email, copy.to_name, sheet.from_email, sheet.from_name, sheet.reply_to, subject, html, text,
+        dict(copy.headers),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,10 +154,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ACTIONNETWORK_WEBHOOK_SECRETS must be letters, digits, - and _, for they stand in an address"
             )
-        if not _zone(self.time_zone):
-            raise ValueError("TIME_ZONE must be the name of a time zone, like America/New_York")
         if not all(map(_origin, self.embedders)):
             raise ValueError("EMBED_ORIGINS must be like https://www.example.org, without a path, separated by commas")
+        return self
+
+    @model_validator(mode="after")
+    def _sensible_about_mail(self) -> Self:
+        if not _zone(self.time_zone):
+            raise ValueError("TIME_ZONE must be the name of a time zone, like America/New_York")
         if not all(map(_public_key, self.sendgrid_public_keys)):
             raise ValueError(
                 "SENDGRID_WEBHOOK_PUBLIC_KEYS must be keys as SendGrid shows them, several separated by commas"

@@ -41,9 +41,8 @@ def hand_over(deps: Deps, lane: str) -> None:
     more = True
     while more and monotonic() < until:
         batch = claim(deps, lane)
-        for parcel in batch.parcels:
-            submit(deps, batch, parcel)
-        more = batch.more
+        outcomes = [submit(deps, batch, parcel) for parcel in batch.parcels]
+        more = batch.more or any(outcome.alone or outcome.state in ("split", "abandoned") for outcome in outcomes)
     if more:
         deps.bells.ring(lane)
 
@@ -103,7 +102,7 @@ def _terms(deps: Deps, mailer: Mailer, now: datetime) -> Terms:
     settings = deps.settings
     return Terms(
         now, mailer.call_seconds, mailer.most_copies, settings.time_zone, settings.letters_a_day, settings.letters_a_week,
-        settings.letters_a_week_fewer, heard_first=not settings.development,
+        settings.letters_a_week_fewer, production=not settings.development,
     )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ SCHEDULE: dict[str, timedelta] = {
     "sparks": timedelta(minutes=5),
     "suppressions": timedelta(days=1),
     "snapshots": timedelta(days=1),
+    "hearing": timedelta(minutes=10),
+    "sunset": timedelta(days=1),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")
@@ -39,11 +41,12 @@ _DUE = text("""
 SELECT DISTINCT lane FROM (VALUES ('intake'), ('feedback')) v(lane)
     WHERE EXISTS (SELECT FROM inbound_event e WHERE e.state = 'pending' AND e.lane = v.lane AND e.due_at <= now())
 UNION ALL
-SELECT lane FROM (VALUES ('receipts'), ('delivery')) v(lane)
-    WHERE EXISTS (SELECT FROM message m WHERE m.state = 'ready' AND m.lane = v.lane AND m.due_at <= :now)
+SELECT 'receipts' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'receipts' AND due_at <= :now)
+UNION ALL
+SELECT 'delivery' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'delivery' AND due_at <= :now)
 UNION ALL
 SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
-    OR EXISTS (SELECT FROM handover WHERE state = 'uncertain')
+    OR EXISTS (SELECT FROM handover WHERE state = 'uncertain' AND due_at <= now())
 """)
 
 log = structlog.get_logger(__name__)

@@ -11,12 +11,15 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books, keeping
+from engine.mail import hearing
+from engine.outreach import sunset
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
 from workers import delivery, fraud_refunds, stripe_catch_up, suppressions
 
 BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
+HEARING, SUNSET = "hearing", "sunset"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -91,6 +94,29 @@ def expire_snapshots(deps: Deps) -> None:
         log.info("snapshots of erased donors emptied", count=expired)
 
 
+def listen(deps: Deps) -> None:
+    """See whether the mail provider tells us what becomes of letters, where letters leave at all."""
+    if deps.settings.development:
+        return
+    with deps.work() as (session, now):
+        everything = deps.react(session, hearing.look(session, now), now)
+    deps.ring_for(everything)
+
+
+def look_for_silence(deps: Deps) -> None:
+    """Ask who was silent for too long whether she still wants letters, and rest who did not answer; a stretch at a time."""
+    after: int | None = 0
+    rested = 0
+    while after is not None:
+        with deps.work() as (session, now):
+            happened, some, after = sunset.look(session, after, now, deps.settings)
+            everything = deps.react(session, happened, now)
+        deps.ring_for(everything)
+        rested += some
+    if rested:
+        log.info("people rest after long silence", count=rested)
+
+
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
@@ -98,6 +124,8 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     SPARKS: look_for_sparks,
     UNCONFIRMED: forget_unconfirmed,
     SNAPSHOTS: expire_snapshots,
+    HEARING: listen,
+    SUNSET: look_for_silence,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,

@@ -15,7 +15,8 @@ from engine.events.root import Event, Person
 class ContributionReported(Event):
     """Money was given. `source_key`: the source's id of the gift. `paid_at` is aware and keeps the source's own offset.
 
-    `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1.
+    `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1. `express`: the donor
+    has saved a card at ActBlue.
     """
 
     source: str
@@ -35,6 +36,7 @@ class ContributionReported(Event):
     payment_key: str = ""
     charge_key: str = ""
     plan_key: str = ""
+    express: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
     source text, source_key text, cause bigint, email text, amount_cents bigint, currency text,
     paid_at timestamptz, paid_at_offset smallint, order_number text, sequence int, recurring_period text,
     form_slug text, refcode text, refcode2 text, entity_id bigint, entity_name text, payment_key text, charge_key text,
-    plan_key text, donor jsonb)"""
+    plan_key text, express boolean, donor jsonb)"""
 
 # Whose money: ActBlue says it by the entity of each line item. What comes in on our own Stripe account is ours: the form's
 # fund, else the first.
@@ -45,11 +45,12 @@ LEFT JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)"""
 _BOOK = text(f"""
 INSERT INTO contribution (source, source_key, inbound_event_id, contact_id, fund_id, chapter_id, donation_form_id,
     amount_cents, currency, paid_at, paid_at_offset, order_number, sequence, recurring_period, form_slug,
-    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, donor)
+    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, express, donor)
 SELECT v.source, v.source_key, v.cause, c.id,
     CASE v.source WHEN 'stripe' THEN coalesce(f.fund_id, {_OWN_FUND}) ELSE e.fund_id END, c.chapter_id, f.id,
     v.amount_cents, v.currency, v.paid_at, v.paid_at_offset, v.order_number, v.sequence, v.recurring_period, v.form_slug,
-    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.donor
+    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.express,
+    v.donor
 FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
@@ -202,5 +203,6 @@ def _record(gift: ContributionReported) -> dict[str, object]:
         "payment_key": gift.payment_key,
         "charge_key": gift.charge_key,
         "plan_key": gift.plan_key,
+        "express": gift.express,
         "donor": gift.donor,
     }

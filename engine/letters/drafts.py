@@ -3,6 +3,7 @@
     ---                              rent-vote.md; its Spanish words in rent-vote.es.md, with subject and preview only
     kind: asks
     form: common-ground
+    quiet_hours: 21-8
     subject: The rent vote is on Tuesday
     preview: Two members have not said how
     ---
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from engine.errors import Invalid
 from engine.languages import ENGLISH
@@ -28,7 +29,31 @@ from engine.letters.language import LONGEST_SOURCE
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
 _NAME = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]{0,60})(?:\.(?P<spoken>[a-z]{2}))?\.md")
 _FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)", re.DOTALL | re.MULTILINE)
+_HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
 MOST_BYTES = LONGEST_SOURCE * 2
+
+
+def _moment(said: Any) -> Any:
+    """A moment as ISO 8601 writes it, with its offset: "2026-12-01T18:00-05:00"."""
+    if isinstance(said, str):
+        try:
+            said = datetime.fromisoformat(said)
+        except ValueError:
+            raise ValueError("a moment is written like 2026-12-01T18:00-05:00") from None
+    if isinstance(said, datetime) and said.tzinfo is None:
+        raise ValueError("a moment says its offset from UTC, too: 2026-12-01T18:00-05:00")
+    return said
+
+
+def _hours(said: Any) -> Any:
+    """Full hours of the reader's day in which a letter does not come: "21-8"."""
+    if not isinstance(said, str):
+        return said
+    found = _HOURS.fullmatch(said)
+    since, until = (int(found[1]), int(found[2])) if found else (24, 24)
+    if since > 23 or until > 23 or since == until:
+        raise ValueError("quiet hours are written like 21-8")
+    return since, until
 
 
 class Draft(BaseModel):
@@ -43,7 +68,8 @@ class Draft(BaseModel):
     layout: str = "letter"
     fund: str = ""
     form: str = ""
-    note_until: datetime | None = None
+    note_until: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    quiet_hours: Annotated[tuple[int, int] | None, BeforeValidator(_hours)] = None
     bodies: Mapping[str, Body] = Field(min_length=1)
 
 
@@ -76,6 +102,16 @@ def read(paths: Sequence[Path]) -> Draft:
         raise Invalid("what stands before the words is not a list of names and values") from None
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML that leaves dates as they were written."""
+
+
+_Plain.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _field(problem: Mapping[str, Any]) -> str:
     return ".".join(map(str, problem["loc"])) or "letter"
 
@@ -85,7 +121,7 @@ def _apart(path: Path) -> tuple[dict[str, Any], str]:
     if found is None:
         raise Invalid(f"{path.name}: it begins with ---, what the letter is, and --- again")
     try:
-        front = yaml.safe_load(found["front"]) or {}
+        front = yaml.load(found["front"], _Plain) or {}  # noqa: S506 it makes nothing but text, numbers, lists and names
     except yaml.YAMLError:
         raise Invalid(f"{path.name}: what stands between the first two --- is no YAML") from None
     if not isinstance(front, dict):

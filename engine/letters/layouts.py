@@ -45,7 +45,8 @@ def pour(layout: str, spoken: str, preview: str, body: str, holding: Holding) ->
     has. Raises Faulty for tags that stand where they cannot; Invalid for what is no MJML."""
     whole = holding.hold(_read(layout, "mjml"), f"layout {layout}")
     whole = whole.replace('<mjml lang="en">', f'<mjml lang="{spoken or ENGLISH}">')
-    mjml = whole.replace(PREVIEW_PLACE, preview).replace(BODY_PLACE, body)
+    shown = f"<mj-preview>{preview}</mj-preview>" if preview else ""
+    mjml = whole.replace(PREVIEW_PLACE, shown).replace(BODY_PLACE, body)
     html = compiled(mjml)
     restored = holding.restore(_untracked(html, holding))
     if found := contexts.faults(html, holding):

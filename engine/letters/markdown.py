@@ -138,6 +138,11 @@ def _html(block: Block, removed: list[str]) -> str:
     return html.strip()
 
 
+def html_of(block: Block) -> str:
+    """A text in HTML, its paragraph around it."""
+    return cleaned(_parser().renderer.render(block.tokens, _parser().options, {}))[0].strip()
+
+
 def escaped(text: str) -> str:
     """Text for an attribute or between elements of MJML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -159,6 +159,20 @@ def _holds(test: nodes.Node, known: Mapping[str, Any]) -> bool:
     return bool(known[test.name])
 
 
+def bare_names(words: Words) -> set[str]:
+    """What is named without saying what to say when it is empty."""
+    return {name for source in (words.subject, words.html, words.text) for name in _bare(language.parse(source))}
+
+
+def _bare(node: nodes.Node) -> Iterator[str]:
+    if isinstance(node, nodes.Name) and node.ctx == "load":
+        yield node.name
+    if isinstance(node, nodes.Filter) and node.name == "default":
+        return
+    for inner in node.iter_child_nodes():
+        yield from _bare(inner)
+
+
 def _names(node: nodes.Node) -> set[str]:
     """What a node names, but for what its own loops name: that is never called as a field is."""
     found = [node] if isinstance(node, nodes.Name) else list(node.find_all(nodes.Name))

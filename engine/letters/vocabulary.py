@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from babel.dates import format_date
+from markupsafe import Markup
 
 from engine.money import dollars
 
@@ -45,7 +46,7 @@ SENDER: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "postal_address": (TEXT, "41 Elm Street, Boston, MA 02110"),
     "disclaimer": (TEXT, "Paid for by Common Ground."),
     "deductibility": (TEXT, "Gifts are not tax-deductible."),
-    "fine_print": (HTML, "Paid for by Common Ground.<br />41 Elm Street, Boston, MA 02110"),
+    "fine_print": (HTML, Markup("Paid for by Common Ground.<br />41 Elm Street, Boston, MA 02110")),
     "fine_print_text": (HTML, "Paid for by Common Ground.\n41 Elm Street, Boston, MA 02110"),
     "because_words": (TEXT, "You get this because you said yes to our news."),
     "stop_words": (TEXT, "Stop these letters"),
@@ -53,7 +54,7 @@ SENDER: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "other_words": (TEXT, "Another amount"),
     "stoppable": (FLAG, True),
     "chapter_wrote": (FLAG, True),
-    "chapter_note": (HTML, "We meet on Thursday."),
+    "chapter_note": (HTML, Markup("We meet on Thursday.")),
     "chapter_note_text": (HTML, "We meet on Thursday."),
     "give_url": (URL, "https://secure.actblue.com/donate/common-ground"),
 })  # fmt: skip
@@ -64,6 +65,9 @@ MADE: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "preferences_url": (URL, "https://www.example.org/me/sample"),
     "ladder": (Rows(RUNG), ()),
 })  # fmt: skip
+
+
+GIVES = ("give_url", "ladder")  # what leads to the letter's donation form, and carries a refcode
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,15 @@ def _day(value: Any, language: str) -> str:
     return format_date(value, "long", locale=language) if isinstance(value, date) else ""
 
 
-def _custom(value: Any, _: str) -> dict[str, str]:
-    return {name: plain(said) for name, said in value.items() if isinstance(said, str | int | float)}
+class Said(dict[str, str]):
+    """Custom fields: one that she does not have is empty."""
+
+    def __missing__(self, _: str) -> str:
+        return ""
+
+
+def _custom(value: Any, _: str) -> Said:
+    return Said({name: plain(said) for name, said in value.items() if isinstance(said, str | int | float)})
 
 
 READER: Mapping[str, Field] = MappingProxyType({
@@ -128,7 +139,7 @@ READER: Mapping[str, Field] = MappingProxyType({
     "last_gift": Field(TEXT, "c.gave_last_cents", "$27", _money),
     "last_gift_on": Field(TEXT, "CAST(c.gave_last_at AS date)", "June 7, 2026", _day),
     "given_in_all": Field(TEXT, "c.gave_cents", "$154", _money),
-    "custom": Field(Record({}), "c.custom", {}, _custom),
+    "custom": Field(Record({}), "c.custom", Said(), _custom),
 })  # fmt: skip
 
 

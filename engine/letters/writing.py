@@ -1,6 +1,6 @@
 """Letters in the database: their words are kept as mailings, one a version and language, and never changed after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from engine.letters.drafts import Draft
 from engine.letters.finishing import Body, Finished
 from engine.letters.language import Fault, Faulty
 from engine.letters.shipped import LAYOUT, Shipped
-from engine.letters.vocabulary import vocabulary
+from engine.letters.vocabulary import GIVES, vocabulary
 
 # Of a letter that staff made theirs, a new release changes nothing any more.
 _SHIP = text("""
@@ -25,10 +25,11 @@ ON CONFLICT (slug) DO UPDATE SET kind = excluded.kind, layout = excluded.layout,
 RETURNING id
 """)
 _PUT = text("""
-INSERT INTO letter AS l (slug, kind, layout, fund_id, donation_form_id, note_until)
-VALUES (:slug, :kind, :layout, :fund_id, :form_id, :note_until)
+INSERT INTO letter AS l (slug, kind, layout, fund_id, donation_form_id, note_until, quiet_from, quiet_until)
+VALUES (:slug, :kind, :layout, :fund_id, :form_id, :note_until, :quiet_from, :quiet_until)
 ON CONFLICT (slug) DO UPDATE SET kind = excluded.kind, layout = excluded.layout, fund_id = excluded.fund_id,
-    donation_form_id = excluded.donation_form_id, note_until = excluded.note_until, shipped = false
+    donation_form_id = excluded.donation_form_id, note_until = excluded.note_until, quiet_from = excluded.quiet_from,
+    quiet_until = excluded.quiet_until, shipped = false
 RETURNING id
 """)
 _NEWEST = """
@@ -118,21 +119,29 @@ def check(session: Session, draft: Draft) -> dict[str, Finished]:
 def save(session: Session, draft: Draft) -> Saved:
     """Keep a draft: a new version if anything in its words changed. Raises what `check` does."""
     done = check(session, draft)
+    letter_id = session.execute(_PUT, _terms(session, draft, done.values())).scalar_one()
+    bodies = {spoken: (draft.bodies[spoken], finished) for spoken, finished in done.items()}
+    version, mailings, fresh = _keep(session, letter_id, draft.slug, bodies)
+    removed = [each for finished in done.values() for each in finished.removed]
+    return Saved(letter_id, version, mailings, fresh, removed)
+
+
+def _terms(session: Session, draft: Draft, done: Iterable[Finished]) -> dict[str, object]:
+    """What the letter is, with its fund and form found. Raises Invalid for what is not there or does not fit."""
     found = session.execute(_FOUND, {"fund": draft.fund, "form": draft.form}).one()
     for name, said, known in (("fund", draft.fund, found.fund_id), ("donation form", draft.form, found.form_id)):
         if said and known is None:
             raise Invalid(f"there is no {name} {said[:60]}")
     if draft.fund and draft.form and found.fund_id != found.form_fund_id:
         raise Invalid("the donation form is another fund's")
-    values = {
+    if found.form_id is None and any(name in each.words.html + each.words.text for each in done for name in GIVES):
+        raise Invalid("it leads to a donation form (the ladder, give_url): say which, as form")
+    quiet_from, quiet_until = draft.quiet_hours or (None, None)
+    return {
         "slug": draft.slug, "kind": draft.kind, "layout": draft.layout, "note_until": draft.note_until,
-        "fund_id": found.fund_id or found.form_fund_id, "form_id": found.form_id,
+        "fund_id": found.fund_id or found.form_fund_id, "form_id": found.form_id, "quiet_from": quiet_from,
+        "quiet_until": quiet_until,
     }  # fmt: skip
-    letter_id = session.execute(_PUT, values).scalar_one()
-    bodies = {spoken: (draft.bodies[spoken], finished) for spoken, finished in done.items()}
-    version, mailings, fresh = _keep(session, letter_id, draft.slug, bodies)
-    removed = [each for finished in done.values() for each in finished.removed]
-    return Saved(letter_id, version, mailings, fresh, removed)
 
 
 def _keep(

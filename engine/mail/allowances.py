@@ -5,9 +5,11 @@ day, 1.4 times as many each further day: "IP Warmup Schedule" in its documentati
 are those who did something most recently.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 FIRST_DAY, GROWTH, DAYS = 480, 1.4, 35
@@ -50,6 +52,11 @@ def count(session: Session, domain: str, chapter_id: int, letters: int, now: dat
     """So many more letters were handed over today."""
     values = {"scopes": sorted(scopes(domain, chapter_id)), "day": now.date(), "letters": letters}
     session.execute(_COUNT, values)
+
+
+def standing(session: Session, now: datetime) -> Sequence[Row[Any]]:
+    """The domains that sent, with what they sent today: rows of (domain, warming_since, letters)."""
+    return session.execute(_STANDING, {"day": now.date()}).all()
 
 
 def warm(session: Session, domain: str, since: date | None) -> None:

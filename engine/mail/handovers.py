@@ -38,7 +38,8 @@ RETURNING h.id
 # only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, v.reason, v.doubtful, v.together, v.pause, v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
+    SELECT m.id, v.reason, v.doubtful, v.together, v.pause,
+        v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
         reason text, ids bigint[], others bigint[])
     JOIN message m ON m.handover_id = v.id AND m.state = 'handed'

@@ -1,7 +1,7 @@
 """Holds: while one is open, no campaign letter leaves, and while the provider itself cannot take any, no other either.
 
-suspended: it suspended our account; a person lifts that. key: it refuses our key or address. away: nothing reaches it. busy: it
-asked us to wait. silent: it tells nothing of what became of letters. All but the first end by themselves.
+suspended: it suspended our account; a person lifts that. key: it refuses our key or address. away: nothing reaches it.
+busy: it asked us to wait. silent: it tells nothing of what became of letters. All but the first end by themselves.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """How fast campaign letters leave: so many a second from the provider's account, and from each sending domain.
 
-Counted in Redis for all processes together; while Redis is gone each process keeps to a share of its own. Receipts are few, and
-wait for nothing here.
+Counted in Redis for all processes together; while Redis is gone each process keeps to a share of its own. Receipts are
+few, and wait for nothing here.
 """
 
 from datetime import timedelta

@@ -34,7 +34,7 @@ FROM ranked r WHERE m.id = r.id AND r.place > 1
 # What is for whoever has this very address (a link to sign in, a word to the operator) stays with it.
 _MOVE = text("""
 UPDATE message m SET contact_id = o.merged_into_id FROM contact o
-WHERE o.id = ANY(:ids) AND m.contact_id = o.id AND m.occasion !~ '^(sign-in|notice):'
+WHERE o.id = ANY(:ids) AND m.contact_id = o.id AND m.occasion !~ '^(sign-in|notice|trial):'
     AND right(m.occasion, length(CAST(:mark AS text) || m.id)) <> CAST(:mark AS text) || m.id
 """)
 _UNMARK = text("""

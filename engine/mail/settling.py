@@ -1,10 +1,10 @@
 """Uncertain handovers: we handed letters over and do not know whether they were taken.
 
 Where the provider can be asked (the mailbox), it is. Where it cannot (SendGrid), whatever it tells of one of these letters
-settles the handover (`engine.mail.feedback`); here is what happens while it tells nothing. A receipt is sent again, for it is
-worse to miss one than to get it twice, but only while other letters of that time were heard of: silence about all of them says
-nothing about one. Campaign letters are never sent again: after a day, and two hours for its last events to come, they are
-presumed to have arrived.
+settles the handover (`engine.mail.feedback`); here is what happens while it tells nothing. A receipt is sent again, for it
+is worse to miss one than to get it twice, but only while other letters of that time were heard of: silence about all of
+them says nothing about one. Campaign letters are never sent again: after a day, and two hours for its last events to come,
+they are presumed to have arrived.
 """
 
 from collections.abc import Mapping, Sequence

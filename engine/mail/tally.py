@@ -1,4 +1,4 @@
-"""How many letters of each campaign mailing arrived, came back or annoyed: counted as it is told, never by looking at letters."""
+"""How many letters of each campaign mailing arrived, came back or annoyed: counted as it is told, not by looking at all."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """The last look: who may still be written to is decided in the transaction that claims the letter.
 
-Receipts are claimed as they fall due, each under a handover of its own. Of all other letters a claim takes those of one mailing
-from one sender, up to a whole request, under one lock for all workers: so that caps and allowances hold to the letter. One
-statement locks what is due, gives each letter its verdict, and writes the handover of those that may go.
+Receipts are claimed as they fall due, each under a handover of its own. Of all other letters a claim takes those of one
+mailing from one sender, up to a whole request, under one lock for all workers: so that caps and allowances hold to the
+letter. One statement locks what is due, gives each letter its verdict, and writes the handover of those that may go.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ CAPPED, QUIET = (
     "it is night where she lives",
 )  # refusals that end by themselves, like PAUSED
 
-# A letter that needs nobody's leave: so do not hold back a person who unsubscribed or was erased: a gift is thanked for, a new
-# sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever works here gets her links to sign
-# in under the address that she works under, whomever she was merged into.
+# A letter that needs nobody's leave: that somebody unsubscribed or was erased does not hold it back: a gift is thanked for,
+# a new sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever works here gets her links
+# to sign in under the address that she works under, whomever she was merged into.
 _NO_LEAVE_NEEDED = f"""CASE WHEN c.email IS NULL THEN 'no address'
-    WHEN c.merged_into_id IS NOT NULL AND m.occasion !~ '^(sign-in|notice|test):' THEN 'merged into another contact'
+    WHEN c.merged_into_id IS NOT NULL AND m.occasion !~ '^(sign-in|notice|trial):' THEN 'merged into another contact'
     ELSE coalesce((
     SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x
     WHERE x.email = c.email AND (x.reason NOT IN ('unsubscribe', 'erased') OR m.lane = 'delivery')), '') END"""
@@ -64,8 +64,8 @@ RETURNING m.id, m.state
 _TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 
 # What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
-# longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter makes
-# the others wait.
+# longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter
+# makes the others wait.
 _PICK = text(f"""
 WITH RECURSIVE line AS (
     (SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
@@ -73,13 +73,15 @@ WITH RECURSIVE line AS (
     UNION ALL
     SELECT n.* FROM line CROSS JOIN LATERAL (
         SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
-        WHERE state = 'ready' AND lane = 'delivery' AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
+        WHERE state = 'ready' AND lane = 'delivery'
+            AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
         ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1) n
 )
-SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id, coalesce(line.fund_id, l.fund_id) AS fund_id,
-    l.kind, l.quiet_from, l.quiet_until, sender.domain, d.warming_since + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
+SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
+    coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until, sender.domain,
+    since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
     least(:most, line.together, h.daily_letters - coalesce(of_chapter.letters, 0),
-        (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - d.warming_since)] - coalesce(of_domain.letters, 0)) AS most
+        (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
 FROM line JOIN mailing w ON w.id = line.mailing_id AND w.paused_at IS NULL JOIN letter l ON l.id = w.letter_id
 LEFT JOIN chapter h ON h.id = line.chapter
 CROSS JOIN LATERAL (
@@ -89,13 +91,17 @@ CROSS JOIN LATERAL (
         UNION ALL
         SELECT p.id, p.parent_id, p.sender_email, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
     )
-    SELECT coalesce((SELECT lower(split_part(sender_email, '@', 2)) FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1), '')
-        AS domain
+    SELECT coalesce((
+        SELECT lower(split_part(sender_email, '@', 2)) FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1), '') AS domain
 ) sender
 LEFT JOIN sending_domain d ON d.domain = sender.domain
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
+) since
 LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain AND of_domain.day = CAST(:day AS date)
 LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || line.chapter AND of_chapter.day = CAST(:day AS date)
-WHERE line.due_at <= :now AND NOT ({HELD}) AND (NOT :heard_first OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
+WHERE line.due_at <= :now AND NOT ({HELD})
+    AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
     AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
 ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
 """)
@@ -120,7 +126,8 @@ WHERE CASE WHEN quiet.since > quiet.until THEN there.hour >= quiet.since OR ther
 # A one-off gift, or the first of a plan, to the fund that the letter asks for, since it was written.
 GAVE = """
 m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id AND g.fund_id = :fund_id
-    AND g.paid_at > m.created_at AND g.sequence <= 1 AND g.status NOT IN ('refunded', 'duplicate'))
+    AND g.paid_at > m.created_at AND (g.recurring_period = 'once' OR g.sequence = 0)
+    AND g.status NOT IN ('refunded', 'duplicate'))
 """
 _LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}'"
 
@@ -182,7 +189,9 @@ class Terms:
     a_day: int
     a_week: int
     a_week_fewer: int
-    heard_first: bool  # no campaign letter leaves before the provider has told anything of any letter
+    production: (
+        bool  # a new domain is warmed up, and nothing leaves before the provider has told anything of any letter
+    )
     domain: str | None = None  # claim from this domain alone
 
     @property
@@ -225,6 +234,7 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
     going = [row.id for row in decided if row.state == "handed"]
     session.execute(_SERVED, {"mailing_id": found.mailing_id, "chapter": found.chapter, "letters": len(going)})
     if going:
+        allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
         allowances.count(session, found.domain, found.chapter, len(going), terms.now)
     return Claimed(going, more=len(decided) >= found.most or len(line) > 1)
 
@@ -239,7 +249,7 @@ def _line(session: Session, terms: Terms) -> list[Row[Any]]:
     """What could be claimed, the next one first: a row for each mailing and sender."""
     values = {
         "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(), "domain": terms.domain,
-        "heard_first": terms.heard_first, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
+        "production": terms.production, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
     }  # fmt: skip
     return [row for row in session.execute(_PICK, values) if row.most > 0]
 

@@ -1,4 +1,4 @@
-"""From claimed letters to what is handed to the provider: one sheet for all that get it under one handover, and a copy for each.
+"""From claimed letters to what is handed to the provider: one sheet for all under one handover, and a copy for each.
 
 What that needs is loaded in the claim's transaction; the rendering happens outside of any.
 """
@@ -12,20 +12,22 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.errors import Invalid
-from engine.letters import refcodes, senders, sheets
+from engine.letters import filling, refcodes, senders, sheets
 from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import Words
-from engine.letters.vocabulary import READER, one_line, plain
+from engine.letters.vocabulary import GIVES, one_line
 from engine.ports import Copy, Sheet
 
-GIVES = ("give_url", "ladder")  # what carries a refcode
+TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 
 _PARCELS = text("""
-SELECT p.handover_id, p.mailing_id, p.chapter_id, p.fund_id, p.lane, p.kind, p.ids, w.subject, w.body_html, w.body_text
-FROM (SELECT handover_id, mailing_id, chapter_id, fund_id, lane, kind, array_agg(id ORDER BY id) AS ids
-    FROM message WHERE id = ANY(:ids) GROUP BY 1, 2, 3, 4, 5, 6) p
-JOIN mailing w ON w.id = p.mailing_id ORDER BY p.handover_id
+SELECT p.handover_id, p.mailing_id, p.chapter_id, p.fund_id, p.lane, CASE WHEN p.trial THEN l.kind ELSE p.kind END AS kind,
+    p.trial, p.ids, w.subject, w.body_html, w.body_text
+FROM (SELECT handover_id, mailing_id, chapter_id, fund_id, lane, kind, occasion LIKE 'trial:%' AS trial,
+        array_agg(id ORDER BY id) AS ids
+    FROM message WHERE id = ANY(:ids) GROUP BY 1, 2, 3, 4, 5, 6, 7) p
+JOIN mailing w ON w.id = p.mailing_id JOIN letter l ON l.id = w.letter_id ORDER BY p.handover_id
 """)
 _READERS = """
 SELECT m.id, m.contact_id, m.occasion, m.facts, m.attempts, m.inbound_event_id, c.email, c.first_name, c.last_name,
@@ -124,7 +126,7 @@ class _Opened:
 
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
-    words = Words(row.subject, row.body_html, row.body_text)
+    words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
     refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
     return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
@@ -134,12 +136,8 @@ def _readers(
     session: Session, message_ids: Sequence[int], names: Iterable[str], express: str
 ) -> dict[int, Mapping[str, Any]]:
     """Each reader as a row: what every letter needs, and what these name of her, as `reader_first_name`."""
-    wanted = sorted(name for name in names if name in READER)
-    fields = "".join(f", {READER[name].sql} AS reader_{name}" for name in wanted)
-    found = session.execute(
-        text(_READERS.format(fields=fields, express=express)), {"ids": list(message_ids)}
-    ).mappings()
-    return {row["id"]: dict(row) for row in found}
+    query = text(_READERS.format(fields=filling.columns(names), express=express))
+    return {row["id"]: dict(row) for row in session.execute(query, {"ids": list(message_ids)}).mappings()}
 
 
 def _copy(
@@ -147,36 +145,15 @@ def _copy(
 ) -> tuple[Copy, sheets.Rendered | None]:
     """Her copy; of a letter alone, the whole of it, with nothing to fill in. Raises Invalid when it does not render."""
     addresses = links.of(reader["contact_id"], reader["id"], reader["facts"])
-    values = {name: _value(parcel, name, reader, addresses) for name in parcel.sheet.names}
+    values = filling.values(parcel.sheet.names, reader, reader["facts"], addresses, parcel.sender)
+    if "ladder" in parcel.sheet.names:
+        express = reader["express"] and parcel.lane == bell.DELIVERY  # never in a test
+        values["ladder"] = parcel.sender.ladder(reader["facts"].get("ladder"), parcel.refcode, express=express)
     headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None
     substitutions = {} if alone else parcel.sheet.substitutions(values)
     return Copy(reader["id"], reader["email"], name, substitutions, headers), whole
-
-
-def _value(parcel: Parcel, name: str, reader: Mapping[str, Any], addresses: Mapping[str, str]) -> Any:
-    facts = reader["facts"]
-    if name == "ladder":
-        return parcel.sender.ladder(facts.get("ladder"), parcel.refcode, express=reader["express"])
-    if name in addresses:
-        return addresses[name]
-    if name in facts:
-        return _fact(facts[name])
-    known = READER.get(name)
-    if known is None:
-        raise Invalid(f"there is nothing to say for {name}")
-    value = reader[f"reader_{name}"]
-    if known.make is not None:
-        return known.make(value, parcel.sender.language)
-    return value if isinstance(value, bool) else plain(value)
-
-
-def _fact(value: Any) -> Any:
-    """A fact as a template may have it."""
-    if isinstance(value, list):
-        return [{part: plain(said) for part, said in each.items()} for each in value]
-    return value if isinstance(value, bool | int) else plain(value)
 
 
 def _one_click(kind: str, addresses: Mapping[str, str]) -> dict[str, str]:

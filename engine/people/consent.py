@@ -73,6 +73,7 @@ def refusal(kind: str, chapter: str = "NULL") -> str:
     WHEN c.erased_at IS NOT NULL THEN 'erased'
     WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact'
     WHEN c.email IS NULL THEN 'no address'
+    WHEN c.rested_at >= coalesce(c.engaged_last_at, '-infinity') THEN 'resting after long silence'
     ELSE coalesce(
         (SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = c.email),
         (SELECT CASE

@@ -111,6 +111,7 @@ class _Contribution(Lenient):
     recurring_period: Text = Field("once", alias="recurringPeriod")
     recurring_duration: Text = Field("", alias="recurringDuration")
     is_recurring: Annotated[bool | None, BeforeValidator(answer_of)] = Field(None, alias="isRecurring")
+    is_express: Annotated[bool | None, BeforeValidator(answer_of)] = Field(None, alias="isExpress")
     status: Text = "approved"
 
     def code(self, name: str) -> str:
@@ -250,6 +251,7 @@ def _gift(cause: int, said: _Contribution, item: _LineItem, donor: Person) -> Co
         entity_id=item.entity_id or None,
         entity_name=item.committee,
         recurring_period=said.recurring_period or "once",
+        express=said.is_express is True,
         sequence=item.sequence,
         payment_key=payment_key(said.order_number, item.lineitem_id),
         plan_key=said.order_number if said.recurs() else "",

@@ -219,6 +219,7 @@ def _gift(layout: Layout, cells: Sequence[str], cents: Callable[[object], int]) 
         sequence=max(0, sequence_of(row.text("Recurrence Number")) - 1),
         payment_key=payment_key(order, line_item),
         plan_key="" if period == "once" else order,
+        express=answer_of(row.text("ActBlue Express Donor", "Express Donor")) is True,
     )
     if period == "once":
         return [gift]

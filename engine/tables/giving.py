@@ -64,7 +64,8 @@ class Contribution(SQLModel, table=True):
 
     `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
     of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
-    money went to someone else's committee. `express`: the donor has saved a card at ActBlue. `status` follows from the ledger and is proved by `groundswell books check`.
+    money went to someone else's committee. `express`: the donor has saved a card at ActBlue. `status` follows from the ledger
+    and is proved by `groundswell books check`.
     """
 
     __tablename__ = "contribution"

@@ -42,9 +42,9 @@ class Handover(SQLModel, table=True):
 class Message(SQLModel, table=True):
     """One mailing to one contact, for one occasion, once: unique on (contact, occasion).
 
-    `kind`: asks, news, gatherings or actions, as people may refuse each; '' a letter that needs nobody's leave. `together`: at
-    most so many of these in one request, for a larger one was refused; none: as many as there can be. `handed_at`: when it
-    was last claimed, by the house's clock.
+    `kind`: asks, news, gatherings or actions, as people may refuse each; '' a letter that needs nobody's leave. `together`:
+    at most so many of these in one request, for a larger one was refused; none: as many as there can be. `handed_at`: when
+    it was last claimed, by the house's clock.
     """
 
     __tablename__ = "message"
@@ -113,7 +113,7 @@ class MailEvent(SQLModel, table=True):
 
 
 class MailHold(SQLModel, table=True):
-    """While one is open (not lifted, and before `until` if it says so) no campaign letter leaves; `receipts_too`: nothing does.
+    """While one is open (not lifted, and before `until` if it says so) no campaign letter leaves; `receipts_too`: none does.
 
     suspended: the provider suspended our account; key: it refuses our key or address; busy: it asked us to wait; silent: it
     tells nothing of what became of letters.

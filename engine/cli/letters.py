@@ -1,0 +1,243 @@
+"""Letters: written in files, checked, kept, read as anybody would, sent to oneself; chapters' notes; domains and funds."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from sqlalchemy import text
+
+from engine.bootstrap import Deps
+from engine.cli import work
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.errors import Invalid, NotFound
+from engine.letters import checks, drafts, notes, writing
+from engine.letters.finishing import Finished
+from engine.letters.language import Faulty
+from engine.letters.links import Links
+from engine.mail import allowances
+from engine.outreach import trying
+from engine.people import contacts
+from engine.staff import audit
+
+letters = work.letters
+domains = typer.Typer(
+    no_args_is_help=True, help="Domains that letters come from: list them, say which one is new or known."
+)
+funds = typer.Typer(no_args_is_help=True, help="Funds: list them, switch their express links.")
+
+Files = Annotated[
+    list[Path], typer.Argument(help="rent.md, and rent.es.md for its Spanish words.", exists=True, dir_okay=False)
+]
+Slug = Annotated[str, typer.Argument(help="The letter's name.")]
+
+_LIST = text("""
+SELECT l.slug, l.kind, w.version, w.languages, w.subject, l.note_until, w.handed, w.paused
+FROM letter l CROSS JOIN LATERAL (
+    SELECT max(m.version) AS version, string_agg(DISTINCT m.language, ' ') AS languages, sum(m.handed) AS handed,
+        bool_or(m.paused_at IS NOT NULL) AS paused,
+        (array_agg(m.subject ORDER BY m.version DESC) FILTER (WHERE m.language = 'en'))[1] AS subject
+    FROM mailing m WHERE m.letter_id = l.id) w
+ORDER BY l.shipped, l.slug
+""")
+_CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
+_FUNDS = text("SELECT slug, name, express_lane FROM fund ORDER BY id")
+_EXPRESS = text("UPDATE fund SET express_lane = :on WHERE slug = :slug RETURNING id")
+
+
+@letters.command(name="list")
+def list_letters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show all letters, those of the organisation first."""
+    table = Table("Letter", "Kind", "Version", "Languages", "Subject", "Handed over", "")
+    with house(data_dir).work() as (session, _):
+        for row in session.execute(_LIST):
+            standing = "paused" if row.paused else f"notes until {row.note_until:%Y-%m-%d}" if row.note_until else ""
+            table.add_row(
+                row.slug,
+                row.kind or "receipt",
+                str(row.version),
+                row.languages,
+                row.subject,
+                f"{row.handed:,}",
+                standing,
+            )
+    out.print(table)
+
+
+@letters.command()
+def check(files: Files, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Check a letter without keeping it: every fault with its place, and what one should look at. Exit 1: it has faults."""
+    draft = drafts.read(files)
+    with house(data_dir).work() as (session, _):
+        done = _tell_faults(lambda: writing.check(session, draft))
+    _remark(done)
+    out.print("no fault")
+
+
+@letters.command()
+def save(files: Files, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Check a letter and keep it, as a new version if its words changed. Exit 1: it has faults, nothing is kept."""
+    draft = drafts.read(files)
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        done = _tell_faults(lambda: writing.check(session, draft))
+        saved = writing.save(session, draft)
+        detail = {"letter": draft.slug, "version": saved.version, "languages": sorted(saved.mailings)}
+        audit.write(session, None, "letter saved", "letter", saved.letter_id, detail, now)
+        blanks = trying.blanks(session, draft.slug)
+    _remark(done)
+    for blank in blanks:
+        out.print(f"- {blank}", markup=False)
+    said = "kept as" if saved.fresh else "nothing changed: it is"
+    out.print(f"{said} version {saved.version} of {draft.slug}, in {', '.join(sorted(saved.mailings))}")
+
+
+@letters.command()
+def preview(  # noqa: PLR0917 options of a command
+    slug: Slug,
+    who: Annotated[str, typer.Option("--as", help="Somebody's address or number: as she would read it.")] = "",
+    random: Annotated[bool, typer.Option("--random", help="As somebody at random would read it.")] = False,
+    language: Annotated[str, typer.Option(help="In this language: es.")] = "",
+    chapter: Annotated[str, typer.Option(help="As it comes from this chapter.")] = "",
+    html: Annotated[
+        Path | None, typer.Option(help="Write the HTML here, to open it in a browser.", dir_okay=False)
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Show a letter as somebody would read it; without --as or --random, as an invented person."""
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        reader = contacts.find(session, who) if who else trying.somebody(session) if random else None
+        links = Links(deps.signer, deps.settings.base_url, now)
+        shown = trying.preview(session, slug, links, contact_id=reader, language=language, chapter=chapter)
+    if html is not None:
+        html.write_text(shown.letter.html, "utf-8")
+    out.print(f"From: {shown.from_name}\nSubject: {shown.letter.subject}\n\n{shown.letter.text}", markup=False)
+
+
+@letters.command(name="test")
+def send_test(
+    slug: Slug,
+    to: Annotated[str, typer.Option(help="Your own address.")],
+    chapter: Annotated[str, typer.Option(help="As it comes from this chapter.")] = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Send a letter to yourself, in each of its languages, with [Test] before its subject."""
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        happened = trying.send(session, slug, to, now, chapter=chapter)
+        audit.write(session, None, "letter tested", "letter", None, {"letter": slug}, now)
+    deps.ring_for(happened)
+    deps.bells.close()
+    out.print("on its way")
+
+
+@letters.command()
+def note(
+    slug: Slug,
+    chapter: Annotated[str, typer.Option(help="The chapter that adds it.")],
+    words: Annotated[str, typer.Option("--text", help="Its Markdown; nothing takes the note out.")],
+    language: Annotated[str, typer.Option(help="The language it is in.")] = "en",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Add a chapter's own paragraph to a letter that takes notes, until its deadline."""
+    with house(data_dir).work() as (session, now):
+        chapter_id = session.scalar(_CHAPTER, {"slug": chapter})
+        if chapter_id is None:
+            raise NotFound(f"there is no chapter {chapter[:60]}")
+        notes.put(session, slug, chapter_id, words, now, language=language, staff_id=None)
+        audit.write(session, None, "note written", "chapter", chapter_id, {"letter": slug, "language": language}, now)
+    out.print("kept" if words.strip() else "taken out")
+
+
+@domains.command(name="list")
+def list_domains(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show the domains that campaign letters came from, with what they may send today and have sent."""
+    table = Table("Domain", "Warming up since", "May send today", "Sent today")
+    with house(data_dir).work() as (session, now):
+        for row in allowances.standing(session, now):
+            day = (now.date() - row.warming_since).days if row.warming_since else allowances.DAYS
+            most = allowances.allowed(max(day, 0))
+            since = "" if row.warming_since is None else str(row.warming_since)
+            table.add_row(row.domain, since, "no limit" if most is None else f"{most:,}", f"{row.letters:,}")
+    out.print(table if table.row_count else "no campaign letter has left yet")
+
+
+@domains.command()
+def warm(
+    domain: Annotated[str, typer.Argument(help="The domain behind the @ of the sender's address.")],
+    since: Annotated[str, typer.Option(help="The day it began: 2026-11-29; today if it is not said.")] = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Warm a domain up: few letters on its first day, 1.4 times as many each further day."""
+    _say_of_domain(house(data_dir), domain, since or "today")
+
+
+@domains.command()
+def known(
+    domain: Annotated[str, typer.Argument(help="The domain behind the @ of the sender's address.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Say that receivers know this domain: it has sent as many letters for months."""
+    _say_of_domain(house(data_dir), domain, "")
+
+
+@funds.command(name="list")
+def list_funds(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show the funds."""
+    table = Table("Fund", "Legal name", "Express links")
+    with house(data_dir).work() as (session, _):
+        for row in session.execute(_FUNDS):
+            table.add_row(row.slug, row.name, "on" if row.express_lane else "off")
+    out.print(table)
+
+
+@funds.command()
+def express(
+    fund: Annotated[str, typer.Argument(help="The fund's short name.")],
+    standing: Annotated[str, typer.Argument(metavar="on|off")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Let links in letters charge the saved card of donors who have one at ActBlue, as soon as they are opened. Off unless
+    you switch it on: whoever a letter is forwarded to charges her own card."""
+    if standing not in ("on", "off"):
+        raise typer.BadParameter("say on or off")
+    with house(data_dir).work() as (session, now):
+        fund_id = session.scalar(_EXPRESS, {"slug": fund, "on": standing == "on"})
+        if fund_id is None:
+            raise NotFound(f"there is no fund {fund[:60]}")
+        audit.write(session, None, "express links switched", "fund", fund_id, {"express_lane": standing}, now)
+    out.print(f"express links of {fund} are {standing}")
+
+
+def _say_of_domain(deps: Deps, domain: str, since: str) -> None:
+    with deps.work() as (session, now):
+        began = None if not since else now.date() if since == "today" else _day(since)
+        allowances.warm(session, domain, began)
+        audit.write(session, None, "domain described", "", None, {"domain": domain, "warming_since": str(began)}, now)
+    out.print(f"{domain} is known" if began is None else f"{domain} is warmed up since {began}")
+
+
+def _day(written: str) -> date:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise Invalid("a day is written like 2026-11-29") from None
+
+
+def _tell_faults(look: Callable[[], dict[str, Finished]]) -> dict[str, Finished]:
+    """What is looked at; its faults, a line each, and exit 1."""
+    try:
+        return look()
+    except Faulty as error:
+        for fault in error.faults:
+            out.print(str(fault), markup=False)
+        raise typer.Exit(1) from None
+
+
+def _remark(done: Mapping[str, Finished]) -> None:
+    for spoken, finished in done.items():
+        for remark in checks.remarks(finished):
+            out.print(f"- {remark}" if len(done) == 1 else f"- {spoken}: {remark}", markup=False)

@@ -1,0 +1,77 @@
+"""Chapter notes: a paragraph that each chapter may add to a letter of the root's, until its deadline.
+
+Plain Markdown without tags or blocks: it is the same for all of a chapter's readers. Who of the staff may write for which
+chapter is asked outside.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine.errors import Conflict, Invalid, NotFound
+from engine.languages import offered
+from engine.letters import markdown, plain
+from engine.letters.holding import Holding
+from engine.letters.language import Fault, Faulty, tags
+
+LONGEST = 2_000  # characters
+
+_LETTER = text("SELECT id, note_until FROM letter WHERE slug = :slug")
+_PUT = text("""
+INSERT INTO chapter_note AS n (letter_id, chapter_id, language, source, html, plain, staff_id, at)
+VALUES (:letter_id, :chapter_id, :language, :source, :html, :plain, :staff_id, :now)
+ON CONFLICT (letter_id, chapter_id, language) DO UPDATE SET source = excluded.source, html = excluded.html,
+    plain = excluded.plain, staff_id = excluded.staff_id, at = excluded.at
+""")
+_TAKE_OUT = text("""
+DELETE FROM chapter_note WHERE letter_id = :letter_id AND chapter_id = :chapter_id AND language = :language
+""")
+_OPEN = text("""
+SELECT l.slug, l.note_until, w.subject, n.source FROM letter l
+JOIN LATERAL (
+    SELECT subject, body_html FROM mailing WHERE letter_id = l.id AND language = 'en' ORDER BY version DESC LIMIT 1
+) w ON strpos(w.body_html, '{{ chapter_note }}') > 0
+LEFT JOIN chapter_note n ON n.letter_id = l.id AND n.chapter_id = :chapter_id AND n.language = 'en'
+WHERE l.note_until > :now ORDER BY l.note_until, l.slug
+""")
+
+
+def finished(source: str) -> tuple[str, str]:
+    """A note as HTML and as text. Raises Faulty, or Invalid for one that is too long."""
+    if len(source) > LONGEST:
+        raise Invalid(f"a note has at most {LONGEST:,} characters")
+    if any(tags(source)):
+        raise Faulty([Fault("note", 1, 1, "a note is the same for all its readers: no fields, conditions or loops")])
+    holding = Holding({})
+    blocks = markdown.blocks(source, holding)
+    if odd := next((block for block in blocks if block.name != "text"), None):
+        raise Faulty([Fault("note", odd.line, 1, "a note is text and links: no buttons, ladders, pictures or lines")])
+    html = "".join(markdown.html_of(block) for block in blocks)
+    return html, plain.written(blocks, "note", holding).strip()
+
+
+def put(
+    session: Session, slug: str, chapter_id: int, source: str, now: datetime, *, language: str, staff_id: int | None
+) -> None:
+    """Keep what a chapter adds to a letter; nothing, to take it out. Raises NotFound, Conflict when it is late, Invalid."""
+    letter = session.execute(_LETTER, {"slug": slug}).one_or_none()
+    if letter is None or letter.note_until is None:
+        raise NotFound(f"no letter {slug[:60]} takes notes of chapters")
+    if letter.note_until <= now:
+        raise Conflict(f"notes for {slug} were taken until {letter.note_until:%B %-d, %H:%M} UTC")
+    if language not in offered():
+        raise Invalid(f"we do not speak {language[:10]}")
+    place = {"letter_id": letter.id, "chapter_id": chapter_id, "language": language}
+    if not source.strip():
+        session.execute(_TAKE_OUT, place)
+        return
+    html, said = finished(source)
+    session.execute(_PUT, place | {"source": source, "html": html, "plain": said, "staff_id": staff_id, "now": now})
+
+
+def open_for(session: Session, chapter_id: int, now: datetime) -> Sequence[Row[Any]]:
+    """The letters that still take a note of this chapter: rows of (slug, note_until, subject, source: what it wrote)."""
+    return session.execute(_OPEN, {"chapter_id": chapter_id, "now": now}).all()

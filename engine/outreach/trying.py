@@ -1,0 +1,145 @@
+"""Letters before they are sent: as any person would read them, as somebody at random would, and by mail to staff themselves.
+
+No preview and no test carries a link that charges a card, or a code that a gift could be counted by.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine import bell
+from engine.errors import Invalid, NotFound
+from engine.events import Event, LettersComposed
+from engine.languages import ENGLISH
+from engine.letters import filling, senders, sheets, writing
+from engine.letters.links import Links
+from engine.letters.sheets import Rendered, Words
+from engine.letters.vocabulary import READER
+from engine.sources.words import email_address
+
+MOST_READERS = 200  # that a look for empty fields takes
+
+_READER = """
+SELECT c.id, c.language, c.chapter_id {fields} FROM contact c
+WHERE c.id = :id AND c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL
+"""
+_SOMEBODY = text("""
+SELECT c.id FROM contact c WHERE c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL AND c.id >= (
+    SELECT min(id) + floor(random() * (max(id) - min(id) + 1)) FROM contact)
+ORDER BY c.id LIMIT :most
+""")
+_BLANK = """
+SELECT count(*) AS readers {counts} FROM (SELECT c.* FROM contact c WHERE c.id = ANY(:ids)) c
+"""
+_LETTER = text("SELECT kind, facts FROM letter WHERE slug = :slug")
+_CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
+_CONTACT = text("""
+INSERT INTO contact (email, details_at, chapter_id, routed_by, routed_on)
+SELECT :email, 'epoch', (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), 'operator', 'test'
+ON CONFLICT (email) DO NOTHING
+""")
+_SEND = text("""
+INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, expires_at, language, chapter_id, facts)
+SELECT c.id, m.id, 'trial:' || CAST(:number AS text), :lane, :now, CAST(:now AS timestamptz) + interval '1 day', m.language,
+    coalesce(:chapter_id, c.chapter_id), l.facts
+FROM contact c, mailing m JOIN letter l ON l.id = m.letter_id WHERE c.email = :email AND m.id = ANY(:mailings)
+RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A letter as somebody reads it. `reader`: the contact; None: an invented one."""
+
+    reader: int | None
+    language: str
+    from_name: str
+    letter: Rendered
+
+
+def preview(
+    session: Session, slug: str, links: Links, *, contact_id: int | None = None, language: str = "", chapter: str = ""
+) -> Preview:
+    """The newest words of this letter as this contact reads them, in her language and from her chapter unless it is said
+    otherwise; as an invented person, if it is said whose. Raises NotFound, Invalid when it does not render."""
+    words = writing.newest(session, slug)
+    hers = _reader(session, contact_id, "") if contact_id is not None else None
+    spoken = language or (hers["language"] if hers and hers["language"] in words else ENGLISH)
+    if spoken not in words:
+        raise NotFound(f"this letter is not written in {spoken[:10]}")
+    told = session.execute(_LETTER, {"slug": slug}).one()
+    from_chapter = session.scalar(_CHAPTER, {"slug": chapter}) if chapter else hers["chapter_id"] if hers else None
+    mailing = words[spoken]
+    key = (from_chapter, None, mailing.id)
+    sender = senders.load(session, [key], links.base_url)[key]
+    sheet = sheets.fold(Words(mailing.subject, mailing.body_html, mailing.body_text), sender.values(told.kind, ""))
+    addresses = links.of(contact_id or 0, 0, {})
+    if contact_id is None:
+        made = _invented(sheet.names, told.facts, addresses)
+    else:
+        reader = _reader(session, contact_id, filling.columns(sheet.names))
+        made = filling.values(sheet.names, reader, told.facts, addresses, sender)
+    made["ladder"] = sender.ladder(None, "", express=False)
+    return Preview(contact_id, spoken, sender.name, sheet.letter(made))
+
+
+def somebody(session: Session) -> int | None:
+    """A contact at random; None while there is nobody."""
+    return session.scalars(_SOMEBODY, {"most": 1}).first()
+
+
+def blanks(session: Session, slug: str) -> list[str]:
+    """Which fields of this letter that have no `default` are empty, for how many of some people at random, in sentences."""
+    words = writing.newest(session, slug)
+    bare = {
+        name
+        for each in words.values()
+        for name in sheets.bare_names(Words(each.subject, each.body_html, each.body_text))
+    }
+    named = sorted(name for name in bare if name in READER and READER[name].kind == "text")
+    ids = session.scalars(_SOMEBODY, {"most": MOST_READERS}).all()
+    if not named or not ids:
+        return []
+    counts = "".join(
+        f", count(*) FILTER (WHERE coalesce(CAST({READER[n].sql} AS text), '') IN ('', '0')) AS n_{n}" for n in named
+    )
+    found = session.execute(text(_BLANK.format(counts=counts)), {"ids": list(ids)}).one()
+    return [
+        f'{name} is empty for {empty:,} of {found.readers:,} people at random: say what then, | default("…").'
+        for name in named
+        if (empty := getattr(found, f"n_{name}"))
+    ]
+
+
+def send(session: Session, slug: str, address: str, now: datetime, *, chapter: str = "") -> list[Event]:
+    """Send this letter, in each language it is written in, to an address of staff. Raises NotFound, Invalid."""
+    email = email_address(address)
+    if email is None:
+        raise Invalid("this is not an email address")
+    words = writing.newest(session, slug)
+    chapter_id = session.scalar(_CHAPTER, {"slug": chapter}) if chapter else None
+    if chapter and chapter_id is None:
+        raise NotFound(f"there is no chapter {chapter[:60]}")
+    session.execute(_CONTACT, {"email": email})
+    values: dict[str, Any] = {"email": email, "lane": bell.RECEIPTS, "now": now, "chapter_id": chapter_id}
+    for each in words.values():
+        session.execute(_SEND, values | {"mailings": [each.id], "number": secrets.token_hex(6)})
+    return [LettersComposed(None, bell.RECEIPTS)]
+
+
+def _reader(session: Session, contact_id: int | None, fields: str) -> Mapping[str, Any]:
+    found = session.execute(text(_READER.format(fields=fields)), {"id": contact_id}).mappings().one_or_none()
+    if found is None:
+        raise NotFound(f"contact {contact_id} is nobody who gets letters")
+    return dict(found)
+
+
+def _invented(names: Iterable[str], facts: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
+    """What an invented reader is called, and all else that is asked of her."""
+    known = {name: field.sample for name, field in READER.items()} | dict(facts) | dict(addresses)
+    return {name: known[name] for name in names if name in known}
