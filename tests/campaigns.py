@@ -1,18 +1,23 @@
 """Campaign letters of invented people, ready to leave."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import Any
 
 from sqlalchemy import text
 
+from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.letters import writing
 from engine.letters.drafts import Draft
 from engine.letters.finishing import Body
 from tests.fakes import FakeClock
+from tests.flows.house import change, rows
+from workers import delivery
 
 NOW = FakeClock.now
 NEWS = 'Dear {{ first_name | default("friend") }},\n\nThe vote in {{ city }} is on Tuesday.\n'
@@ -36,7 +41,8 @@ _ENQUEUE = text("""
 INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, expires_at, language, chapter_id, fund_id, facts,
     created_at)
 SELECT c.id, :mailing_id, 'campaign:' || CAST(:occasion AS text), 'delivery', l.kind, :due, :expires, m.language,
-    coalesce((SELECT id FROM chapter WHERE slug = CAST(:chapter AS text)), c.chapter_id), l.fund_id, CAST(:facts AS jsonb), :created
+    coalesce((SELECT id FROM chapter WHERE slug = CAST(:chapter AS text)), c.chapter_id), l.fund_id, CAST(:facts AS jsonb),
+    :created
 FROM unnest(CAST(:ids AS bigint[])) i(id) JOIN contact c ON c.id = i.id
 JOIN mailing m ON m.id = :mailing_id JOIN letter l ON l.id = m.letter_id
 ORDER BY c.id RETURNING id
@@ -72,3 +78,20 @@ def enqueue(
     }  # fmt: skip
     with transaction(deps.sessions) as session:
         return list(session.scalars(_ENQUEUE, values))
+
+
+def go(deps: Deps) -> None:
+    """One answer to the bell of campaigns."""
+    delivery.hand_over(deps, bell.DELIVERY)
+
+
+def states(deps: Deps) -> Counter[str]:
+    """How many letters are in each state."""
+    return Counter(row.state for row in rows(deps, "SELECT state FROM message"))
+
+
+def in_production(deps: Deps) -> Deps:
+    """The same house, as careful as production is; it has heard from its provider before."""
+    change(deps, """INSERT INTO handover (mailing_id, lane, state, due_at, heard_at)
+        SELECT min(id), 'receipts', 'accepted', now(), now() FROM mailing""")  # fmt: skip
+    return replace(deps, settings=deps.settings.model_copy(update={"env": "production"}))

@@ -57,7 +57,7 @@ PAID = {
     "Donor Occupation": "Librarian", "Donor Employer": "Worcester Public Library", "Donor Phone": "5085550123",
     "New Express Signup": "f", "Lineitem ID": "700", "Recipient ID": "12345", "Payment Date": "2026-11-02 00:00:00",
     "Recipient Committee": "Common Ground Massachusetts Action, Inc.", "Fee": "1.07", "Mobile": "t", "Card Type": "visa",
-    "Recurring Pledged": "1", "Reserved": "t",
+    "Recurring Pledged": "1", "Reserved": "t", "ActBlue Express Donor": "t",
 }  # fmt: skip
 MONTHLY = {"Recurring Total Months": "unlimited", "Recurring Type": "forever", "Recurring Pledged": "forever"}
 REFUNDED = {"Refund ID": "5501", "Refund Date": "2026-11-05 08:09:10"}

@@ -61,10 +61,11 @@ class FakeLimiter:
 
 @dataclass
 class FakeMailer:
-    """A provider that takes everything and keeps it; `answer` makes it say something else."""
+    """A provider that takes everything and keeps it, and each request; `answer` makes it say something else."""
 
     call_seconds: float = 2.0
     accepted: list[tuple[int, Letter]] = field(default_factory=list)
+    requests: list[tuple[Sheet, Sequence[Copy]]] = field(default_factory=list)
     answer: Callable[[int], Answer | None] = lambda _: None
     can_look_up: bool = True
     most_copies: int = 1000
@@ -76,6 +77,7 @@ class FakeMailer:
     ) -> Answer | None:
         if not before():
             return None
+        self.requests.append((sheet, copies))
         said = self.answer(handover_id)
         if said is None or said.outcome == "accepted":
             self.accepted += ((handover_id, letter_of(sheet, copy)) for copy in copies)

@@ -25,23 +25,13 @@ from tests import signing
 
 KEY = "SG.of-the-tests-and-of-nothing-else"
 MODES = (
-    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "broken", "broken_accepted",
-    "unauthorized", "forbidden", "gone", "drip", "drip_head", "garbage", "bad", "bad_named", "large",
+    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "broken",
+    "broken_accepted", "unauthorized", "forbidden", "gone", "drip", "drip_head", "garbage", "bad", "bad_named", "large",
 )  # fmt: skip
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _HEADERS_NOT_SET = {
-    "x-sg-id",
-    "x-sg-eid",
-    "received",
-    "dkim-signature",
-    "content-type",
-    "to",
-    "from",
-    "subject",
-    "reply-to",
-    "cc",
-    "bcc",
-}
+    "x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "to", "from", "subject", "reply-to", "cc", "bcc",
+}  # fmt: skip
 
 
 class StandIn:
@@ -93,9 +83,9 @@ class StandIn:
         chance = random.Random(seed)
         told = [
             {
-                "email": each["to"], "event": kind, "timestamp": int(time.time()) - 60 + place, "sg_message_id": each["id"] + ".f1",
-                "sg_event_id": f"{each['message']}-{each['handover']}-{kind}", "gs_message": each["message"],
-                "gs_handover": each["handover"],
+                "email": each["to"], "event": kind, "timestamp": int(time.time()) - 60 + place,
+                "sg_message_id": each["id"] + ".f1", "sg_event_id": f"{each['message']}-{each['handover']}-{kind}",
+                "gs_message": each["message"], "gs_handover": each["handover"],
             }
             for each in self.accepted() for place, kind in enumerate(kinds)
         ] * copies  # fmt: skip
@@ -108,7 +98,7 @@ class StandIn:
 
 def signed(body: bytes) -> list[tuple[str, str]]:
     """The headers of SendGrid's event webhook for this body."""
-    return signing.headers(body)
+    return signing.signed(body)
 
 
 class _Server(ThreadingHTTPServer):
@@ -266,13 +256,11 @@ def _filled(text: str, substitutions: dict[str, str]) -> str:
 def _wrong(body: dict[str, Any], raw: bytes) -> Iterator[str]:
     """Where a request breaks what SendGrid documents."""
     everyone = body["personalizations"]
-    addresses = [to["email"] for each in everyone for to in each["to"]]
     if len(raw) > 30_000_000:
         yield "larger than 30 MB"
-    if not 1 <= len(everyone) <= 1000 or len(addresses) > 1000:
-        yield f"{len(everyone)} personalizations"
-    if len(set(address.lower() for address in addresses)) < len(addresses):
-        yield "an address twice"
+    yield from _wrong_together([to["email"].lower() for each in everyone for to in each["to"]], len(everyone))
+    for each in everyone:
+        yield from _wrong_alone(each)
     if not body["subject"] or not all(part["value"] for part in body["content"]):
         yield "an empty subject or content"
     if [part["type"] for part in body["content"]] != ["text/plain", "text/html"]:
@@ -281,8 +269,13 @@ def _wrong(body: dict[str, Any], raw: bytes) -> Iterator[str]:
         yield "the sender's address"
     if len(body.get("categories", ())) > 10 or any(len(each) > 255 for each in body.get("categories", ())):
         yield "categories"
-    for each in everyone:
-        yield from _wrong_alone(each)
+
+
+def _wrong_together(addresses: list[str], personalizations: int) -> Iterator[str]:
+    if not 1 <= personalizations <= 1000 or len(addresses) > 1000:
+        yield f"{personalizations} personalizations"
+    if len(set(addresses)) < len(addresses):
+        yield "an address twice"
 
 
 def _wrong_alone(each: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Every letter in a real browser: on a phone and on a desktop, light and dark, without pictures; nothing comes from elsewhere."""
+"""Every letter in a real browser: phone and desktop, light and dark, without pictures; nothing comes from elsewhere."""
 
 import os
 from collections.abc import Iterator

@@ -42,7 +42,7 @@ def test_a_body_of_the_older_shape_is_read_field_by_field():
         ),
         currency="usd", order_number="AB690000101", form_slug="common-ground", refcode="20190626 em3-b", refcode2="",
         entity_id=12345, entity_name="Common Ground Massachusetts Action, Inc.", recurring_period="once", sequence=0,
-        payment_key="AB690000101/690000201", plan_key="",
+        payment_key="AB690000101/690000201", plan_key="", express=True,
     )  # fmt: skip
 
 

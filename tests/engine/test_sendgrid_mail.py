@@ -26,8 +26,10 @@ from engine.ports import Answer, Copy, Sheet, letter_of
 from tests import mail_stand_in
 from tests.mail_stand_in import KEY, StandIn
 
-SHEET = Sheet("hello@commonground.example.org", "Common Ground", "office@commonground.example.org", "Hi %a1%", "<p>%a2%</p>", "%a1%\n",
-              track=True)  # fmt: skip
+SHEET = Sheet(
+    "hello@commonground.example.org", "Common Ground", "office@commonground.example.org", "Hi %a1%", "<p>%a2%</p>", "%a1%\n",
+    track=True,
+)  # fmt: skip
 COPIES = [
     Copy(71, "rosa@example.org", "Rosa Delgado", {"%a1%": "Rosa", "%a2%": "R&amp;D"}, {"List-Unsubscribe": "<https://x/u/1>"}),
     Copy(72, "ines@example.org", "", {"%a1%": "Ines", "%a2%": "I"}, {"List-Unsubscribe": "<https://x/u/2>"}),
@@ -96,10 +98,10 @@ def test_the_id_of_an_accepted_request_is_kept(stand_in: StandIn):
 
 @pytest.mark.parametrize(
     ("mode", "outcome", "accepted"),
-    [("accept_then_hang", "uncertain", 2), ("accept_then_reset", "uncertain", 2), ("hang", "uncertain", 0), ("reset", "uncertain", 0),
-     ("broken", "uncertain", 0), ("broken_accepted", "uncertain", 2), ("garbage", "uncertain", 0), ("drip_head", "uncertain", 0),
-     ("drip", "accepted", 2), ("busy", "busy", 0), ("unauthorized", "closed", 0), ("forbidden", "closed", 0), ("gone", "closed", 0),
-     ("bad", "bad", 0), ("bad_named", "bad", 0), ("large", "bad", 0)],
+    [("accept_then_hang", "uncertain", 2), ("accept_then_reset", "uncertain", 2), ("hang", "uncertain", 0),
+     ("reset", "uncertain", 0), ("broken", "uncertain", 0), ("broken_accepted", "uncertain", 2), ("garbage", "uncertain", 0),
+     ("drip_head", "uncertain", 0), ("drip", "accepted", 2), ("busy", "busy", 0), ("unauthorized", "closed", 0),
+     ("forbidden", "closed", 0), ("gone", "closed", 0), ("bad", "bad", 0), ("bad_named", "bad", 0), ("large", "bad", 0)],
 )  # fmt: skip
 def test_what_each_answer_means_and_that_it_comes_in_time(stand_in: StandIn, mode: str, outcome: str, accepted: int):
     began = monotonic()
@@ -120,7 +122,7 @@ def test_a_wait_is_as_long_as_it_is_told(stand_in: StandIn):
     assert 15 <= asked(stand_in, "busy_moment").wait_seconds <= 25
 
 
-def test_nothing_reaches_a_provider_that_is_not_there(tmp_path: Path):
+def test_nothing_reaches_a_provider_that_is_not_there():
     away = SendgridMail(KEY, "http://127.0.0.1:9", call_seconds=1.0)
     answer = away.hand_over(7, SHEET, COPIES, before=lambda: True)
     assert answer is not None

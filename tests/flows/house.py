@@ -44,3 +44,9 @@ def one(deps: Deps, statement: str) -> Any:
     """The one row of a query."""
     (found,) = rows(deps, statement)
     return found
+
+
+def change(deps: Deps, statement: str, **values: Any) -> None:
+    """One statement, committed."""
+    with transaction(deps.sessions) as session:
+        session.execute(text(statement), values)

@@ -1,0 +1,270 @@
+"""Whose letter is next, who waits for hers, and how many may leave: fair shares, caps, nights, warm-up, and limits."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from engine.bootstrap import Deps
+from engine.db import transaction
+from engine.mail import allowances
+from engine.settings import Settings
+from tests.campaigns import ASK, NOW, enqueue, go, in_production, letter, people, states
+from tests.flows.house import change, one, rows
+from tests.readers import said
+from workers import upkeep
+
+# Whose turn it is.
+
+
+def served(deps: Deps) -> list[str]:
+    """The mailings of the handovers, in their order."""
+    return [
+        row.slug
+        for row in rows(deps, "SELECT w.slug FROM handover h JOIN mailing w ON w.id = h.mailing_id ORDER BY h.id")
+    ]
+
+
+def test_a_large_campaign_does_not_make_a_small_one_wait(deps: Deps):
+    deps.mailer.most_copies = 10
+    enqueue(deps, letter(deps, "large"), people(deps, 60))
+    enqueue(deps, letter(deps, "small"), people(deps, 10))
+    go(deps)
+    assert served(deps)[:2] == ["large", "small"]
+
+
+def test_of_two_campaigns_each_is_served_in_turn_and_so_are_the_chapters_of_each(deps: Deps):
+    deps.mailer.most_copies = 10
+    many, few = letter(deps, "many"), letter(deps, "few")
+    enqueue(deps, many, [*people(deps, 40), *people(deps, 20, "lowell"), *people(deps, 10, "springfield")])
+    enqueue(deps, few, people(deps, 30))
+    go(deps)
+    assert served(deps)[:6] == ["many", "few"] * 3
+    chapters = [row.slug for row in rows(deps, """SELECT DISTINCT ON (h.id) h.id, c.slug FROM handover h
+        JOIN message m ON m.handover_id = h.id JOIN mailing w ON w.id = h.mailing_id JOIN chapter c ON c.id = m.chapter_id
+        WHERE w.slug = 'many' ORDER BY h.id""")]  # fmt: skip
+    assert Counter(chapters[:3]) == {"worcester": 1, "lowell": 1, "springfield": 1}
+
+
+def test_what_has_priority_goes_first(deps: Deps):
+    deps.mailer.most_copies = 10
+    enqueue(deps, letter(deps, "usual"), people(deps, 30))
+    enqueue(deps, letter(deps, "urgent"), people(deps, 30))
+    change(deps, "UPDATE mailing SET priority = 1 WHERE slug = 'urgent'")
+    go(deps)
+    assert served(deps) == ["urgent"] * 3 + ["usual"] * 3
+
+
+# Who waits.
+
+
+def test_nobody_gets_more_than_the_house_allows_in_a_day_and_a_week(deps: Deps):
+    (who,) = people(deps, 1)
+    for number in range(9):
+        enqueue(deps, letter(deps), [who], due=NOW + timedelta(minutes=number))
+    for _ in range(9 * 24):
+        go(deps)
+        deps.clock.skip(timedelta(hours=1))
+    times = [
+        row.handed_at for row in rows(deps, "SELECT handed_at FROM message WHERE state = 'handed' ORDER BY handed_at")
+    ]
+    assert len(times) >= 7
+    for span, most in ((timedelta(days=1), 2), (timedelta(days=7), 5)):
+        for start in times:
+            assert sum(start <= each < start + span for each in times) <= most
+
+
+def test_who_asked_for_fewer_gets_one_a_week(deps: Deps):
+    (who,) = people(deps, 1)
+    with transaction(deps.sessions) as session:
+        said(session, who, ("many", False))
+    for _ in range(3):
+        enqueue(deps, letter(deps), [who])
+    for _ in range(15):
+        go(deps)
+        deps.clock.skip(timedelta(days=1))
+    assert states(deps) == {"handed": 3}
+    times = [row.handed_at for row in rows(deps, "SELECT handed_at FROM message ORDER BY handed_at")]
+    assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(days=7)] * 2
+
+
+def test_a_letter_that_would_be_too_late_when_she_may_have_it_is_skipped_and_says_so(deps: Deps):
+    (who,) = people(deps, 1)
+    for _ in range(2):
+        enqueue(deps, letter(deps), [who])
+    enqueue(deps, letter(deps), [who], expires=NOW + timedelta(hours=5))
+    go(deps)
+    go(deps)
+    skipped = one(deps, "SELECT reason FROM message WHERE state = 'skipped'")
+    assert skipped.reason == "had enough letters for now until after its time"
+
+
+def test_two_workers_with_two_campaigns_hold_a_cap_of_one(deps: Deps):
+    capped = replace(deps, settings=deps.settings.model_copy(update={"letters_a_day": 1}))
+    ids = people(deps, 300)
+    for _ in range(2):
+        enqueue(deps, letter(deps), ids)
+    go(capped)
+    assert Counter(each.to_email for _, each in deps.mailer.accepted).most_common(1)[0][1] == 1
+    assert states(deps) == {"handed": 300, "ready": 300}
+
+
+@pytest.mark.parametrize(
+    ("now", "quiet", "until"),
+    [("2026-11-03T02:30Z", "21-8", "2026-11-03T13:00Z"), ("2026-11-03T12:59Z", "21-8", "2026-11-03T13:00Z"),
+     ("2026-11-03T13:00Z", "21-8", None), ("2026-11-03T17:30Z", "12-13", "2026-11-03T18:00Z"),
+     ("2026-11-03T18:00Z", "12-13", None),
+     ("2026-03-08T06:30Z", "21-8", "2026-03-08T12:00Z"),  # the night in which clocks go forward
+     ("2026-11-01T05:30Z", "21-8", "2026-11-01T13:00Z")],  # and that in which they go back
+)  # fmt: skip
+def test_a_letter_does_not_come_at_night_where_its_reader_lives(deps: Deps, now: str, quiet: str, until: str | None):
+    deps.clock.now = datetime.fromisoformat(now)
+    enqueue(deps, letter(deps, quiet_hours=quiet), people(deps, 1), due=deps.clock.now)
+    go(deps)
+    found = one(deps, "SELECT state, reason, due_at FROM message")
+    if until is None:
+        assert found.state == "handed"
+    else:
+        assert tuple(found) == ("ready", "it is night where she lives", datetime.fromisoformat(until))
+
+
+def test_night_is_the_readers_own_and_the_houses_where_nobody_knows(deps: Deps):
+    ids = people(deps, 3)
+    deps.clock.now = datetime(2026, 11, 3, 4, 30, tzinfo=UTC)  # 23:30 in Boston, 20:30 in Oakland
+    change(deps, "UPDATE contact SET time_zone = 'America/Los_Angeles' WHERE id = :id", id=ids[1])
+    change(deps, "UPDATE contact SET time_zone = '' WHERE id = :id", id=ids[2])
+    enqueue(deps, letter(deps, quiet_hours="21-8"), ids, due=deps.clock.now)
+    go(deps)
+    assert [row.state for row in rows(deps, "SELECT state FROM message ORDER BY contact_id")] == [
+        "ready",
+        "handed",
+        "ready",
+    ]
+
+
+def test_a_gift_since_the_letter_was_written_takes_the_ask_back(deps: Deps):
+    ids = people(deps, 4)
+    mailing = letter(deps, markdown=ASK, kind="asks")
+    enqueue(deps, mailing, ids, created=NOW - timedelta(days=1))
+    give = """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor,
+        recurring_period, sequence)
+        SELECT 'actblue', CAST(:key AS text), :id, id, 2700, :at, '{}', :period, :sequence FROM fund WHERE slug = :fund"""
+    gift = {"at": NOW - timedelta(hours=1), "fund": "action", "period": "once", "sequence": 0}
+    change(deps, give, **gift | {"key": "a", "id": ids[0]})
+    change(deps, give, **gift | {"key": "b", "id": ids[1], "fund": "pac"})  # to somebody else
+    change(deps, give, **gift | {"key": "c", "id": ids[2], "period": "monthly", "sequence": 4})  # a later instalment
+    change(deps, give, **gift | {"key": "d", "id": ids[3], "at": NOW - timedelta(days=2)})  # before
+    go(deps)
+    found = [tuple(row) for row in rows(deps, "SELECT state, reason FROM message ORDER BY contact_id")]
+    assert found == [("cancelled", "gave")] + [("handed", "")] * 3
+
+
+def test_news_goes_on_after_a_gift(deps: Deps):
+    ids = people(deps, 1)
+    enqueue(deps, letter(deps, form="common-ground"), ids, created=NOW - timedelta(days=1))
+    change(deps, """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor)
+        SELECT 'actblue', 'a', :id, id, 2700, :at, '{}' FROM fund WHERE slug = 'action'""", id=ids[0], at=NOW)  # fmt: skip
+    go(deps)
+    assert states(deps) == {"handed": 1}
+
+
+# How many may leave.
+
+
+def test_a_new_domain_is_warmed_up_with_those_who_did_something_most_recently(deps: Deps):
+    ids = people(deps, 700)
+    careful = in_production(deps)
+    enqueue(deps, letter(deps), ids)
+    go(careful)
+    handed = [
+        row.contact_id
+        for row in rows(deps, "SELECT contact_id FROM message WHERE state = 'handed' ORDER BY contact_id")
+    ]
+    assert handed == ids[: allowances.FIRST_DAY]
+    for _ in range(3):
+        go(careful)
+    assert states(deps) == {"handed": 480, "ready": 220}
+    assert tuple(one(deps, "SELECT domain, warming_since FROM sending_domain")) == (
+        "commonground.example.org",
+        NOW.date(),
+    )
+    careful.clock.skip(timedelta(days=1))
+    go(careful)
+    assert states(deps) == {"handed": 700}
+
+
+def test_a_domain_that_is_known_sends_as_much_as_there_is(deps: Deps):
+    careful = in_production(deps)
+    with deps.work() as (session, _):
+        allowances.warm(session, "CommonGround.example.org", None)
+    enqueue(deps, letter(deps), people(deps, 700))
+    go(careful)
+    assert states(deps) == {"handed": 700}
+
+
+def test_the_allowance_grows_day_by_day_until_there_is_none():
+    assert [allowances.allowed(day) for day in (0, 1, 2, 34, 35)] == [480, 672, 940, allowances.WARM_UP[-1], None]
+    assert list(allowances.WARM_UP) == sorted(allowances.WARM_UP)
+
+
+def test_one_chapter_cannot_use_up_what_all_share(deps: Deps):
+    change(deps, "UPDATE chapter SET daily_letters = 30 WHERE slug = 'worcester'")
+    enqueue(deps, letter(deps), [*people(deps, 100), *people(deps, 50, "lowell")])
+    go(deps)
+    handed = Counter(row.slug for row in rows(deps, """SELECT c.slug FROM message m JOIN chapter c ON c.id = m.chapter_id
+        WHERE m.state = 'handed'"""))  # fmt: skip
+    assert handed == {"worcester": 30, "lowell": 50}
+    deps.clock.skip(timedelta(days=1))
+    go(deps)
+    assert states(deps) == {"handed": 110, "ready": 40}
+
+
+def test_limits_of_a_second_let_so_many_go_and_the_rest_a_little_later(deps: Deps):
+    slow = replace(
+        deps, settings=deps.settings.model_copy(update={"mail_per_second": 40, "mail_domain_per_second": 30})
+    )
+    enqueue(deps, letter(deps), people(deps, 100))
+    go(slow)
+    assert states(deps) == {"handed": 30, "ready": 70}
+    deps.limiter.counts.clear()  # a second later
+    go(slow)
+    assert states(deps) == {"handed": 60, "ready": 40}
+
+
+def test_nothing_leaves_in_bulk_before_the_provider_was_heard_from_and_a_person_is_told(deps: Deps):
+    careful = in_production(deps)
+    change(deps, "DELETE FROM handover")
+    enqueue(deps, letter(deps), people(deps, 3))
+    go(careful)
+    assert states(deps) == {"ready": 3}
+    upkeep.listen(careful)
+    assert "Point its event webhook here" in one(deps, "SELECT detail FROM notice WHERE resolved_at IS NULL").detail
+    change(deps, """INSERT INTO handover (mailing_id, lane, state, due_at, heard_at)
+        SELECT min(id), 'receipts', 'accepted', now(), now() FROM mailing""")  # fmt: skip
+    upkeep.listen(careful)
+    go(careful)
+    assert states(deps) == {"handed": 3}
+    assert rows(deps, "SELECT 1 FROM notice WHERE resolved_at IS NULL") == []
+
+
+def test_a_provider_that_falls_silent_stops_campaigns_until_it_speaks(deps: Deps):
+    careful = in_production(deps)
+    change(deps, "UPDATE handover SET heard_at = now() - interval '9 hours'")
+    enqueue(deps, letter(deps), people(deps, 6))
+    change(deps, """INSERT INTO handover (mailing_id, lane, state, due_at, created_at)
+        SELECT min(id), 'delivery', 'accepted', now(), now() - interval '8 hours' FROM mailing""")  # fmt: skip
+    upkeep.listen(careful)
+    go(careful)
+    assert states(deps) == {"ready": 6}
+    assert one(deps, "SELECT subject FROM notice WHERE resolved_at IS NULL").subject == "mail provider: silent"
+    change(deps, "UPDATE handover SET heard_at = now() WHERE heard_at IS NULL")
+    upkeep.listen(careful)
+    go(careful)
+    assert states(deps) == {"handed": 6}
+
+
+def test_settings_name_the_limits():
+    settings = Settings()
+    assert (settings.letters_a_day, settings.letters_a_week, settings.letters_a_week_fewer) == (2, 5, 1)
