@@ -186,6 +186,9 @@ class Suppressions(Protocol):
         Raises Unavailable, or Forbidden (our key).
         """
 
+    def remove(self, email: str) -> None:
+        """Take one address, as it writes it, off its list of those who unsubscribed. Raises as `listed` does."""
+
 
 class Mailer(Protocol):
     """A mail provider."""

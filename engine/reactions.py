@@ -61,7 +61,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterDropped: (),
     events.Complained: (),
     events.Unsubscribed: (),
-    events.LetterOpened: (),
+    events.LetterOpened: (engagement.opened,),
     events.LetterClicked: (engagement.clicked,),
     events.MailStopped: (),
     # The house itself.

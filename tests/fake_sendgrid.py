@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "SG.of-the-tests-and-of-nothing-else"
 
@@ -57,6 +57,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._answer(200, mishap.encode())
+
+    def do_DELETE(self) -> None:
+        email = unquote(urlsplit(self.path).path.removeprefix("/v3/asm/suppressions/global/"))
+        listed = self.server.sendgrid.lists["unsubscribes"]
+        found = [each for each in listed if each["email"] == email]
+        for each in found:
+            listed.remove(each)
+        self._answer(204 if found else 404, b"")
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import threading
@@ -48,7 +49,11 @@ class StandIn:
         self.connections = 0
         self.ending = threading.Event()
         self.url = ""
+        self.silent_about: frozenset[str] = frozenset()  # modes: of what it took in them it never tells anything
+        self.victim: int | None = None  # the process that is killed once a whole request of it has come
         self._lock = threading.Lock()
+        self._open: set[object] = set()
+        self._nothing_open = threading.Condition()
         self._log = log.open("ab", buffering=0)
 
     def accepted(self) -> list[dict[str, Any]]:
@@ -59,15 +64,16 @@ class StandIn:
         """How often each of our letters was accepted, by its id."""
         return Counter(int(each["message"], 36) for each in self.accepted())
 
-    def take(self, body: dict[str, Any], provider_id: str) -> None:
+    def take(self, body: dict[str, Any], provider_id: str, mode: str) -> None:
         lines = []
         for each in body["personalizations"]:
             substitutions = each.get("substitutions", {})
             letter = {part["type"]: _filled(part["value"], substitutions) for part in body["content"]}
             lines.append({
                 "message": each["custom_args"]["gs_message"], "handover": each["custom_args"]["gs_handover"],
-                "to": each["to"][0]["email"], "subject": _filled(body["subject"], substitutions), "html": letter["text/html"],
-                "text": letter["text/plain"], "headers": each.get("headers", {}), "from": body["from"], "id": provider_id,
+                "to": each["to"][0]["email"], "mode": mode, "subject": _filled(body["subject"], substitutions),
+                "html": letter["text/html"], "text": letter["text/plain"], "headers": each.get("headers", {}),
+                "from": body["from"], "id": provider_id,
             })  # fmt: skip
         with self._lock:
             self._log.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
@@ -78,6 +84,21 @@ class StandIn:
             self.requests += 1
             return self.script.pop(0) if self.script else "ok"
 
+    def opened(self, request: object) -> None:
+        with self._nothing_open:
+            self._open.add(request)
+
+    def done(self, request: object) -> None:
+        """With this request nothing more will happen but waiting."""
+        with self._nothing_open:
+            self._open.discard(request)
+            self._nothing_open.notify_all()
+
+    def settle(self) -> None:
+        """Wait until all that came has been accepted or not."""
+        with self._nothing_open:
+            assert self._nothing_open.wait_for(lambda: not self._open, 20)
+
     def events(self, *kinds: str, seed: int = 1, copies: int = 3) -> list[bytes]:
         """Signed-to-be bodies of what became of all that was accepted: each event several times, in any order."""
         chance = random.Random(seed)
@@ -87,7 +108,7 @@ class StandIn:
                 "sg_message_id": each["id"] + ".f1", "sg_event_id": f"{each['message']}-{each['handover']}-{kind}",
                 "gs_message": each["message"], "gs_handover": each["handover"],
             }
-            for each in self.accepted() for place, kind in enumerate(kinds)
+            for each in self.accepted() if each["mode"] not in self.silent_about for place, kind in enumerate(kinds)
         ] * copies  # fmt: skip
         chance.shuffle(told)
         return [orjson.dumps(told[start : start + 200]) for start in range(0, len(told), 200)]
@@ -121,11 +142,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    mode = "ok"
 
     def do_POST(self) -> None:
         stand_in = self.server.stand_in
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        mode = stand_in.next()
+        stand_in.opened(self)
+        try:
+            self._taken_in(stand_in, self.rfile.read(int(self.headers["Content-Length"])))
+        finally:
+            stand_in.done(self)
+
+    def _taken_in(self, stand_in: StandIn, raw: bytes) -> None:
+        mode = self.mode = stand_in.next()
+        if stand_in.victim is not None:
+            os.kill(stand_in.victim, signal.SIGKILL)
+            stand_in.victim = None
         if self.headers["Authorization"] != f"Bearer {KEY}" or mode == "unauthorized":
             self._error(401, "authorization required", None)
             return
@@ -151,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reset(raw)
 
     def _hang(self, _: bytes) -> None:
+        self.server.stand_in.done(self)
         self.server.stand_in.ending.wait(self.server.stand_in.hang_seconds)
         self.close_connection = True
 
@@ -203,6 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._dribble(b"", b"HTTP/1.1 202 Accepted\r\n" + b"X-Slow: yes\r\n" * 1000)
 
     def _dribble(self, at_once: bytes, slowly: bytes) -> None:
+        self.server.stand_in.done(self)
         with suppress(OSError):
             self.wfile.write(at_once)
             for byte in slowly:
@@ -224,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _taken(self, body: dict[str, Any]) -> str:
         provider_id = f"prov{os.urandom(6).hex()}"
-        self.server.stand_in.take(body, provider_id)
+        self.server.stand_in.take(body, provider_id, self.mode)
         return provider_id
 
     def _error(self, status: int, message: str, field: str | None, headers: dict[str, str] | None = None) -> None:

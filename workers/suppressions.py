@@ -25,6 +25,7 @@ PROVIDER = "sendgrid"
 PLACE, SHARED = "sendgrid suppressions", "sendgrid suppressions shared"  # bookmarks
 LIST = 10**12  # the number of a place: which list, times this, and the offset in it
 
+REMOVED = 100  # addresses a day that come off its list; the others follow
 TURN_SECONDS = 30.0  # other chores wait meanwhile
 AGAIN, LATER = timedelta(minutes=5), timedelta(hours=1)
 
@@ -76,6 +77,7 @@ def _lists(deps: Deps, theirs: Suppressions, ends: float) -> bool:
 
 def _list(deps: Deps, theirs: Suppressions, number: int, start: int, ends: float) -> bool:
     reason, added = comparing.KINDS[number], 0
+    came_back: list[str] = []
     for page in theirs.listed(reason, start):
         start += len(page)
         with deps.work() as (session, _):
@@ -84,14 +86,24 @@ def _list(deps: Deps, theirs: Suppressions, number: int, start: int, ends: float
             bookmarks.put(session, SHARED, Place(number=(shared.number if shared else 0) + found.shared))
             bookmarks.put(session, PLACE, Place(number=number * LIST + start))
         added += found.new
+        came_back += found.came_back
         if monotonic() > ends:
             log.info("suppressions compared in part", list=reason, compared=start, new=added)
             return False
+    for email in came_back[:REMOVED]:  # only now: a list that shrinks while it is paged is not read whole
+        theirs.remove(email)
     with deps.work() as (session, _):
         shared = bookmarks.find(session, SHARED)
         ours = comparing.ours(session, reason)
         bookmarks.put(session, SHARED, Place())
         bookmarks.put(session, PLACE, Place(number=(number + 1) * LIST))
     only_ours = ours - (shared.number if shared else 0)
-    log.info("suppressions compared", list=reason, compared=start, new=added, only_ours=max(only_ours, 0))
+    log.info(
+        "suppressions compared",
+        list=reason,
+        compared=start,
+        new=added,
+        only_ours=max(only_ours, 0),
+        came_back=len(came_back),
+    )
     return True

@@ -1,14 +1,15 @@
 """SendGrid's lists of addresses that it does not write to, as the engine's `Suppressions`: one GET a page.
 
 Bounces, spam reports, invalid addresses, global unsubscribes are lists of their own under /v3/suppression, paged by `limit`
-and `offset`; each element says `email` and `created` (seconds). Places: https://www.twilio.com/docs/sendgrid/api-reference
+and `offset`; each element says `email` and `created` (seconds); whoever unsubscribed is taken off by her address. Places: https://www.twilio.com/docs/sendgrid/api-reference
 under "Bounces API", "Spam Reports API", "Invalid Emails API", "Suppressions - Global Suppressions".
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import urllib3
 
@@ -42,11 +43,19 @@ class SendgridSuppressions:
             start += len(page)
             full = len(page) == PAGE
 
+    def remove(self, email: str) -> None:
+        """One DELETE; that it is not listed (404) is as good."""
+        self._asked("DELETE", f"/v3/asm/suppressions/global/{quote(email, safe='@')}", {}, well=(204, 404))
+
     def _page(self, name: str, start: int) -> list[Suppressed]:
         asked = {"limit": str(PAGE), "offset": str(start)}
+        body = self._asked("GET", f"/v3/suppression/{name}", asked, well=(200,))
+        return [_suppressed(element) for element in _list(body)]
+
+    def _asked(self, method: str, path: str, fields: dict[str, str], *, well: Container[int]) -> bytes:
         try:
             answer = self._pool.request(
-                "GET", f"{self._host}/v3/suppression/{name}", fields=asked, headers=self._headers, preload_content=False
+                method, self._host + path, fields=fields, headers=self._headers, preload_content=False
             )
             body = answer.read(LARGEST + 1)
             answer.release_conn()
@@ -54,9 +63,9 @@ class SendgridSuppressions:
             raise Unavailable(f"SendGrid does not answer ({type(error).__name__})") from None
         if answer.status in (401, 403):
             raise Forbidden("SendGrid does not accept SENDGRID_API_KEY for its suppressions")
-        if answer.status != 200:
+        if answer.status not in well:
             raise Unavailable(f"SendGrid does not answer (HTTP {answer.status})")
-        return [_suppressed(element) for element in _list(body)]
+        return body
 
 
 def _list(body: bytes) -> list[Any]:

@@ -1,5 +1,6 @@
 """The provider's lists of addresses that it does not write to, held against ours. Ours is the authority: what it has and we
-have not becomes ours; what we have and it has not is only counted.
+have not becomes ours; what we have and it has not is only counted; whoever unsubscribed and came back since is to come off
+its list.
 
 An address of somebody who was erased is not written down again: what is new of it joins its hash.
 """
@@ -42,10 +43,12 @@ ON CONFLICT (hash, reason) DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Of one page: how many of its addresses are new to us, and how many stand on our list, too, by now."""
+    """Of one page: how many of its addresses are new to us, how many stand on our list, too, by now, and those, as the
+    provider writes them, who unsubscribed once and came back to us since: it still drops their letters."""
 
     new: int
     shared: int
+    came_back: Sequence[str]
 
 
 def compare(session: Session, reason: str, page: Sequence[Suppressed], signer: Signer) -> Compared:
@@ -60,13 +63,16 @@ def compare(session: Session, reason: str, page: Sequence[Suppressed], signer: S
         session.execute(_HASH, {"rows": rows(hashed), "reason": reason})
     values = {"reason": reason, "emails": list(told)}
     listed = rows({"email": email, "at": at} for email, at in told.items())
-    new = set(told) - set(session.scalars(_KNOWN, values | {"rows": listed}))
+    known_before = set(session.scalars(_KNOWN, values | {"rows": listed}))
+    came_back = known_before - set(session.scalars(_OURS, values)) if reason == "unsubscribe" else set()
+    new = set(told) - known_before
     suppressions.suppress(session, (suppressions.Suppressed(email, reason, told[email], None) for email in sorted(new)))
     if reason == "unsubscribe" and new:
         known = contacts.known(session, new)
         words = (suppressions.Withdrawn(known[email], told[email], SOURCE, None) for email in sorted(known))
         suppressions.withdraw(session, words)
-    return Compared(len(new), len(set(session.scalars(_OURS, values))))
+    theirs = [one.email for one in page if email_address(clean(one.email)) in came_back]
+    return Compared(len(new), len(set(session.scalars(_OURS, values))), theirs)
 
 
 def ours(session: Session, reason: str) -> int:

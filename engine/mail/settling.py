@@ -2,8 +2,8 @@
 
 Where the provider can be asked (the mailbox), it is. Where it cannot (SendGrid), whatever it tells of one of these letters
 settles the handover (`engine.mail.feedback`); here is what happens while it tells nothing. A receipt is sent again, for it
-is worse to miss one than to get it twice, but only while other letters of that time were heard of: silence about all of
-them says nothing about one. Campaign letters are never sent again: after a day, and two hours for its last events to come,
+is worse to miss one than to get it twice, but only while others, of that time and after it, were heard of: silence about all
+of them says nothing about one. Campaign letters are never sent again: after a day, and two hours for its last events to come,
 they are presumed to have arrived.
 """
 
@@ -20,14 +20,15 @@ from engine.mail.handovers import Outcome
 DOUBT = timedelta(minutes=15)  # after which silence about a receipt means something
 LAST_WORD = timedelta(hours=24)  # as long as the provider repeats an event that nobody took
 PRESUMED = LAST_WORD + timedelta(hours=2)
-HEARD = 0.95  # share of other handovers of that time that were heard of
+OTHERS, HEARD = 20, 0.95  # so many handovers of that time and after it are looked at; share that was heard of
 AGAIN = timedelta(seconds=30)
 
 _UNCERTAIN = text("""
 SELECT d.id, d.lane, now() - d.created_at AS age, (
-    SELECT count(o.heard_at) >= :heard * count(*) AND count(o.heard_at) > 0 FROM handover o
-    WHERE o.created_at BETWEEN d.created_at - interval '5 minutes' AND d.created_at + interval '5 minutes'
-        AND o.state = 'accepted') AS others_heard
+    SELECT count(o.heard_at) >= :heard * count(*) AND count(o.heard_at) > 0 FROM (
+        SELECT heard_at FROM handover WHERE state = 'accepted'
+            AND created_at BETWEEN d.created_at - interval '5 minutes' AND now() - :doubt
+        ORDER BY created_at LIMIT :others) o) AS others_heard
 FROM handover d WHERE d.state = 'uncertain' AND d.due_at <= now() ORDER BY d.due_at, d.id LIMIT 500
 """)
 _LATER = text("UPDATE handover SET due_at = now() + :again WHERE id = ANY(:ids) AND state = 'uncertain'")
@@ -35,7 +36,7 @@ _LATER = text("UPDATE handover SET due_at = now() + :again WHERE id = ANY(:ids) 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An uncertain handover. `others_heard`: the provider told of other letters of that time."""
+    """An uncertain handover. `others_heard`: the provider told of others, of that time and after it."""
 
     id: int
     lane: str
@@ -45,7 +46,7 @@ class Doubt:
 
 def uncertain(session: Session) -> list[Doubt]:
     """The handovers to look at now. Not locked: the provider is asked between two transactions, `record` looks again."""
-    return [Doubt(*row) for row in session.execute(_UNCERTAIN, {"heard": HEARD})]
+    return [Doubt(*row) for row in session.execute(_UNCERTAIN, {"heard": HEARD, "others": OTHERS, "doubt": DOUBT})]
 
 
 def settled(doubts: Sequence[Doubt], taken: Mapping[int, str] | None) -> list[Outcome]:

@@ -20,9 +20,6 @@ UPDATE mailing w SET delivered = w.delivered + v.delivered, bounced = w.bounced 
 FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, delivered bigint, bounced bigint, complained bigint)
 WHERE w.id = v.id
 """)
-_LEFT = text("""
-UPDATE mailing w SET unsubscribed = w.unsubscribed + 1 FROM message m WHERE m.id = :message_id AND w.id = m.mailing_id
-""")
 
 
 def count(session: Session, moved: Iterable[Row[Any]], now: datetime, settings: Settings) -> list[Event]:
@@ -40,8 +37,3 @@ def count(session: Session, moved: Iterable[Row[Any]], now: datetime, settings: 
     session.execute(_COUNT, {"rows": rows(told)})
     annoying = [each for each, of in counted.items() if of["bounced"] or of["complained"]]
     return breaker.look(session, annoying, now, settings) if annoying else []
-
-
-def left(session: Session, message_id: int) -> None:
-    """Somebody unsubscribed by the link in this letter."""
-    session.execute(_LEFT, {"message_id": message_id})

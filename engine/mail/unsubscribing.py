@@ -106,7 +106,7 @@ def unsubscribe(
         return []
     addresses = [one.email for one in same if one.email]
     known = consent.standing(session, addresses)
-    fresh = (each for each in addresses if "unsubscribe" not in known.get(each, ()))
+    fresh = [each for each in addresses if "unsubscribe" not in known.get(each, ())]
     suppressions.suppress(session, (Suppressed(each, "unsubscribe", at, None) for each in fresh))
     return [Unsubscribed(None, same[-1].id)]
 

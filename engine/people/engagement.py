@@ -1,4 +1,7 @@
-"""When a person last did something: signed up or followed a link in a letter. Only moves forward; gifts: `giving.totals`."""
+"""When a person last did something: signed up, followed a link in a letter, or, where that is switched on, opened one.
+
+Only moves forward; gifts: `giving.totals`. What machines follow and open says nothing.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import Event, LetterClicked, SignedUp
+from engine.events import Event, LetterClicked, LetterOpened, SignedUp
 from engine.settings import Settings
 
 # An upload is a list that somebody else put in: no sign of life.
@@ -17,10 +20,10 @@ FROM (SELECT contact_id, max(at) AS at FROM sign_up
 WHERE c.id = s.contact_id AND (c.engaged_last_at IS NULL OR c.engaged_last_at < s.at)
 """)
 
-_CLICKED = text("""
+_READ = text("""
 UPDATE contact c SET engaged_last_at = e.at
 FROM (SELECT m.contact_id, max(e.at) AS at FROM message m JOIN mail_event e ON e.message_id = m.id
-    WHERE m.id = ANY(:ids) AND e.kind = 'click' AND NOT e.machine GROUP BY m.contact_id) e
+    WHERE m.id = ANY(:ids) AND e.kind = :kind AND NOT e.machine GROUP BY m.contact_id) e
 WHERE c.id = e.contact_id AND c.erased_at IS NULL AND (c.engaged_last_at IS NULL OR c.engaged_last_at < e.at)
 """)
 
@@ -32,7 +35,18 @@ def signed_up(session: Session, happened: Sequence[SignedUp], _: datetime, __: S
 
 
 def clicked(session: Session, happened: Sequence[LetterClicked], _: datetime, __: Settings) -> list[Event]:
-    """Note when these people followed a link; what a machine followed says nothing about them."""
-    if ids := [event.message_id for event in happened if not event.machine]:
-        session.execute(_CLICKED, {"ids": ids})
+    """Note when these people followed a link."""
+    _read(session, happened, "click")
     return []
+
+
+def opened(session: Session, happened: Sequence[LetterOpened], _: datetime, settings: Settings) -> list[Event]:
+    """Note when these people opened a letter, if the house asks for that at all."""
+    if settings.open_tracking:
+        _read(session, happened, "open")
+    return []
+
+
+def _read(session: Session, happened: Sequence[LetterClicked | LetterOpened], kind: str) -> None:
+    if ids := [event.message_id for event in happened if not event.machine]:
+        session.execute(_READ, {"ids": ids, "kind": kind})

@@ -72,7 +72,6 @@ class Mailing(SQLModel, table=True):
     delivered: int = Field(default=0, sa_column=count())
     bounced: int = Field(default=0, sa_column=count())
     complained: int = Field(default=0, sa_column=count())
-    unsubscribed: int = Field(default=0, sa_column=count())
     refused: int = Field(default=0, sa_column=count())
 
 

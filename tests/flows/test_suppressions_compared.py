@@ -186,20 +186,41 @@ def test_without_a_key_there_is_nothing_to_compare(deps: Deps):
     assert rows(deps, "SELECT 1 FROM notice") == []
 
 
-def test_who_came_back_and_unsubscribed_there_once_more_gets_nothing(house: Deps, sendgrid: FakeSendgrid):
-    with transaction(house.sessions) as session:
-        rosa = contact(session, ROSA)
+def came_back(deps: Deps, email: str) -> None:
+    """She unsubscribed, and an hour later she joined again."""
+    with transaction(deps.sessions) as session:
+        who = contact(session, email)
         for at, given, source in ((WHEN, False, "sendgrid"), (WHEN + timedelta(hours=1), True, "confirm")):
             session.execute(
                 text("INSERT INTO consent (contact_id, channel, given, at, source) VALUES (:c, 'mail', :g, :a, :s)"),
-                {"c": rosa, "g": given, "a": at, "s": source},
+                {"c": who, "g": given, "a": at, "s": source},
             )
         session.execute(
-            text("INSERT INTO suppression (email, reason, at) VALUES (:e, 'unsubscribe', :a)"), {"e": ROSA, "a": WHEN}
+            text("INSERT INTO suppression (email, reason, at) VALUES (:e, 'unsubscribe', :a)"), {"e": email, "a": WHEN}
         )
+
+
+def test_who_came_back_comes_off_the_list_there_and_nobody_else(house: Deps, sendgrid: FakeSendgrid):
+    came_back(house, ROSA)
+    listed_as = "Rosa@Example.org"
+    sendgrid.lists["unsubscribes"] += [listed(listed_as), listed("ines@example.org")]
+    sendgrid.lists["bounces"].append(listed(ROSA))
+    suppressions.compare(house)
+    assert [each["email"] for each in sendgrid.lists["unsubscribes"]] == ["ines@example.org"]
+    assert len(sendgrid.lists["bounces"]) == 1
+    assert (
+        one(house, f"SELECT email FROM ({STANDING_SUPPRESSIONS}) x WHERE reason = 'unsubscribe'").email
+        == "ines@example.org"
+    )
+    SendgridSuppressions(KEY, sendgrid.url).remove("nobody@example.org")
+
+
+def test_who_came_back_and_unsubscribed_there_once_more_gets_nothing(house: Deps, sendgrid: FakeSendgrid):
+    came_back(house, ROSA)
     sendgrid.lists["unsubscribes"].append(listed(ROSA))
     suppressions.compare(house)
     assert rows(house, f"SELECT reason FROM ({STANDING_SUPPRESSIONS}) x") == []
     sendgrid.lists["unsubscribes"][:] = [listed(ROSA, AT + 7200)]
     suppressions.compare(house)
     assert one(house, f"SELECT reason FROM ({STANDING_SUPPRESSIONS}) x").reason == "unsubscribe"
+    assert len(sendgrid.lists["unsubscribes"]) == 1
