@@ -59,6 +59,29 @@ def test_an_import_that_was_killed_goes_on_where_it_was(deps: Deps, tmp_path: Pa
     assert ("merging", 25_000) in told
 
 
+@pytest.mark.parametrize("phase", ["reading", "merging"])
+def test_an_import_that_was_killed_tells_the_rows_refused_before_the_kill_when_it_goes_on(
+    deps: Deps, tmp_path: Path, phase: str
+):
+    told = [{"Email": "nobody", "Subscription status": "subscribed"}] * 30
+    told += [{"Email": f"p{number}@example.org"} for number in range(staging.BATCH_RECORDS)]
+    path = make.write(tmp_path / "list.csv", make.LIST, [*told, {"Email": "late"}])
+
+    def die(now: str, *_: int) -> None:
+        if now == phase:
+            raise Killed
+
+    with pytest.raises(Killed):
+        running.run(deps, sources(path), die)
+    code, said = imported(deps, path)
+    assert f"went on where it was: {20_000 if phase == 'reading' else 20_031:,} rows had been read before" in said
+    assert (code, "list.csv: 31 rows were refused, see list.csv.errors.csv\n  line 2: not an email address" in said) == (
+        1, True,
+    )  # fmt: skip
+    with (tmp_path / "list.csv.errors.csv").open(encoding="utf-8", newline="") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == [*map(str, range(2, 32)), "20032"]
+
+
 def test_what_was_staged_before_postgres_crashed_or_another_import_came_is_staged_anew(deps: Deps, tmp_path: Path):
     path = many(tmp_path, 100)
 
