@@ -73,8 +73,8 @@ def stage(session: Session, records: Iterator[Record], reader: Reader, tally: Ta
 
 
 def read_again(records: Iterator[Record], reader: Reader, tally: Tally, refusals: Refusals) -> int:
-    """The next records of those that an earlier run has staged: only counted, and the refused ones told once more. Returns how
-    many there were; nought: no more."""
+    """The next records of those that an earlier run has staged: only counted, and the refused ones told once more. Returns
+    how many there were; nought: no more."""
     count = 0
     for record in islice(records, BATCH_RECORDS):
         count += 1

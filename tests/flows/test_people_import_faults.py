@@ -253,6 +253,19 @@ def test_how_far_it_is_is_shown(deps: Deps, tmp_path: Path, terminal: bool):
     assert ("100%" in out.getvalue()) is terminal
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_was_read_of_each_file_is_readable_where_a_table_of_it_is_too_wide(deps: Deps, tmp_path: Path, width: int):
+    out = io.StringIO()
+    told = [{"Email": "a@example.org", "Subscription status": each} for each in ("subscribed", "bounced", "")]
+    path = make.write(
+        tmp_path / "everybody_who_ever_wrote_to_us.csv", make.LIST, [*told, {"Email": "b"}, {"ZIP": "1605"}]
+    )
+    telling.run(deps, sources(path), Console(file=out, width=width, highlight=False, soft_wrap=True), dry_run=True)
+    line = f"{path.name} (a list): 5 rows, 1 cleaned, 1 unknown, 1 subscribed, 0 ZIPs repaired\n"
+    assert (line in out.getvalue(), "\u2026" in out.getvalue()) == (width == 80, False)
+    assert (path.name in out.getvalue(), "Subscribed" in out.getvalue()) == (True, width == 200)
+
+
 def command(deps: Deps, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     settings = deps.settings
     assert settings.database_url is not None
