@@ -149,6 +149,10 @@ def test_where_no_chapter_is_near_the_welcome_offers_to_start_one(deps: Deps):
     assert "There is no chapter of ours near you yet." in far.text
     assert "kitchen table" in far.text
     assert "You did not tell us your ZIP" in unknown.text
+    come(deps, email="eva@example.org", zip="00000")
+    (strange,) = letters(deps, "eva@example.org")
+    assert "We do not know the ZIP that you told us" in strange.text
+    assert "There is no chapter of ours near you yet." not in strange.text
     assert far.from_name == "Common Ground Massachusetts"
     come(deps, email="may@example.org", zip="01420")  # a region's land, where no chapter meets
     (regional,) = letters(deps, "may@example.org")

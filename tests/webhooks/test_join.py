@@ -14,6 +14,7 @@ from tests.asgi import Client
 from tests.fakes import FakeLimiter
 from tests.flows.house import run_everything
 from tests.webhooks.joining import NOWHERE, PAGES, ROSA, SlidingLimiter, Visitor, execute, opened, post, said, stored
+from webhooks.forms import Stamp
 from webhooks.writer import Writer
 
 PRESS_AGAIN = "Please press once more"
@@ -127,6 +128,27 @@ def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(doo
         assert session.scalars(text("SELECT place FROM introduction")).all() == ["MA:Franklin County"]
 
 
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_a_zip_that_nobody_knows_is_said_to_be_unknown_and_nothing_is_offered_that_would_do_nothing(door, deps, lang):
+    thanked = arrived(door, deps, f"/join?lang={lang}").press(zip="00000")
+    words = "We do not know the ZIP 00000" if lang == "en" else "No conocemos el código postal 00000"
+    assert words in said(thanked)
+    assert not any(near in said(thanked) for near in ("near 00000", "cerca de 00000"))
+    assert "/introductions" not in thanked.body.decode()
+    gathered = arrived(door, deps, f"/join/lowell?lang={lang}").press(zip="00000", email="ines@example.org")
+    assert (words in said(gathered), "Greater Lowell" in said(gathered)) == (False, True)
+
+
+def test_who_can_be_introduced_to_nobody_is_not_told_that_she_will_be(door, deps):
+    stamp = Stamp("introduce", int(deps.clock.now.timestamp() * 1000), "a nonce of hers")
+    visitor = arrived(door, deps)
+    visitor.press(zip="00000")
+    (nonce,) = {key for (key,) in keys(deps)}
+    refused = post(door, "/introductions", {"stamp": replace(stamp, nonce=nonce).token(deps.signer)})
+    assert (refused.status, len(stored(deps))) == (403, 1)
+    assert "chapters begin" not in said(refused)
+
+
 def test_an_introduction_without_a_sign_up_before_it_is_refused(door, deps):
     visitor = arrived(door, deps)
     for stamp in ("", "made up", visitor.stamp):
@@ -168,6 +190,11 @@ def test_each_language_has_its_form_and_leads_to_the_other(door, deps):
     assert "El capítulo de Worcester se reúne cerca de ti." in said(visitor.press())
     (kept,) = stored(deps)
     assert (kept["language"], kept["wording"][:18]) == ("es", "Aceptas que Common")
+
+
+def keys(deps: Deps):
+    with transaction(deps.sessions) as session:
+        return session.execute(text("SELECT key FROM inbound_event WHERE source = 'join'")).all()
 
 
 def answers_about(deps: Deps, email: str) -> tuple[bytes, list[str]]:

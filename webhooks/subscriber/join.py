@@ -19,6 +19,7 @@ from starlette.responses import Response
 from engine import bell, inbox
 from engine.bootstrap import Deps
 from engine.errors import Unavailable
+from engine.people import join_forms
 from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
@@ -111,7 +112,11 @@ async def _store(request: Request, key: str, document: Mapping[str, Any]) -> int
 
 
 def _joined(deps: Deps, stamp: Stamp) -> tuple[Mapping[str, Any], datetime] | None:
-    """What was stored under this stamp and what time it is; None when the stamp is too old or nothing is there."""
+    """What was stored under this stamp and what time it is; None when the stamp is too old, nothing is there, or nobody can
+    be introduced to her: her ZIP is in no county that we know."""
     with deps.work() as (session, now):
         body = None if stamp.too_old(now) else inbox.body_of(session, SOURCE, stamp.nonce)
-    return (orjson.loads(body), now) if body else None
+        document = orjson.loads(body) if body else None
+        if document is None or not join_forms.near(session, document["zip"]).county:
+            return None
+    return document, now
