@@ -124,7 +124,7 @@ def test_without_a_session_every_page_leads_to_the_door_and_no_form_does_anythin
     "headers",
     [
         [("sec-fetch-site", "cross-site")], [("sec-fetch-site", "same-site")], [("sec-fetch-site", "none")],
-        [("origin", "https://evil.example.org")], [("origin", "null")],
+        [("origin", "https://evil.example.org")], [("origin", "null"), ("sec-fetch-site", "cross-site")],
     ],
 )  # fmt: skip
 def test_a_form_that_another_site_sends_changes_nothing(house: Deps, desks, somebody, headers):
@@ -132,6 +132,15 @@ def test_a_form_that_another_site_sends_changes_nothing(house: Deps, desks, some
     desk.get(f"/staff/people/{somebody}")
     assert desk.post(f"/staff/people/{somebody}/note", *headers, note="from elsewhere").status == 403
     assert rows(house, "SELECT custom FROM contact WHERE id = :id", id=somebody) == [({},)]
+
+
+def test_a_browser_that_names_no_origin_can_work_with_the_token_of_its_session_and_not_without(house, desks, somebody):
+    desk, unnamed = desks["admin"], ("origin", "null")
+    desk.get(f"/staff/people/{somebody}")
+    assert desk.post(f"/staff/people/{somebody}/note", unnamed, form="x", note="from elsewhere").status == 403
+    assert rows(house, "SELECT custom FROM contact WHERE id = :id", id=somebody) == [({},)]
+    desk.get(f"/staff/people/{somebody}")
+    assert desk.post(f"/staff/people/{somebody}/note", unnamed, note="").status == 303
 
 
 @pytest.mark.parametrize("kind", ["missing", "altered", "of another session", "of a public form", "of the door"])

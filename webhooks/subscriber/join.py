@@ -24,7 +24,7 @@ from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
 from webhooks.forms import Stamp
-from webhooks.security import network, require_same_origin
+from webhooks.security import from_our_page, network, require_same_origin
 from webhooks.subscriber import showing
 from webhooks.subscriber.asking import Asked, asked
 from webhooks.subscriber.showing import INTRODUCE, TRAP
@@ -42,10 +42,10 @@ async def show(request: Request) -> Response:
 async def receive(request: Request) -> Response:
     """Take a filled-in form, or show it again with what was typed."""
     wanted = asked(request, await request.app.state.offers.current())
-    require_same_origin(request)
     told = await forms.posted(request)
     filled = Filled.read(told, wanted.house)
-    stamp = Stamp.read(request.app.state.deps.signer, told.one("stamp"), wanted.name)
+    signer = request.app.state.deps.signer
+    stamp = Stamp.read(signer, told.one("stamp"), wanted.name) if from_our_page(request) else None
     if filled.typed is None:
         return showing.form(request, wanted, stamp or wanted.stamp(), filled, status=422)
     if stamp is None:
