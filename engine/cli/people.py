@@ -7,7 +7,7 @@ import typer
 from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.errors import NotFound
 from engine.people import bundles, contacts, erasing, merging
 from engine.people.erasing import Outlook
@@ -63,11 +63,12 @@ def bundle(
 ) -> None:
     """Write everything about one person into a zip: JSON and CSV."""
     deps = house(data_dir)
-    with deps.work() as (session, now):
+    with deps.work() as (session, _):
         contact_id = contacts.find(session, who)
         found = bundles.collect(session, contact_id)
-        audit.write(session, None, "bundled", "contact", contact_id, {}, now)
-    with to.open("xb") as file:
+    with new_file(to) as file:
+        with deps.work() as (session, now):
+            audit.write(session, None, "bundled", "contact", contact_id, {}, now)
         bundles.write(found, file)
     out.print(f"{sum(map(len, found.values()))} rows about contact {contact_id} in {to}", markup=False)
 

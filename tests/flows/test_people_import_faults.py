@@ -305,6 +305,31 @@ def test_the_commands_import_each_tools_files_and_several_at_once(deps: Deps, tm
     assert command(deps, tmp_path, "export", "people", "--to", tmp_path / "out.csv").returncode == 1
 
 
+def test_an_export_that_cannot_be_leaves_no_file_and_no_word_on_the_audit(deps: Deps, tmp_path: Path):
+    (tmp_path / "there.csv").write_text("mine")
+    for which, to in ((("--chapter", "nowhere"), "y.csv"), (("--interest", "nothing"), "y.csv"), ((), "there.csv")):
+        done = command(deps, tmp_path, "export", "people", *which, "--to", tmp_path / to)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert not (tmp_path / "y.csv").exists()
+    assert rows(deps, "SELECT action FROM audit") == []
+    done = command(deps, tmp_path, "export", "people", "--chapter", "lowell", "--to", tmp_path / "y.csv")
+    assert (done.returncode, (tmp_path / "y.csv").stat().st_mode & 0o077) == (0, 0)
+    (told,) = rows(deps, "SELECT action, detail FROM audit")
+    assert tuple(told) == ("people exported", {"chapter": "lowell"})
+
+
+def test_a_bundle_that_cannot_be_written_is_not_on_the_audit(deps: Deps, tmp_path: Path):
+    with transaction(deps.sessions) as session:
+        person(session, ROSA)
+    (tmp_path / "there.zip").write_text("mine")
+    done = command(deps, tmp_path, "people", "bundle", ROSA, "--to", tmp_path / "there.zip")
+    assert (done.returncode, rows(deps, "SELECT FROM audit")) == (1, [])
+    done = command(deps, tmp_path, "people", "bundle", ROSA, "--to", tmp_path / "hers.zip")
+    assert (done.returncode, (tmp_path / "hers.zip").stat().st_mode & 0o077, done.stderr) == (0, 0, "")
+    assert [row.action for row in rows(deps, "SELECT action FROM audit")] == ["bundled"]
+
+
 def test_a_lock_that_is_held_by_others_is_waited_for(deps: Deps, tmp_path: Path):
     outcome(deps, make.write(tmp_path / "a.csv", make.LIST, [{"Email": ROSA}]))
     with transaction(deps.sessions) as session:
