@@ -85,6 +85,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/staff/sheet", sheet.blank, STAFF),
     Entry(("POST",), "/staff/sheet", sheet.take, STAFF),
     Entry(("GET",), "/staff/people", people.find, STAFF),
+    Entry(("GET",), "/staff/erased-donors", people.erased, STAFF),
     Entry(("GET",), "/staff/people/{id:int}", people.show, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/place", person.place, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/stop", person.stop, STAFF),

@@ -1,6 +1,6 @@
 """One person, as staff sees her: everything we hold of her, within the reach and the rights of who looks.
 
-Who is out of reach is not found. Amounts are for who may see gifts; who gave as it was told, for the treasurer and admins.
+Who is out of reach is not found. Amounts are for who may see gifts; who gave as it was told, for the treasurer.
 """
 
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ def desks(house: Deps, door: Client) -> dict[str, Desk]:
     house.limiter.counts.clear()
     found: dict[str, Desk] = {}
     for role in ("admin", "organizer", "treasurer", "viewer"):
-        found[role] = signed_in(house, door, role, may_export=role in ("admin", "viewer"))
+        found[role] = signed_in(house, door, role, may_export=role != "organizer")
     for slug in CHAPTERS:
         found[slug] = signed_in(house, door, "organizer", slug)
         found[f"admin of {slug}"] = signed_in(house, door, "admin", slug, may_export=True)
@@ -61,6 +61,7 @@ PAGES = {
     "/staff/approvals": {"admin"},
     "/staff/people/{id}/erase": {"admin"},
     "/staff/people/{id}/merge?with=zzlowell@example.org": {"admin"},
+    "/staff/erased-donors": {"treasurer"},
 }
 FORMS = {
     "/staff/people/{id}/place": {"admin", "organizer"},
@@ -69,7 +70,7 @@ FORMS = {
     "/staff/people/{id}/offers/1": {"admin", "organizer"},
     "/staff/people/{id}/merge": {"admin"},
     "/staff/people/{id}/erase": {"admin"},
-    "/staff/people/{id}/bundle": {"admin"},  # the viewer may export, but not what the treasurer keeps
+    "/staff/people/{id}/bundle": {"treasurer"},  # others may export, but not what the treasurer keeps
     "/staff/sheet": {"admin", "organizer"},
     "/staff/approvals/territories/1": {"admin"},
     "/staff/approvals/sparks/1": {"admin"},

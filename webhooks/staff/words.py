@@ -90,6 +90,12 @@ def snapshot(donor: Mapping[str, Any] | None) -> str:
     return "; ".join(line for line in lines if line)
 
 
+def donor(told: Mapping[str, Any]) -> str:
+    """What to call who gave, of whom nothing but the treasurer's record is left: her name, else her address."""
+    name = " ".join(str(told[part]) for part in _SNAPSHOT[0] if told.get(part))
+    return name or str(told.get("email") or "without a name")
+
+
 def following(state: str) -> Sequence[str]:
     """What an offer in this state may become."""
     return STATES["volunteer_offer"].get(state, ())
