@@ -55,6 +55,7 @@ def rows(house: Deps, statement: str, **values):
 ALL = {"admin", "organizer", "treasurer", "viewer"}
 PAGES = {
     "/staff": ALL,
+    "/staff/offers": ALL,
     "/staff/people": ALL,
     "/staff/people/{id}": ALL,
     "/staff/sheet": {"admin", "organizer"},
@@ -68,6 +69,7 @@ FORMS = {
     "/staff/people/{id}/note": {"admin", "organizer"},
     "/staff/people/{id}/stop": {"admin", "organizer"},
     "/staff/people/{id}/offers/1": {"admin", "organizer"},
+    "/staff/offers/1": {"admin", "organizer"},
     "/staff/people/{id}/merge": {"admin"},
     "/staff/people/{id}/erase": {"admin"},
     "/staff/people/{id}/bundle": {"treasurer"},  # others may export, but not what the treasurer keeps

@@ -154,6 +154,7 @@ def _frame(deps: Deps, signed: Signed) -> dict[str, Any]:
     doors = [
         ("/staff", "Start", True),
         ("/staff/approvals", "Approvals", who.may(rights.DECIDE)),
+        ("/staff/offers", "Offers", True),
         ("/staff/people", "People", True),
         ("/staff/sheet", "Paper sheet", who.may(rights.CHANGE_PEOPLE)),
     ]

@@ -18,8 +18,9 @@ STOPPED = {
     "bounce": "letters to this address come back", "complaint": "marked a letter as junk", "unsubscribe": "unsubscribed",
     "invalid": "the address does not exist", "manual": "stopped by staff", "erased": "erased",
 }  # fmt: skip
+LISTS = {"open": "Open", "placed": "Placed", "withdrawn": "Withdrawn"}
 OFFERS = {
-    "contacted": "We have talked", "placed": "Has a place now", "new": "Back to new", "withdrawn": "Withdraw the offer",
+    "contacted": "We have talked", "placed": "Has a place now", "new": "Back to new", "withdrawn": "Withdraw",
 }  # fmt: skip
 DONE = {
     "placed": "The home chapter is set.", "stopped": "No letter goes to this address any more.",
