@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.people import chapter_files, chapter_import
+from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
 from engine.settings import ROOT
 from engine.tokens import Signer
 
@@ -36,3 +36,11 @@ def test_the_chapters_of_the_readme_can_be_imported_into_the_invented_organisati
 def test_the_readme_names_every_column_that_a_file_of_chapters_may_have():
     heading = example("slug,").partition("\n")[0].split(",")
     assert sorted(heading) == sorted(chapter_files.COLUMNS)
+
+
+def test_the_catalogue_of_the_readme_is_one_and_changes_little_of_the_invented_organisations(session: Session):
+    told = catalogue_files.read_text(example("coalitions:"))
+    assert told.catalogue is not None, told.faults
+    outcome = catalogues.bring_in(session, told.catalogue)
+    assert not any(outcome.made.values())
+    assert not catalogues.bring_in(session, told.catalogue).anything

@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
-from engine.people import interests, volunteers
+from engine.people import catalogues, volunteers
+from engine.people.catalogue_files import understood
 from engine.states import STATES
 from tests.make import NOON
 
@@ -27,7 +28,7 @@ def somebody(session: Session, email: str = "rosa@example.org", slug: str = "wor
 def offers(session: Session, *codes: str, email: str = "rosa@example.org", slug: str = "worcester") -> int:
     """Somebody who offers to help in these ways."""
     ways = [{"code": code, "name": code.title()} for code in ("doors", "calls")]
-    interests.save(session, {"ways_to_help": ways})
+    catalogues.bring_in(session, understood({"ways_to_help": ways}))
     rosa = somebody(session, email, slug)
     offer(session, rosa, *codes)
     return rosa

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.people import confirmations, interests
+from engine.people import catalogues, confirmations
+from engine.people.catalogue_files import understood
 from engine.ports import Letter
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, join_body, raw
@@ -56,7 +57,7 @@ def answer(deps: Deps, *, expressly: bool = False, which: str = "max(id)") -> An
 
 def offer(deps: Deps) -> None:
     with transaction(deps.sessions) as session:
-        interests.save(session, CATALOGUE)
+        catalogues.bring_in(session, understood(CATALOGUE))
 
 
 def run(deps: Deps, statement: str, **values: Any) -> None:
