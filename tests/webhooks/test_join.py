@@ -219,7 +219,13 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
         deps,
         "INSERT INTO contact (email, details_at) SELECT v || '@example.org', now() FROM unnest(ARRAY['known', 'asked']) v",
     )
-    execute(deps, "INSERT INTO suppression (email, reason, at) VALUES ('stopped@example.org', 'complaint', now())")
+    reasons = ("complaint", "bounce", "unsubscribe", "invalid", "manual", "erased")
+    execute(
+        deps,
+        """INSERT INTO suppression (email, reason, at)
+        SELECT v || '@example.org', v, now() FROM unnest(CAST(:reasons AS text[])) v""",
+        reasons=list(reasons),
+    )
     execute(
         deps,
         """
@@ -227,9 +233,10 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
         SELECT id, 'join', '', now(), now() + interval '7 days' FROM contact WHERE email = 'asked@example.org'
     """,
     )
-    answers = [answers_about(deps, f"{name}@example.org") for name in ("fresh", "known", "stopped", "asked")]
+    names = ("fresh", "known", "asked", *reasons)
+    answers = [answers_about(deps, f"{name}@example.org") for name in names]
     assert len(answers[0][1]) >= 4
-    assert answers == [answers[0]] * 4
+    assert answers == [answers[0]] * len(names)
 
 
 def test_a_sixth_from_one_network_in_an_hour_is_asked_to_wait_and_loses_nothing(deps):
