@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import apply, imports, intake, latency, people
+from bench import answers, apply, imports, intake, latency, people
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -17,6 +17,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "apply": ("pending events applied a second, beside a bare insert of the same rows", apply.run),
     "import": ("rows a second of `groundswell import actblue`, and whether its memory stays flat", imports.run),
     "people": ("a million people imported, beside raw COPY of the rows that come of it", people.run),
+    "answers": (
+        "POST /join for addresses of every standing: whether the time of an answer tells them apart",
+        answers.run,
+    ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
 

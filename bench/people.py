@@ -12,7 +12,7 @@ import csv
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,6 +29,7 @@ from engine.db import make_pool, make_sessions, transaction
 from engine.settings import ROOT
 
 ROWS = 1_000_000
+MOST_TIMES, WITHIN_SECONDS, MOST_GROWTH = 6.0, 90.0, 1.3  # what was asked of the import
 GONE = 10  # one in so many has unsubscribed
 ERASED = 1_000
 BARE = "bare"
@@ -91,8 +92,20 @@ def _importing(rows: int) -> tuple[dict[str, float], dict[str, float]]:
         "import_to_copy": round(new.seconds / bare, 2),
         "memory_most_to_tenth": round(new.most_mb / new.early_mb, 2),
     }
+    report.table("new people", ["what was asked", "is", "at most", ""], _verdicts(ratios, new, rows))
     seconds = {"import": round(new.seconds, 1), "again": round(known.seconds, 1), "copy": round(bare, 1)}
     return ratios, {**seconds, "most_mb": round(new.most_mb)}
+
+
+def _verdicts(ratios: Mapping[str, float], new: Passage, rows: int) -> list[list[str]]:
+    """What was asked of the import, what it is, and whether that is so. The seconds are for a million people."""
+    within = WITHIN_SECONDS * rows / ROWS
+    asked = (
+        ("times the seconds of raw COPY", ratios["import_to_copy"], MOST_TIMES),
+        ("seconds", new.seconds, within),
+        ("times the memory that it had at a tenth", ratios["memory_most_to_tenth"], MOST_GROWTH),
+    )
+    return [[what, f"{found:.2f}", f"{most:g}", "yes" if found <= most else "NO"] for what, found, most in asked]
 
 
 def _make(places: Places) -> None:

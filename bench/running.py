@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 
 import psutil
 import psycopg
@@ -129,13 +130,20 @@ def servers(home: Path) -> Iterator[Servers]:
 
 
 @contextmanager
-def web(found: Servers, application: str, log: Path) -> Iterator[tuple[psutil.Process, int]]:
-    """One uvicorn process, started as the product's is, its output in a file: the process and its port."""
+def web(
+    found: Servers, application: str, log: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[psutil.Process, int]]:
+    """One uvicorn process, started as the product's is, with these settings besides, its output in a file: the process and
+    its port."""
     port = _free_port()
     argv = [application if part == "webhooks.app:main" else part for part in command_lines.web("127.0.0.1", port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            (*tied(signal.SIGTERM), *argv), env=found.environment, cwd=ROOT, stdout=output, stderr=output
+            (*tied(signal.SIGTERM), *argv),
+            env=found.environment | dict(settings),
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
         )
     try:
         _await(lambda: _listens(port), f"{application} does not answer, see {log}")

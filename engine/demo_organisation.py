@@ -1,6 +1,5 @@
 """The invented organisation of `templates/demo/organisation.yaml`: loaded once, into an empty database."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Person
-from engine.people import contacts, routing
+from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
 from engine.staff import accounts
 
@@ -68,31 +67,6 @@ SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id
 FROM fund f, chapter c WHERE f.slug = :fund AND c.slug = :root
 ON CONFLICT (slug) DO NOTHING
 """)
-_COALITIONS = text("""
-INSERT INTO coalition (code, name, purpose, link)
-SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, purpose text, link text)
-ON CONFLICT (code) DO NOTHING
-""")
-_AGENDAS = text("""
-INSERT INTO agenda (code, name, names, position)
-SELECT v.code, v.name, jsonb_build_object('es', v.es), v.position
-FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, es text, position bigint)
-ON CONFLICT (code) DO NOTHING
-""")
-_INTERESTS = text("""
-INSERT INTO interest (code, agenda_id, coalition_id, name, names, position)
-SELECT v.code, a.id, o.id, v.name, jsonb_build_object('es', v.es), v.position
-FROM json_to_recordset(CAST(:rows AS json))
-    AS v(code text, agenda text, coalition text, name text, es text, position bigint)
-JOIN agenda a ON a.code = v.agenda LEFT JOIN coalition o ON o.code = v.coalition
-ON CONFLICT (code) DO NOTHING
-""")
-_WAYS_TO_HELP = text("""
-INSERT INTO way_to_help (code, name, names, position)
-SELECT v.code, v.name, jsonb_build_object('es', v.es), v.position
-FROM json_to_recordset(CAST(:rows AS json)) AS v(code text, name text, es text, position bigint)
-ON CONFLICT (code) DO NOTHING
-""")
 _GATHERINGS = text("""
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
 SELECT v.code, v.name, c.id, :now, CAST(:now AS timestamptz) + make_interval(days => v.days), v.most
@@ -111,10 +85,7 @@ def load(session: Session, now: datetime | None = None) -> None:
     told = _told()
     _places(session, told)
     _money(session, told)
-    session.execute(_COALITIONS, {"rows": rows(told["coalitions"])})
-    session.execute(_AGENDAS, {"rows": rows(_numbered(told["agendas"]))})
-    session.execute(_INTERESTS, {"rows": rows(_numbered(_interests(told["agendas"])))})
-    session.execute(_WAYS_TO_HELP, {"rows": rows(_numbered(told["ways_to_help"]))})
+    catalogues.bring_in(session, catalogue_files.understood(told), keep=True)
     session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now or datetime.now(UTC)})
 
 
@@ -162,11 +133,3 @@ def _money(session: Session, told: dict[str, Any]) -> None:
     for form in told["donation_forms"]:
         cents = [dollars * 100 for dollars in form["preset_dollars"]]
         session.execute(_FORM, form | {"preset_cents": cents, "root": told["root"]["slug"]})
-
-
-def _interests(agendas: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return (interest | {"agenda": agenda["code"]} for agenda in agendas for interest in agenda["interests"])
-
-
-def _numbered(told: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return (one | {"position": place} for place, one in enumerate(told, 1))

@@ -29,7 +29,7 @@ from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.problems import refusal
 from webhooks.security import HEADERS
-from webhooks.staff import approvals, door, endings, people, person, sheet
+from webhooks.staff import approvals, door, endings, offers, people, person, sheet
 from webhooks.staff import start as staff_start
 from webhooks.subscriber import confirm, join, preferences, unsubscribe
 from webhooks.subscriber.offers import Offers
@@ -84,7 +84,10 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/approvals/sparks/{id:int}", approvals.decide_spark, STAFF),
     Entry(("GET",), "/staff/sheet", sheet.blank, STAFF),
     Entry(("POST",), "/staff/sheet", sheet.take, STAFF),
+    Entry(("GET",), "/staff/offers", offers.show, STAFF),
+    Entry(("POST",), "/staff/offers/{offer:int}", offers.move, STAFF),
     Entry(("GET",), "/staff/people", people.find, STAFF),
+    Entry(("GET",), "/staff/erased-donors", people.erased, STAFF),
     Entry(("GET",), "/staff/people/{id:int}", people.show, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/place", person.place, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/stop", person.stop, STAFF),

@@ -48,7 +48,7 @@ class Edge:
         def watched(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])  # some answers name theirs by a word of http.HTTPStatus
                 message["headers"] = _completed(message["headers"], carried)
             return send(message)
 

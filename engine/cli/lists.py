@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.cli.work import imports
 from engine.errors import Invalid
 from engine.people.segments import Segment
@@ -97,13 +97,15 @@ def export_people(
     """Write people to a CSV file, formulas disarmed. That somebody did is put on record."""
     deps = house(data_dir)
     segment = Segment(chapter, mailable, interest)
-    with deps.work() as (session, now):
-        people_out.note(session, None, segment, now)
-    to.touch(mode=0o600, exist_ok=False)
+    with deps.work() as (session, _):
+        people_out.check(session, segment)
     size = 0
-    with deps.work() as (session, _), to.open("wb") as file:
-        for piece in people_out.stream(session, segment):
-            size += file.write(piece)
+    with new_file(to) as file:
+        with deps.work() as (session, now):
+            people_out.note(session, None, segment, now)
+        with deps.work() as (session, _):
+            for piece in people_out.stream(session, segment):
+                size += file.write(piece)
     out.print(f"{to}: {size:,} bytes", markup=False)
 
 

@@ -1,5 +1,6 @@
 """One person: look at her, make one of two, give out everything about her, forget her."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,13 +8,14 @@ import typer
 from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.errors import NotFound
 from engine.people import bundles, contacts, erasing, merging
+from engine.people.bundles import Bundle
 from engine.people.erasing import Outlook
 from engine.ports import Keeper
 from engine.sources.words import clean, email_address
-from engine.staff import audit
+from engine.staff import audit, dossier
 
 app = typer.Typer(no_args_is_help=True, help="One person: look, merge, bundle, erase.")
 
@@ -22,7 +24,7 @@ Who = Annotated[str, typer.Argument(help="Address, or the number of the contact.
 
 @app.command()
 def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Who she is, what she gave, what she allowed, what forbids to write to her."""
+    """Who she is, what she gave and offers, what she allowed, what forbids to write to her."""
     deps = house(data_dir)
     with deps.work() as (session, _):
         bundle = bundles.collect(session, contacts.find(session, who))
@@ -31,7 +33,12 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         _line(name, her[name])
     why = ": ".join(filter(None, (her["routed_by"], her["routed_on"])))
     _line("chapter", f"{her['chapter'] or 'none'} ({why})")
+    for relation in bundle["chapters"]:
+        _line(relation["relation"], f"{relation['chapter']} since {relation['at']:%Y-%m-%d}")
+    _line("time zone", her["time_zone"])
+    _line("last heard of", f"{her['engaged_last_at']:%Y-%m-%d}" if her["engaged_last_at"] else "never")
     _line("gave", f"{her['gave_count']} gifts, {her['gave_cents'] / 100:,.2f} dollars")
+    _more(bundle, her["custom"])
     for one in merged:
         _line("merged", f"{one['id']} {one['email'] or 'without an address'}")
     for word in bundle["consents"]:
@@ -39,6 +46,21 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         _line("consent", f"{word['at']:%Y-%m-%d} {kind} {'yes' if word['given'] else 'no'} ({word['source']})")
     for reason in bundle["suppressions"]:
         _line("suppressed", f"{reason['at']:%Y-%m-%d} {reason['email']} {reason['reason']}")
+
+
+def _more(bundle: Bundle, custom: Mapping[str, Any]) -> None:
+    """What she cares about, offers and is called, and what else other systems told of her."""
+    for one in bundle["interests"]:
+        _line("interest", f"{one['agenda']}: {one['interest']}, since {one['at']:%Y-%m-%d}")
+    for one in bundle["offers_to_help"]:
+        note = f" ({one['note']})" if one["note"] else ""
+        _line("offer", f"{one['way']}: {one['state']} since {one['at']:%Y-%m-%d}{note}")
+    if tags := dossier.tags(custom):
+        _line("tags", ", ".join(tags))
+    if custom.get("note"):
+        _line("note", custom["note"])
+    for name, said in dossier.fields(custom):
+        _line("field", f"{name}: {said}")
 
 
 @app.command()
@@ -63,11 +85,12 @@ def bundle(
 ) -> None:
     """Write everything about one person into a zip: JSON and CSV."""
     deps = house(data_dir)
-    with deps.work() as (session, now):
+    with deps.work() as (session, _):
         contact_id = contacts.find(session, who)
         found = bundles.collect(session, contact_id)
-        audit.write(session, None, "bundled", "contact", contact_id, {}, now)
-    with to.open("xb") as file:
+    with new_file(to) as file:
+        with deps.work() as (session, now):
+            audit.write(session, None, "bundled", "contact", contact_id, {}, now)
         bundles.write(found, file)
     out.print(f"{sum(map(len, found.values()))} rows about contact {contact_id} in {to}", markup=False)
 
@@ -126,7 +149,7 @@ def _letters(deps: Deps, emails: Any, *, do: bool) -> str:
 
 
 def _line(name: str, said: object) -> None:
-    out.print(f"{name:12} {'' if said is None else said}", markup=False)
+    out.print(f"{name:13} {'' if said is None else said}", markup=False)
 
 
 def _ahead(session: Session, who: str) -> Outlook | None:

@@ -1,8 +1,9 @@
-"""What the commands share: where they print, the folder of data, ids, the house they work in."""
+"""What the commands share: where they print, the folder of data, ids, the house they work in, files that they write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
@@ -23,6 +24,19 @@ DEFAULT_DATA_DIR = ROOT / ".groundswell"
 def house(data_dir: Path) -> Deps:
     """The dependencies of a command that works on the installation of this folder."""
     return build(everything.resolved(data_dir.resolve()))
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file of people's data, for its owner alone, which was not there before. It goes again when what is to fill it fails:
+    half a list looks like a whole one. Raises FileExistsError."""
+    path.touch(mode=0o600, exist_ok=False)
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def ring(deps: Deps, lanes: Mapping[int, str]) -> None:

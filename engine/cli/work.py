@@ -13,7 +13,7 @@ from engine.db import transaction
 from engine.giving import books as the_books
 from engine.mail import handovers, holds
 from engine.money import dollars
-from engine.staff import notices
+from engine.staff import audit, notices
 
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
 letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again, let campaigns go on.")
@@ -44,9 +44,10 @@ def replay(
     if bool(event) == every:
         raise typer.BadParameter("name the events, or say --all")
     deps = house(data_dir)
-    with deps.work() as (session, _):
+    with deps.work() as (session, now):
         lanes = inbox.replay(session, event or None)
         notices.resolve(session, inbox.QUARANTINED, [inbox.name(number) for number in lanes])
+        audit.write_all(session, "events replayed", "inbound_event", lanes, now)
     ring(deps, lanes)
     out.print(f"{len(lanes)} back to pending" if lanes else "none of these is in quarantine")
     raise typer.Exit(0 if lanes else 1)
@@ -65,6 +66,7 @@ def retry(
     with deps.work() as (session, now):
         lanes = handovers.retry(session, message or None, now)
         notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes])
+        audit.write_all(session, "letters retried", "message", lanes, now)
     ring(deps, lanes)
     out.print(f"{len(lanes)} ready again" if lanes else "none of these has failed")
     raise typer.Exit(0 if lanes else 1)
@@ -77,6 +79,8 @@ def resume(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with deps.work() as (session, now):
         lifted = holds.lift(session, now)
         notices.resolve(session, holds.STOPPED)
+        if lifted:
+            audit.write(session, None, "letters resumed", "mail_hold", None, {"count": lifted}, now)
     if lifted:
         ring(deps, {0: bell.DELIVERY})
     out.print("campaigns go on" if lifted else "nothing was stopped")
@@ -103,9 +107,10 @@ def resolve(
 ) -> None:
     """Say that these were seen to."""
     deps = house(data_dir)
-    with deps.work() as (session, _):
+    with deps.work() as (session, now):
         closed = notices.resolve_ids(session, notice)
-    out.print(f"{closed} seen to" if closed else "none of these is open")
+        audit.write_all(session, "notices resolved", "notice", closed, now)
+    out.print(f"{len(closed)} seen to" if closed else "none of these is open")
     raise typer.Exit(0 if closed else 1)
 
 

@@ -38,6 +38,10 @@ _START_ONE = (
 _UNPLACED = (
     "You did not tell us your ZIP, so we cannot say yet which chapter is near you. You can add it on your page, below."
 )
+_UNKNOWN = (
+    "We do not know the ZIP that you told us, so we cannot say yet which chapter is near you. You can put it right on your "
+    "page, below."
+)
 _OR_START_ONE = (
     "And if there is none near you yet, you could start one: just answer this letter, a person reads it, and "
     "we will help."
@@ -45,11 +49,11 @@ _OR_START_ONE = (
 _SOMEBODY = "neighbour"
 
 _PEOPLE = text("""
-SELECT c.id, c.first_name, c.language, c.routed_by, c.zip, h.id AS chapter_id, h.name AS chapter,
-    h.kind NOT IN ('chapter', 'forming') AS far, (
+SELECT c.id, c.first_name, c.language, c.routed_by, c.zip, z.zip IS NOT NULL AS zip_known, h.id AS chapter_id,
+    h.name AS chapter, h.kind NOT IN ('chapter', 'forming') AS far, (
         SELECT count(*) FROM consent no
         WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = '' AND NOT no.given) AS times_left
-FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id
+FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id LEFT JOIN zip z ON z.zip = c.zip
 WHERE c.id = ANY(:ids) AND c.email IS NOT NULL ORDER BY c.id
 """)
 
@@ -100,5 +104,8 @@ def _facts(person: Row[Any], language: str) -> dict[str, str]:
     name = {"first_name": greeted(person.first_name) or spoken(_SOMEBODY)}
     if person.far is False:
         return name | {"why": spoken(_WHY.get(person.routed_by, _NEAR_HER)) % {"chapter": person.chapter}}
-    why, offer = (_FAR_OFF, _START_ONE) if person.zip else (_UNPLACED, _OR_START_ONE)
+    if person.zip_known:
+        why, offer = _FAR_OFF, _START_ONE
+    else:
+        why, offer = _UNKNOWN if person.zip else _UNPLACED, _OR_START_ONE
     return name | {"why": spoken(why), "offer": spoken(offer)}

@@ -28,10 +28,11 @@ _FORMULA = ("=", "+", "-", "@")
 Cell = str | tuple[str, ...]
 
 
-class _Plain(yaml.SafeLoader):
+class Plain(yaml.SafeLoader):
     """YAML without aliases: a few lines of them can say more than memory holds."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Raises YAMLError for an alias."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError
         return super().compose_node(parent, index)
@@ -129,7 +130,7 @@ def _strange(what: str, names: Sequence[str]) -> str:
 
 def _from_yaml(written: str, told: Told) -> Iterator[tuple[int, dict[str, Cell]]]:
     try:
-        document = yaml.compose(written, Loader=_Plain)
+        document = yaml.compose(written, Loader=Plain)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         told.faults.append(Fault(mark.line + 1 if mark else 0, "cannot be read as YAML"))

@@ -16,7 +16,7 @@ _GATHERINGS = text("""
 SELECT code, name, chapter_id, starts_at, ends_at FROM gathering WHERE ends_at > :now AND starts_at < :now + interval '1 day'
 """)
 _NEAR = text("""
-SELECT z.city, c.name, c.kind FROM (SELECT CAST(:zip AS text) AS zip) asked
+SELECT z.city, z.county, c.name, c.kind FROM (SELECT CAST(:zip AS text) AS zip) asked
 LEFT JOIN zip z ON z.zip = asked.zip
 LEFT JOIN zip_route r ON r.zip = asked.zip LEFT JOIN chapter c ON c.id = r.chapter_id
 """)
@@ -63,10 +63,19 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """What is near a ZIP: its postal city ("" for a ZIP that nobody knows), and the chapter that meets there, if one does."""
+    """What is near a ZIP: its postal city ("" for a ZIP that nobody knows), and the chapter that meets there, if one does.
+
+    `county`: whose people without a chapter can be introduced to each other; some ZIPs that are known have none.
+    """
 
     city: str
     chapter: str = ""
+    county: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether we know where that is."""
+        return bool(self.city or self.chapter)
 
 
 def house(session: Session, now: datetime) -> House:
@@ -82,4 +91,4 @@ def house(session: Session, now: datetime) -> House:
 def near(session: Session, zip_code: str) -> Near:
     """The chapter whose land this ZIP (five digits) is."""
     found = session.execute(_NEAR, {"zip": zip_code}).one()
-    return Near(found.city or "", found.name if found.kind in LOCAL else "")
+    return Near(found.city or "", found.name if found.kind in LOCAL else "", found.county or "")

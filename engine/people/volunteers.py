@@ -26,13 +26,19 @@ ON CONFLICT (contact_id, way_to_help_id) DO UPDATE
     WHERE o.state = 'withdrawn' AND excluded.at >= o.changed_at
 """)
 
-_LIST = text("""
-SELECT o.id, o.contact_id, o.state, o.note, o.at, o.changed_at, o.changed_by, w.code, w.name, w.names, c.first_name,
-    c.last_name, c.email, c.phone, c.city, c.chapter_id
-FROM volunteer_offer o JOIN contact c ON c.id = o.contact_id JOIN way_to_help w ON w.id = o.way_to_help_id
-WHERE c.chapter_id = ANY(:chapter_ids) AND o.state = ANY(:states)
+_THEIRS = """
+FROM volunteer_offer o JOIN contact c ON c.id = o.contact_id
+WHERE (CAST(:chapter_ids AS bigint[]) IS NULL OR c.chapter_id = ANY(:chapter_ids))
     AND c.merged_into_id IS NULL AND c.erased_at IS NULL
-ORDER BY o.at, o.id
+"""
+_CENSUS = text(f"SELECT o.state, count(*) AS offers {_THEIRS} GROUP BY o.state")
+_LIST = text(f"""
+SELECT l.*, w.code, w.name, w.names, h.name AS chapter, coalesce(nullif(s.name, ''), s.email) AS changed_by_name FROM (
+    SELECT o.id, o.contact_id, o.way_to_help_id, o.state, o.note, o.at, o.changed_at, o.changed_by, c.first_name, c.last_name,
+        c.email, c.phone, c.city, c.chapter_id, array_position(CAST(:states AS text[]), o.state) AS place
+    {_THEIRS} AND o.state = ANY(:states) ORDER BY place, o.at, o.id LIMIT :most OFFSET :skip
+) l JOIN way_to_help w ON w.id = l.way_to_help_id LEFT JOIN chapter h ON h.id = l.chapter_id
+LEFT JOIN staff s ON s.id = l.changed_by ORDER BY l.place, l.at, l.id
 """)
 
 _FIND = text("SELECT state FROM volunteer_offer WHERE id = :id FOR UPDATE")
@@ -46,14 +52,30 @@ def offer(session: Session, said: Collection[Mapping[str, object]], now: datetim
 
 
 def list_of(
-    session: Session, chapter_ids: Collection[int], states: Collection[str] = ("new", "contacted", "placed")
+    session: Session,
+    chapter_ids: Collection[int] | None,
+    states: Sequence[str] = ("new", "contacted", "placed"),
+    *,
+    most: int | None = None,
+    skip: int = 0,
 ) -> Sequence[Row[Any]]:
-    """The offers of everybody whose home these chapters are, the oldest first.
+    """The offers of everybody whose home these chapters are (None: of everybody), by these states in their order, the oldest
+    of each first; of that list at most so many, after the first few.
 
-    Rows of (id, contact_id, state, note, at, changed_at, changed_by, code, name, names, first_name, last_name, email, phone,
-    city, chapter_id).
+    Rows of (id, contact_id, state, note, at, changed_at, changed_by, changed_by_name, code, name, names, first_name,
+    last_name, email, phone, city, chapter_id, chapter).
     """
-    return session.execute(_LIST, {"chapter_ids": list(chapter_ids), "states": list(states)}).all()
+    values = {"chapter_ids": _ids(chapter_ids), "states": list(states), "most": most, "skip": skip}
+    return session.execute(_LIST, values).all()
+
+
+def census(session: Session, chapter_ids: Collection[int] | None) -> Mapping[str, int]:
+    """How many offers there are on the same lists in each state; a state without any is not named."""
+    return {row.state: row.offers for row in session.execute(_CENSUS, {"chapter_ids": _ids(chapter_ids)})}
+
+
+def _ids(chapter_ids: Collection[int] | None) -> list[int] | None:
+    return None if chapter_ids is None else list(chapter_ids)
 
 
 def move(session: Session, offer_id: int, state: str, staff_id: int | None, now: datetime) -> bool:

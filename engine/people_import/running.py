@@ -66,7 +66,7 @@ class Source:
 @dataclass(slots=True)
 class Outcome:
     """What came of a run. `finished_at`: it had been finished before, and nothing was done. `went_on_at`: so many records
-    were staged before this run went on; their refusals are in the files of errors alone."""
+    were staged before this run went on; they are read again, so that their refusals are told with the others."""
 
     files: list[tuple[Source, List, Tally]]
     summary: Summary | None = None
@@ -213,10 +213,11 @@ def _stage(at_hand: _Run) -> None:
     whole = sum(found.size for _, found, _ in at_hand.files)
     for number, (_, found, tally) in enumerate(at_hand.files):
         records = found.records()
-        skipped = sum(1 for _ in islice(records, before))
-        before -= skipped
         reader = Reader(found.layout, number, at_hand.told_at)
-        with closing(Refusals(found, goes_on=bool(skipped), kept=not at_hand.dry)) as refusals:
+        with closing(Refusals(found, kept=not at_hand.dry)) as refusals:
+            while count := staging.read_again(islice(records, before), reader, tally, refusals):
+                before -= count
+                at_hand.tell("reading", min(read + found.bytes_read(), whole), whole)
             stage = partial(staging.stage, at_hand.session, records, reader, tally, refusals)
             while _stage_batch(at_hand, stage):
                 at_hand.tell("reading", min(read + found.bytes_read(), whole), whole)

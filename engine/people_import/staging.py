@@ -32,12 +32,12 @@ class Tally:
 class Refusals:
     """`<file>.errors.csv`, made with the first row that is refused: its line, why, and the row, formulas disarmed.
 
-    `goes_on`: it may have rows of before; not `kept`: nothing is written.
+    Not `kept`: nothing is written.
     """
 
-    def __init__(self, found: List, *, goes_on: bool, kept: bool) -> None:
+    def __init__(self, found: List, *, kept: bool) -> None:
         self.path = found.path.with_name(found.path.name + ".errors.csv")
-        self._header, self._goes_on, self._kept = found.header, goes_on, kept
+        self._header, self._kept = found.header, kept
         self._file: TextIO | None = None
 
     def write(self, record: Record, reason: str) -> None:
@@ -45,11 +45,9 @@ class Refusals:
         if not self._kept:
             return
         if self._file is None:
-            goes_on = self._goes_on and self.path.exists()
             self.path.touch(mode=0o600)
-            self._file = self.path.open("a" if goes_on else "w", encoding="utf-8", newline="")
-            if not goes_on:
-                self._put(["groundswell line", "groundswell reason", *self._header])
+            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._put(["groundswell line", "groundswell reason", *self._header])
         self._put([record.place, reason, *record.cells])
 
     def close(self) -> None:
@@ -70,6 +68,17 @@ def stage(session: Session, records: Iterator[Record], reader: Reader, tally: Ta
             count += 1
             for row in _rows(record, reader, tally, refusals):
                 copy.write_row(row)
+    tally.records += count
+    return count
+
+
+def read_again(records: Iterator[Record], reader: Reader, tally: Tally, refusals: Refusals) -> int:
+    """The next records of those that an earlier run has staged: only counted, and the refused ones told once more. Returns
+    how many there were; nought: no more."""
+    count = 0
+    for record in islice(records, BATCH_RECORDS):
+        count += 1
+        _rows(record, reader, tally, refusals)
     tally.records += count
     return count
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from engine.people_import.running import Outcome, Source
 from engine.people_import.staging import Tally
 
 FINE, SOME_REFUSED, NO_LIST = 0, 1, 2  # exit codes
+MEASURED = 10_000  # characters: wider than any table
 STEPS = 10  # lines of each phase where there is no terminal
 PHASES = {"reading": "Reading", "merging": "Merging"}
 SHARE = {"reading": (0.0, 0.4), "merging": (0.4, 0.6)}  # of the whole: where a phase begins, how long it is
@@ -112,12 +114,18 @@ def _oddities(out: Console, name: str, tally: Tally, *, dry_run: bool) -> None:
 
 def _files(out: Console, outcome: Outcome, summary: Summary) -> None:
     standings = [each for each in STRICTEST if any(file.standings[each] for file in summary.files)]
-    table = Table("File", "Tool", "Rows", *(each.capitalize() for each in standings), "ZIPs repaired", title="Read")
+    names = ["rows", *standings, "ZIPs repaired"]
+    table = Table("File", "Tool", *(name[0].upper() + name[1:] for name in names), title="Read")
+    sentences = ["Read"]
     for file, (_, _, tally) in zip(summary.files, outcome.files, strict=True):
-        told = (f"{file.standings[each]:,}" for each in standings)
         read = max(tally.records, file.standings.total())
-        table.add_row(file.name, file.tool, f"{read:,}", *told, f"{file.repaired:,}")
-    out.print(table)
+        numbers = [f"{number:,}" for number in (read, *(file.standings[each] for each in standings), file.repaired)]
+        table.add_row(file.name, file.tool, *numbers)
+        told = (f"{number} {name}" for number, name in zip(numbers, names, strict=True))
+        sentences.append(f"{file.name} ({file.tool}): {', '.join(told)}")
+    fits = Measurement.get(out, out.options.update(max_width=MEASURED), table).maximum <= out.width
+    for each in [table] if fits else sentences:  # a table that does not fit would be cut
+        out.print(each, markup=False)
 
 
 def _people(out: Console, summary: Summary, *, dry_run: bool) -> None:

@@ -1,11 +1,13 @@
 """The audit: what staff did, and the command line. It only grows; a trigger of the database holds that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
+
+NAMED = 100  # of many that one command changed
 
 _WRITE = text("""
 INSERT INTO audit (at, staff_id, action, subject, subject_id, detail)
@@ -33,6 +35,14 @@ def write(  # noqa: PLR0917 what every row needs
     """
     values = {"staff_id": staff_id, "action": action, "subject": subject, "subject_id": subject_id, "now": now}
     session.execute(_WRITE, values | {"detail": orjson.dumps(dict(detail)).decode()})
+
+
+def write_all(session: Session, action: str, subject: str, ids: Collection[int], now: datetime) -> None:
+    """The same for what the command line did to several at once: how many, and the first of them; nothing when to none."""
+    if ids:
+        one, *others = named = sorted(ids)[:NAMED]
+        detail = {"count": len(ids), "ids": named}
+        write(session, None, action, subject, None if others else one, detail, now)
 
 
 def of(session: Session, subject: str, subject_id: int, most: int = 50) -> Sequence[Row[tuple[object, ...]]]:

@@ -1,9 +1,9 @@
 """One person, as staff sees her: everything we hold of her, within the reach and the rights of who looks.
 
-Who is out of reach is not found. Amounts are for who may see gifts; who gave as it was told, for the treasurer and admins.
+Who is out of reach is not found. Amounts are for who may see gifts; who gave as it was told, for the treasurer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from engine.staff.accounts import Account
 from engine.staff.rights import IN_REACH
 
 SHOWN = 25
+APART = ("tags", "note")  # of the fields of her own, those with a place of their own
 
 Rows = Sequence[Row[tuple[object, ...]]]
 
@@ -43,6 +44,9 @@ FROM suppression s WHERE s.email = :email ORDER BY s.at DESC
 _INTERESTS = text("""
 SELECT i.name, a.name AS agenda, k.at FROM contact_interest k JOIN interest i ON i.id = k.interest_id
 JOIN agenda a ON a.id = i.agenda_id WHERE k.contact_id = :id ORDER BY a.position, i.position
+""")
+_FOLLOWED = text("""
+SELECT h.name, f.at FROM followed_chapter f JOIN chapter h ON h.id = f.chapter_id WHERE f.contact_id = :id ORDER BY h.name
 """)
 _OFFERS = text("""
 SELECT o.id, w.name AS way, o.state, o.note, o.at, o.changed_at FROM volunteer_offer o
@@ -76,6 +80,7 @@ class Dossier:
     suppressions: Rows
     interests: Rows
     offers: Rows
+    followed: Rows
     gifts: Rows
     letters: Rows
     history: Rows
@@ -85,10 +90,42 @@ class Dossier:
         """What to call her."""
         return called(self.person)
 
+    @property
+    def tags(self) -> list[str]:
+        """The tags that other systems gave her."""
+        return tags(self.person.custom)
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """What else is kept of her, field by field."""
+        return fields(self.person.custom)
+
 
 def called(person: Row[Any]) -> str:
     """Her name, else her address, else that she has neither."""
     return f"{person.first_name} {person.last_name}".strip() or person.email or "Somebody without a name"
+
+
+def tags(custom: Mapping[str, Any]) -> list[str]:
+    """The tags among what is kept of somebody beside the usual fields."""
+    told = custom.get("tags")
+    return [str(tag) for tag in told] if isinstance(told, list) else []
+
+
+def fields(custom: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rest of it, but for the note: each field that says anything, with its value in words."""
+    told = ((name.replace("_", " "), _words(value)) for name, value in custom.items() if name not in APART)
+    return [(name, said) for name, said in told if said]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_words, value)))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_words(each)}" for name, each in value.items())
+    return "" if value is None else str(value)
 
 
 def find(session: Session, who: Account, contact_id: int) -> Row[Any]:
@@ -111,6 +148,7 @@ def read(session: Session, who: Account, contact_id: int) -> Dossier:
         suppressions=session.execute(_SUPPRESSIONS, {"email": person.email}).all(),
         interests=session.execute(_INTERESTS, values).all(),
         offers=session.execute(_OFFERS, values).all(),
+        followed=session.execute(_FOLLOWED, values).all(),
         gifts=session.execute(_GIFTS, values | snapshots).all() if who.may(rights.SEE_GIFTS) else [],
         letters=session.execute(_LETTERS, values).all(),
         history=audit.of(session, "contact", contact_id, SHOWN),

@@ -14,6 +14,11 @@ from engine.staff import audit
 _NO_LIMIT = text("SET LOCAL statement_timeout = 0")
 
 
+def check(session: Session, segment: Segment) -> None:
+    """Raises NotFound for a chapter or an interest that is none: before a file is made and anything is put on record."""
+    segments.as_csv(session, segment)
+
+
 def note(session: Session, staff_id: int | None, segment: Segment, now: datetime) -> None:
     """Put on record who takes whom out (`staff_id` None: the command line). Committed before the first row leaves."""
     audit.write(session, staff_id, "people exported", "contact", None, segment.told, now)

@@ -80,9 +80,9 @@ def close(session: Session, settled: Sequence[MatterSettled], _: datetime, __: S
     return []
 
 
-def resolve_ids(session: Session, ids: Sequence[int]) -> int:
-    """A person has seen to these. Returns how many were open."""
-    return len(session.execute(_RESOLVE_IDS, {"ids": list(ids)}).all())
+def resolve_ids(session: Session, ids: Sequence[int]) -> Sequence[int]:
+    """A person has seen to these. Returns those that were open."""
+    return session.scalars(_RESOLVE_IDS, {"ids": list(ids)}).all()
 
 
 def resolve(session: Session, kind: str, subjects: Sequence[str] | None = None) -> None:

@@ -17,13 +17,11 @@ ERASE_PEOPLE = "erase people"  # what cannot be taken back: erasing and merging
 DECIDE = "decide about chapters"  # territories and sparks; for all chapters, or not at all
 MANAGE_STAFF = "manage staff"
 SEE_GIFTS = "see gifts"  # amounts
-SEE_SNAPSHOTS = "see snapshots"  # who gave, as the treasurer keeps it: it outlives the person's record
+SEE_SNAPSHOTS = "see snapshots"  # who gave, as the treasurer alone keeps it: it outlives the person's record
 EXPORT = "export"
 
 RIGHTS: Mapping[str, frozenset[str]] = {
-    ADMIN: frozenset(
-        {SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, DECIDE, MANAGE_STAFF, SEE_GIFTS, SEE_SNAPSHOTS},
-    ),
+    ADMIN: frozenset({SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, DECIDE, MANAGE_STAFF, SEE_GIFTS}),
     ORGANIZER: frozenset({SEE_PEOPLE, CHANGE_PEOPLE}),
     TREASURER: frozenset({SEE_PEOPLE, SEE_GIFTS, SEE_SNAPSHOTS}),
     VIEWER: frozenset({SEE_PEOPLE}),

@@ -20,7 +20,7 @@ def bundle(session: Session, who: Account, contact_id: int, now: datetime) -> by
     """Everything about one person, as a zip. Raises Forbidden; NotFound out of reach, and for one who was erased."""
     dossier.find(session, who, contact_id)
     if not may_take(who):
-        raise Forbidden("A bundle holds the treasurer's record: it takes the right to export, as treasurer or admin.")
+        raise Forbidden("A bundle holds the treasurer's record: it takes the right to export, as treasurer.")
     told = bundles.collect(session, contact_id)
     file = io.BytesIO()
     bundles.write(told, file)

@@ -14,7 +14,8 @@ from tests.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 _numbers = count(1)
-ANA, BO = "ada.lind@example.org", "bo.lund@example.org"  # each may ask for few links an hour
+# Each may ask for few links an hour.
+ANA, BO, CY, DI = "ada.lind@example.org", "bo.lund@example.org", "cy.lowe@example.org", "di.lark@example.org"
 
 
 @pytest.fixture(params=WIDTHS)
@@ -39,8 +40,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def staffed(system: System) -> System:
     """The invented organisation with one of its staff, and somebody to look at."""
-    for email in (ANA, BO):
-        done = system.run("staff", "add", email, "--role", "admin", "--name", "Ana Costa", "--may-export")
+    for email, role in ((ANA, "admin"), (BO, "admin"), (CY, "organizer"), (DI, "treasurer")):
+        done = system.run("staff", "add", email, "--role", role, "--name", "Ana Costa", "--may-export")
         assert done.returncode == 0, done.stderr
     body = actblue_body(donor={"firstname": "Rosa", "lastname": "Delgado", "email": "rosa.delgado@example.org"})
     assert system.post(raw(body)) == 200
@@ -87,7 +88,8 @@ def test_a_day_of_staff(page: Page, staffed: System):
     accessible(page)
     assert page.get_by_role("heading", level=1).inner_text() == "What waits for you"
     rail = page.get_by_role("navigation", name="Staff")
-    for name, title in (("Approvals", "Approvals"), ("People", "People"), ("Paper sheet", "Type in a paper sheet")):
+    for name, title in (("Approvals", "Approvals"), ("Offers", "Offers to help"), ("People", "People"),
+                        ("Paper sheet", "Type in a paper sheet")):  # fmt: skip
         rail.get_by_role("link", name=name).click()
         assert page.get_by_role("heading", level=1).inner_text() == title
         assert rail.get_by_role("link", name=name).get_attribute("aria-current") == "page"
@@ -113,6 +115,50 @@ def test_a_day_of_staff(page: Page, staffed: System):
     page.get_by_role("button", name="Sign out").click()
     page.goto(staffed.url + "/staff")
     assert page.url == staffed.url + "/staff/sign-in"
+
+
+def test_offers_are_worked_through_on_their_list(page: Page, staffed: System):
+    signed_in(page, staffed, CY)
+    page.get_by_role("link", name="Answer them").click()
+    waiting = page.get_by_role("row").filter(has=page.get_by_role("button", name="We have talked"))
+    before = waiting.count()
+    assert waiting.first.get_by_role("button").count() == 3
+    accessible(page)
+    waiting.first.get_by_role("button", name="We have talked").click()
+    assert page.get_by_role("status").inner_text() == "The offer has moved on."
+    assert waiting.count() == before - 1
+    talked = page.get_by_role("row").filter(has_text="by Ana Costa").first
+    accessible(page)
+    talked.get_by_role("button", name="Has a place now").click()
+    page.get_by_role("navigation", name="Lists").get_by_role("link", name="Placed").click()
+    assert page.get_by_role("row").filter(has_text="Rosa Delgado").count() >= 1
+    accessible(page)
+    page.get_by_role("navigation", name="Lists").get_by_role("link", name="Withdrawn").click()
+    assert "None yet." in page.locator("main").inner_text()
+    accessible(page)
+
+
+def test_the_treasurer_finds_an_erased_donors_gift(page: Page, staffed: System):
+    number = next(_numbers)
+    body = actblue_body(donor={"firstname": "Gerda", "lastname": "Vanish", "email": f"gerda.{number}@example.org"},
+                        contribution={"orderNumber": f"ABGERDA{number}"})  # fmt: skip
+    assert staffed.post(raw(body)) == 200
+    staffed.wait_for(
+        lambda: staffed.query("SELECT 1 FROM contribution WHERE order_number = %s", f"ABGERDA{number}") != [],
+        15,
+        "the gift",
+    )
+    assert staffed.run("people", "erase", f"gerda.{number}@example.org", "--yes").returncode == 0
+    signed_in(page, staffed, DI)
+    page.get_by_role("navigation", name="Staff").get_by_role("link", name="People").click()
+    page.get_by_role("link", name="Erased donors whose record you keep").click()
+    assert page.get_by_role("link", name="Gerda Vanish").count() >= 1
+    accessible(page)
+    page.goto(staffed.url + f"/staff/people?q=ABGERDA{number}")
+    accessible(page)
+    page.get_by_role("link", name="An erased person").click()
+    assert "Gerda Vanish" in page.locator("main").inner_text()
+    accessible(page)
 
 
 def test_a_sheet_is_typed_in_by_keyboard_alone(page: Page, staffed: System):

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, NotFound
 from engine.events import ConfirmationAsked, Event, Joined, Person, SignUpReported, Wishes
-from engine.people import confirmations, interests
+from engine.people import catalogues, confirmations
+from engine.people.catalogue_files import understood
 from engine.people.joining import course
 from engine.people.standing import NEVER, Standing, standings
 from engine.reactions import react
@@ -154,6 +155,6 @@ def statements(session: Session, many: int, **wishes: Any) -> int:
 def test_many_take_as_many_statements_as_a_few(session: Session, confirm: bool):
     way = {"code": "doors", "name": "Doors"}
     cause = {"code": "homes", "name": "Homes", "interests": [{"code": "rent", "name": "Rent"}]}
-    interests.save(session, {"agendas": [cause], "ways_to_help": [way]})
+    catalogues.bring_in(session, understood({"agendas": [cause], "ways_to_help": [way]}))
     statements(session, 2, confirm=confirm)
     assert statements(session, 40, confirm=confirm) == statements(session, 3, confirm=confirm)

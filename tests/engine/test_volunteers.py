@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
-from engine.people import interests, volunteers
+from engine.people import catalogues, volunteers
+from engine.people.catalogue_files import understood
 from engine.states import STATES
 from tests.make import NOON
 
@@ -27,7 +28,7 @@ def somebody(session: Session, email: str = "rosa@example.org", slug: str = "wor
 def offers(session: Session, *codes: str, email: str = "rosa@example.org", slug: str = "worcester") -> int:
     """Somebody who offers to help in these ways."""
     ways = [{"code": code, "name": code.title()} for code in ("doors", "calls")]
-    interests.save(session, {"ways_to_help": ways})
+    catalogues.bring_in(session, understood({"ways_to_help": ways}))
     rosa = somebody(session, email, slug)
     offer(session, rosa, *codes)
     return rosa
@@ -51,6 +52,7 @@ def test_an_offer_stands_once_on_the_list_of_her_chapter_alone(session: Session)
     offer(session, rosa, "doors", days=1)
     assert listed(session) == [("rosa@example.org", "doors", "new"), ("rosa@example.org", "calls", "new")]
     assert listed(session, "lowell") == []
+    assert volunteers.list_of(session, None) == volunteers.list_of(session, [chapter(session, "worcester")])
     (first, _) = volunteers.list_of(session, [chapter(session, "worcester")])
     assert (first.at, first.first_name, first.name) == (NOON, "Rosa", "Doors")
 
@@ -77,6 +79,20 @@ def test_no_such_offer_and_no_such_state_are_told_apart(session: Session):
         volunteers.move(session, 0, "placed", None, NOON)
     with pytest.raises(Invalid):
         volunteers.move(session, 0, "married", None, NOON)
+
+
+def test_a_list_is_in_the_order_of_the_states_that_are_asked_for_and_can_be_read_in_parts(session: Session):
+    offers(session, "doors", "calls")
+    session.execute(text("UPDATE volunteer_offer SET state = 'contacted' WHERE way_to_help_id IN (SELECT id FROM"
+                         " way_to_help WHERE code = 'doors')"))  # fmt: skip
+    both = [row.code for row in volunteers.list_of(session, None, ("new", "contacted"))]
+    assert (both, [row.code for row in volunteers.list_of(session, None, ("contacted", "new"))]) == (
+        ["calls", "doors"], ["doors", "calls"],
+    )  # fmt: skip
+    parts = [volunteers.list_of(session, None, ("new", "contacted"), most=1, skip=skip) for skip in (0, 1, 2)]
+    assert [[row.code for row in part] for part in parts] == [["calls"], ["doors"], []]
+    assert volunteers.census(session, None) == {"new": 1, "contacted": 1}
+    assert volunteers.census(session, [chapter(session, "lowell")]) == {}
 
 
 def test_one_that_was_taken_back_is_offered_anew_by_a_later_word_only(session: Session):

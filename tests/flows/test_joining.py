@@ -12,7 +12,8 @@ from sqlalchemy import text
 from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.people import confirmations, interests
+from engine.people import catalogues, confirmations
+from engine.people.catalogue_files import understood
 from engine.ports import Letter
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, join_body, raw
@@ -56,7 +57,7 @@ def answer(deps: Deps, *, expressly: bool = False, which: str = "max(id)") -> An
 
 def offer(deps: Deps) -> None:
     with transaction(deps.sessions) as session:
-        interests.save(session, CATALOGUE)
+        catalogues.bring_in(session, understood(CATALOGUE))
 
 
 def run(deps: Deps, statement: str, **values: Any) -> None:
@@ -149,6 +150,10 @@ def test_where_no_chapter_is_near_the_welcome_offers_to_start_one(deps: Deps):
     assert "There is no chapter of ours near you yet." in far.text
     assert "kitchen table" in far.text
     assert "You did not tell us your ZIP" in unknown.text
+    come(deps, email="eva@example.org", zip="00000")
+    (strange,) = letters(deps, "eva@example.org")
+    assert "We do not know the ZIP that you told us" in strange.text
+    assert "There is no chapter of ours near you yet." not in strange.text
     assert far.from_name == "Common Ground Massachusetts"
     come(deps, email="may@example.org", zip="01420")  # a region's land, where no chapter meets
     (regional,) = letters(deps, "may@example.org")

@@ -59,6 +59,29 @@ def test_an_import_that_was_killed_goes_on_where_it_was(deps: Deps, tmp_path: Pa
     assert ("merging", 25_000) in told
 
 
+@pytest.mark.parametrize("phase", ["reading", "merging"])
+def test_an_import_that_was_killed_tells_the_rows_refused_before_the_kill_when_it_goes_on(
+    deps: Deps, tmp_path: Path, phase: str
+):
+    told = [{"Email": "nobody", "Subscription status": "subscribed"}] * 30
+    told += [{"Email": f"p{number}@example.org"} for number in range(staging.BATCH_RECORDS)]
+    path = make.write(tmp_path / "list.csv", make.LIST, [*told, {"Email": "late"}])
+
+    def die(now: str, *_: int) -> None:
+        if now == phase:
+            raise Killed
+
+    with pytest.raises(Killed):
+        running.run(deps, sources(path), die)
+    code, said = imported(deps, path)
+    assert f"went on where it was: {20_000 if phase == 'reading' else 20_031:,} rows had been read before" in said
+    assert (code, "list.csv: 31 rows were refused, see list.csv.errors.csv\n  line 2: not an email address" in said) == (
+        1, True,
+    )  # fmt: skip
+    with (tmp_path / "list.csv.errors.csv").open(encoding="utf-8", newline="") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == [*map(str, range(2, 32)), "20032"]
+
+
 def test_what_was_staged_before_postgres_crashed_or_another_import_came_is_staged_anew(deps: Deps, tmp_path: Path):
     path = many(tmp_path, 100)
 
@@ -230,6 +253,19 @@ def test_how_far_it_is_is_shown(deps: Deps, tmp_path: Path, terminal: bool):
     assert ("100%" in out.getvalue()) is terminal
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_was_read_of_each_file_is_readable_where_a_table_of_it_is_too_wide(deps: Deps, tmp_path: Path, width: int):
+    out = io.StringIO()
+    told = [{"Email": "a@example.org", "Subscription status": each} for each in ("subscribed", "bounced", "")]
+    path = make.write(
+        tmp_path / "everybody_who_ever_wrote_to_us.csv", make.LIST, [*told, {"Email": "b"}, {"ZIP": "1605"}]
+    )
+    telling.run(deps, sources(path), Console(file=out, width=width, highlight=False, soft_wrap=True), dry_run=True)
+    line = f"{path.name} (a list): 5 rows, 1 cleaned, 1 unknown, 1 subscribed, 0 ZIPs repaired\n"
+    assert (line in out.getvalue(), "\u2026" in out.getvalue()) == (width == 80, False)
+    assert (path.name in out.getvalue(), "Subscribed" in out.getvalue()) == (True, width == 200)
+
+
 def command(deps: Deps, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     settings = deps.settings
     assert settings.database_url is not None
@@ -267,6 +303,31 @@ def test_the_commands_import_each_tools_files_and_several_at_once(deps: Deps, tm
     done = command(deps, tmp_path, "export", "people", "--to", tmp_path / "out.csv", "--mailable")
     assert (done.returncode, len((tmp_path / "out.csv").read_text().splitlines())) == (0, 5)
     assert command(deps, tmp_path, "export", "people", "--to", tmp_path / "out.csv").returncode == 1
+
+
+def test_an_export_that_cannot_be_leaves_no_file_and_no_word_on_the_audit(deps: Deps, tmp_path: Path):
+    (tmp_path / "there.csv").write_text("mine")
+    for which, to in ((("--chapter", "nowhere"), "y.csv"), (("--interest", "nothing"), "y.csv"), ((), "there.csv")):
+        done = command(deps, tmp_path, "export", "people", *which, "--to", tmp_path / to)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    assert not (tmp_path / "y.csv").exists()
+    assert rows(deps, "SELECT action FROM audit") == []
+    done = command(deps, tmp_path, "export", "people", "--chapter", "lowell", "--to", tmp_path / "y.csv")
+    assert (done.returncode, (tmp_path / "y.csv").stat().st_mode & 0o077) == (0, 0)
+    (told,) = rows(deps, "SELECT action, detail FROM audit")
+    assert tuple(told) == ("people exported", {"chapter": "lowell"})
+
+
+def test_a_bundle_that_cannot_be_written_is_not_on_the_audit(deps: Deps, tmp_path: Path):
+    with transaction(deps.sessions) as session:
+        person(session, ROSA)
+    (tmp_path / "there.zip").write_text("mine")
+    done = command(deps, tmp_path, "people", "bundle", ROSA, "--to", tmp_path / "there.zip")
+    assert (done.returncode, rows(deps, "SELECT FROM audit")) == (1, [])
+    done = command(deps, tmp_path, "people", "bundle", ROSA, "--to", tmp_path / "hers.zip")
+    assert (done.returncode, (tmp_path / "hers.zip").stat().st_mode & 0o077, done.stderr) == (0, 0, "")
+    assert [row.action for row in rows(deps, "SELECT action FROM audit")] == ["bundled"]
 
 
 def test_a_lock_that_is_held_by_others_is_waited_for(deps: Deps, tmp_path: Path):

@@ -1,28 +1,44 @@
 """A person with unmistakable words in every field comes in through every door of the real processes, gets letters, is given
-out as a bundle and erased: then no table, no line of a log, no key of Redis and no letter in the mailbox tells of her; only
-the treasurer's snapshot does."""
+out as a bundle and erased: then no table, no log, no key or value of Redis, no letter in the mailbox and no file of the data
+folder tells of her; only the treasurer's snapshot does."""
 
-import json
-from datetime import UTC, datetime
+import html
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar
+from itertools import count
 from pathlib import Path
+from time import monotonic, sleep
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener, urlopen
 
 import pytest
 import redis
 
-from engine.db import metadata
+from engine.adapters.limiter import RedisLimiter
 from engine.settings import DEVELOPMENT_SECRET
 from engine.sources import letter_ids
-from tests import make_stripe, signing
+from tests import canary, make_stripe, people_lists, signing
 from tests.make import actblue_body, basic, raw, stripe_signature
 from tests.system import System
+from webhooks.forms import SOONEST
 
 WORD, PHONE = "zqcanary", "5085559731"
 EMAIL = f"{WORD}@{WORD}.example.org"
 LIKE = WORD.upper()
 JSON = ("content-type", "application/json")
-BODIES = {"body"}  # columns of bytes
+ADMIN = "ana.costa@example.org"  # of the invented organisation
+TYPED = {
+    "email": EMAIL,
+    "zip": "01605",
+    "first_name": LIKE,
+    "last_name": LIKE,
+    "street": f"1 {LIKE} Street",
+    "city": LIKE,
+}
+_numbers = count(1)
 
 PERSON = {
     "first_name": LIKE, "last_name": f"{LIKE} {LIKE}", "street": f"1 {LIKE} Street", "city": LIKE, "state": "MA",
@@ -84,14 +100,89 @@ def came_in(system: System) -> None:
     ):  # fmt: skip
         body = make_stripe.raw(make_stripe.event(kind, told))
         assert post(system, "/webhooks/stripe", body, stripe_signature(body)) == 200
-    joined = PERSON | {
-        "form": "join", "at": datetime.now(UTC).isoformat(), "email": EMAIL, "language": "en", "interests": [],
-        "ways_to_help": [], "gathering": "", "confirm": False, "introduce": True, "wording": LIKE,
-    }  # fmt: skip
-    system.query(
-        "INSERT INTO inbound_event (source, key, lane, body) VALUES ('join', 'j-1', 'intake', %s) RETURNING id",
-        raw(joined),
-    )
+
+
+@dataclass
+class Browser:
+    """Somebody's browser: it keeps cookies, and sends a form with the hidden fields of its page."""
+
+    system: System
+    page: str = ""
+    opener: OpenerDirector = field(default_factory=lambda: build_opener(HTTPCookieProcessor(CookieJar())))
+
+    def get(self, path: str) -> str:
+        """Open a page."""
+        with self.opener.open(self.system.url + path, timeout=10) as answer:
+            self.page = answer.read().decode()
+        return self.page
+
+    def send(self, path: str, **fields: str) -> str:
+        """Send the form of the page that is open."""
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.page)
+        told = {name: html.unescape(value) for name, value in hidden} | fields
+        with self.opener.open(self.system.url + path, urlencode(told).encode(), timeout=10) as answer:
+            self.page = answer.read().decode()
+        return self.page
+
+
+def joined(system: System) -> None:
+    """She fills in our own form, as slowly as a person does."""
+    browser = Browser(system)
+    browser.get("/join")
+    sleep(SOONEST.total_seconds() + 0.2)
+    assert LIKE in browser.send("/join", **TYPED)
+
+
+def on_paper(system: System) -> None:
+    """Somebody of the staff signs in by letter, and types in the sheet that she signed."""
+    browser = Browser(system)
+    browser.get("/staff/sign-in")
+    browser.send("/staff/sign-in", email=ADMIN)
+    path = newest(system, "staff/sign-in", ADMIN)
+    browser.get(path)
+    browser.send(path)
+    browser.get("/staff/sheet")
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    row = {"first_name-0": LIKE, "last_name-0": LIKE, "email-0": EMAIL, "zip-0": "01605", "phone-0": PHONE}
+    assert "1 person was taken" in browser.send("/staff/sheet", where="c:worcester", signed_on=day, **row)
+
+
+def in_a_list(system: System, folder: Path) -> None:
+    """She stands in a file of another tool."""
+    told = people_lists.subscriber(EMAIL, NOTES=LIKE, TAGS=f'"{LIKE}"') | {"First Name": LIKE, "Phone Number": PHONE}
+    path = people_lists.write(folder / "subscribed.csv", people_lists.MAILCHIMP, [told])
+    done = system.run("import", "mailchimp", str(path))
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def newest(system: System, door: str, email: str = EMAIL) -> str:
+    """The path of the newest link of this door in a letter to somebody; waits for the letter."""
+
+    def found() -> list[str]:
+        texts = [letter["text"] for letter in system.mailbox() if letter["to_email"] == email]
+        return [path for words in texts for path in re.findall(rf"/{door}/[\w.-]+", words)]
+
+    system.wait_for(lambda: found() != [], 30, f"a letter to {email} with a link to {door}")
+    return found()[-1]
+
+
+def by_her_links(system: System) -> None:
+    """She chooses on her own page, stops all letters by the button of her mail program, and comes back by letter."""
+    hers = Browser(system)
+    path = newest(system, "me")
+    hers.get(path)
+    hers.send(path, act="save", letters="news", chapters="yes", zip="01604", language="en")
+    assert system.query("SELECT zip FROM contact WHERE email = %s", EMAIL) == [("01604",)]
+    stop = Request(system.url + newest(system, "u"), b"List-Unsubscribe=One-Click")
+    with urlopen(stop, timeout=10) as answer:
+        assert answer.status == 200
+    assert system.query("SELECT reason FROM suppression WHERE email = %s", EMAIL) == [("unsubscribe",)]
+    joined(system)
+    system.wait_for(lambda: system.query("SELECT 1 FROM confirmation") != [], 30, "she is asked by letter")
+    path = newest(system, "confirm")
+    hers.get(path)
+    hers.send(path)
+    assert system.query("SELECT confirmed_at IS NOT NULL FROM confirmation") == [(True,)]
 
 
 def settled(system: System) -> bool:
@@ -114,55 +205,67 @@ def told_of_letters(system: System) -> None:
     assert post(system, "/webhooks/sendgrid", body, *signing.signed(body)) == 200
 
 
-def tables_with(system: System, word: str) -> set[str]:
-    found = set()
-    for name, table in metadata.tables.items():
-        said = " || ' ' || ".join(
-            f"coalesce(encode(t.{c.name}, 'escape'), '')" if c.name in BODIES and c.table.name == "inbound_event"
-            else f"coalesce(t.\"{c.name}\"::text, '')" for c in table.c
-        )  # fmt: skip
-        if system.query(f"SELECT 1 FROM {name} t WHERE position(%s IN lower({said})) > 0 LIMIT 1", word):
-            found.add(name)
-    return found
+def redis_of(system: System) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(system.places.sockets / "redis.sock"))
 
 
-def redis_with(system: System, word: bytes) -> list[bytes]:
-    server = redis.Redis(unix_socket_path=str(system.places.sockets / "redis.sock"))
-    with server:
-        return [key for key in server.scan_iter() if word in key.lower() or word in (server.dump(key) or b"").lower()]
+class PlainLimiter(RedisLimiter):
+    """A limiter that is broken on purpose: it counts under the key as it stands."""
+
+    def hit(self, key: str, most: int, span: timedelta) -> bool:
+        with redis.Redis.from_url(self._url) as server:
+            counted = int(server.incr(f"groundswell-limit {key}"))
+            server.expire(f"groundswell-limit {key}", int(span.total_seconds()))
+        return counted <= most
 
 
-def logs_with(system: System, word: str) -> list[str]:
-    files = [system.folder / "up.log", *(file for file in system.data.rglob("*.log") if file.is_file())]
-    return [str(file) for file in files if word in file.read_text("utf-8", "replace").lower()]
+@pytest.mark.parametrize(("limiter", "told"), [(RedisLimiter, False), (PlainLimiter, True)])
+def test_an_address_that_a_limiter_keeps_in_the_clear_is_found(servers, limiter: type[RedisLimiter], told: bool):
+    email = f"plain{next(_numbers)}.{monotonic()}@example.org"
+    assert limiter(servers.redis_url).hit(f"join address {email}", 5, timedelta(minutes=1))
+    with redis.Redis.from_url(servers.redis_url) as server:
+        assert bool(canary.in_redis(server, email)) is told
+
+
+@pytest.mark.parametrize("kind", canary.VALUES)
+def test_a_word_is_found_in_every_kind_of_value_of_redis(servers, kind: str):
+    word = f"bird{monotonic()}"
+    put = {
+        "string": ("SET", f"--{word.upper()}--"), "hash": ("HSET", "name", word), "list": ("RPUSH", "other", word),
+        "set": ("SADD", word), "zset": ("ZADD", "1", word), "stream": ("XADD", "*", "name", word * 500),
+    }[kind]  # fmt: skip
+    key = f"canary:{kind}:{next(_numbers)}"
+    with redis.Redis.from_url(servers.redis_url) as server:
+        server.execute_command(put[0], key, *put[1:])
+        assert canary.in_redis(server, word) == [key.encode()]
+        server.delete(key)
 
 
 @pytest.mark.slow
 def test_who_is_erased_is_nowhere_but_in_the_treasurers_record(tmp_path: Path):
-    with System.started("--demo", SENDGRID_WEBHOOK_PUBLIC_KEYS=signing.public()) as system:
+    with System.started("--demo", SENDGRID_WEBHOOK_PUBLIC_KEYS=signing.public()) as system, redis_of(system) as server:
+        joined(system)
+        by_her_links(system)
         came_in(system)
+        on_paper(system)
+        in_a_list(system, tmp_path)
         system.wait_for(lambda: settled(system), 60, "all doors are heard and letters sent")
         told_of_letters(system)
         system.wait_for(lambda: settled(system), 60, "what became of the letters is heard")
-        assert {
-            "contact",
-            "sign_up",
-            "consent",
-            "contribution",
-            "inbound_event",
-            "suppression",
-            "mail_event",
-        } <= tables_with(system, WORD)
+        assert canary.in_tables(system, WORD) >= {
+            "contact", "sign_up", "consent", "contribution", "inbound_event", "suppression", "mail_event",
+        }  # fmt: skip
+        assert canary.in_files(system, WORD) == [str(system.data / "mailbox" / "letters.jsonl")]
         bundled = system.run("people", "bundle", EMAIL, "--to", str(tmp_path / "her.zip"))
         assert bundled.returncode == 0, bundled.stderr
         erased = system.run("people", "erase", EMAIL, "--yes")
         assert erased.returncode == 0, erased.stderr
         for word in (WORD, PHONE):
-            assert tables_with(system, word) == {"contribution"}
-            assert redis_with(system, word.encode()) == []
-            assert logs_with(system, word) == []
+            assert canary.in_tables(system, word) == {"contribution"}
+            assert canary.in_redis(server, word) == []
+            assert canary.in_files(system, word) == []
             assert word not in (bundled.stdout + erased.stdout).lower().replace(str(tmp_path).lower(), "")
-            assert word not in json.dumps(system.mailbox()).lower()
+        assert server.dbsize() > 0  # the limits that counted her are still there
         (snapshots,) = system.query("SELECT count(*) FROM contribution WHERE donor <> '{}'")
         assert snapshots[0] == 3
         assert system.run("books", "check").returncode == 0

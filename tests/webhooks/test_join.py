@@ -14,6 +14,7 @@ from tests.asgi import Client
 from tests.fakes import FakeLimiter
 from tests.flows.house import run_everything
 from tests.webhooks.joining import NOWHERE, PAGES, ROSA, SlidingLimiter, Visitor, execute, opened, post, said, stored
+from webhooks.forms import Stamp
 from webhooks.writer import Writer
 
 PRESS_AGAIN = "Please press once more"
@@ -127,6 +128,27 @@ def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(doo
         assert session.scalars(text("SELECT place FROM introduction")).all() == ["MA:Franklin County"]
 
 
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_a_zip_that_nobody_knows_is_said_to_be_unknown_and_nothing_is_offered_that_would_do_nothing(door, deps, lang):
+    thanked = arrived(door, deps, f"/join?lang={lang}").press(zip="00000")
+    words = "We do not know the ZIP 00000" if lang == "en" else "No conocemos el código postal 00000"
+    assert words in said(thanked)
+    assert not any(near in said(thanked) for near in ("near 00000", "cerca de 00000"))
+    assert "/introductions" not in thanked.body.decode()
+    gathered = arrived(door, deps, f"/join/lowell?lang={lang}").press(zip="00000", email="ines@example.org")
+    assert (words in said(gathered), "Greater Lowell" in said(gathered)) == (False, True)
+
+
+def test_who_can_be_introduced_to_nobody_is_not_told_that_she_will_be(door, deps):
+    arrived(door, deps).press(zip="00000")
+    with transaction(deps.sessions) as session:
+        nonce = session.execute(text("SELECT key FROM inbound_event WHERE source = 'join'")).scalar_one()
+    stamp = Stamp("introduce", int(deps.clock.now.timestamp() * 1000), nonce)
+    refused = post(door, "/introductions", {"stamp": stamp.token(deps.signer)})
+    assert (refused.status, len(stored(deps))) == (403, 1)
+    assert "chapters begin" not in said(refused)
+
+
 def test_an_introduction_without_a_sign_up_before_it_is_refused(door, deps):
     visitor = arrived(door, deps)
     for stamp in ("", "made up", visitor.stamp):
@@ -192,7 +214,13 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
         deps,
         "INSERT INTO contact (email, details_at) SELECT v || '@example.org', now() FROM unnest(ARRAY['known', 'asked']) v",
     )
-    execute(deps, "INSERT INTO suppression (email, reason, at) VALUES ('stopped@example.org', 'complaint', now())")
+    reasons = ("complaint", "bounce", "unsubscribe", "invalid", "manual", "erased")
+    execute(
+        deps,
+        """INSERT INTO suppression (email, reason, at)
+        SELECT v || '@example.org', v, now() FROM unnest(CAST(:reasons AS text[])) v""",
+        reasons=list(reasons),
+    )
     execute(
         deps,
         """
@@ -200,9 +228,10 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
         SELECT id, 'join', '', now(), now() + interval '7 days' FROM contact WHERE email = 'asked@example.org'
     """,
     )
-    answers = [answers_about(deps, f"{name}@example.org") for name in ("fresh", "known", "stopped", "asked")]
+    names = ("fresh", "known", "asked", *reasons)
+    answers = [answers_about(deps, f"{name}@example.org") for name in names]
     assert len(answers[0][1]) >= 4
-    assert answers == [answers[0]] * 4
+    assert answers == [answers[0]] * len(names)
 
 
 def test_a_sixth_from_one_network_in_an_hour_is_asked_to_wait_and_loses_nothing(deps):

@@ -53,6 +53,14 @@ def test_a_request_is_one_log_line_of_constant_shape_and_nothing_of_what_was_sen
     assert [word for word in PERSONAL if word in said.lower()] == []
 
 
+def test_a_redirect_and_a_refusal_are_logged_with_their_number(door: Client):
+    with capture_logs() as lines:
+        for method, path in (("GET", "/staff"), ("POST", "/staff/people/1/note")):
+            door.send(method, path, [("content-type", "application/x-www-form-urlencoded")], b"")
+    told = [line["status"] for line in lines if line["event"] == "request"]
+    assert [(status, type(status)) for status in told] == [(303, int), (403, int)]
+
+
 @contextmanager
 def real_log(house: Deps) -> Iterator[io.StringIO]:
     """What our processes really write: the log as `start` sets it up, for a while."""

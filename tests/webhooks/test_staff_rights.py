@@ -32,7 +32,7 @@ def desks(house: Deps, door: Client) -> dict[str, Desk]:
     house.limiter.counts.clear()
     found: dict[str, Desk] = {}
     for role in ("admin", "organizer", "treasurer", "viewer"):
-        found[role] = signed_in(house, door, role, may_export=role in ("admin", "viewer"))
+        found[role] = signed_in(house, door, role, may_export=role != "organizer")
     for slug in CHAPTERS:
         found[slug] = signed_in(house, door, "organizer", slug)
         found[f"admin of {slug}"] = signed_in(house, door, "admin", slug, may_export=True)
@@ -55,21 +55,24 @@ def rows(house: Deps, statement: str, **values):
 ALL = {"admin", "organizer", "treasurer", "viewer"}
 PAGES = {
     "/staff": ALL,
+    "/staff/offers": ALL,
     "/staff/people": ALL,
     "/staff/people/{id}": ALL,
     "/staff/sheet": {"admin", "organizer"},
     "/staff/approvals": {"admin"},
     "/staff/people/{id}/erase": {"admin"},
     "/staff/people/{id}/merge?with=zzlowell@example.org": {"admin"},
+    "/staff/erased-donors": {"treasurer"},
 }
 FORMS = {
     "/staff/people/{id}/place": {"admin", "organizer"},
     "/staff/people/{id}/note": {"admin", "organizer"},
     "/staff/people/{id}/stop": {"admin", "organizer"},
     "/staff/people/{id}/offers/1": {"admin", "organizer"},
+    "/staff/offers/1": {"admin", "organizer"},
     "/staff/people/{id}/merge": {"admin"},
     "/staff/people/{id}/erase": {"admin"},
-    "/staff/people/{id}/bundle": {"admin"},  # the viewer may export, but not what the treasurer keeps
+    "/staff/people/{id}/bundle": {"treasurer"},  # others may export, but not what the treasurer keeps
     "/staff/sheet": {"admin", "organizer"},
     "/staff/approvals/territories/1": {"admin"},
     "/staff/approvals/sparks/1": {"admin"},
@@ -124,7 +127,7 @@ def test_without_a_session_every_page_leads_to_the_door_and_no_form_does_anythin
     "headers",
     [
         [("sec-fetch-site", "cross-site")], [("sec-fetch-site", "same-site")], [("sec-fetch-site", "none")],
-        [("origin", "https://evil.example.org")], [("origin", "null")],
+        [("origin", "https://evil.example.org")], [("origin", "null"), ("sec-fetch-site", "cross-site")],
     ],
 )  # fmt: skip
 def test_a_form_that_another_site_sends_changes_nothing(house: Deps, desks, somebody, headers):
@@ -132,6 +135,15 @@ def test_a_form_that_another_site_sends_changes_nothing(house: Deps, desks, some
     desk.get(f"/staff/people/{somebody}")
     assert desk.post(f"/staff/people/{somebody}/note", *headers, note="from elsewhere").status == 403
     assert rows(house, "SELECT custom FROM contact WHERE id = :id", id=somebody) == [({},)]
+
+
+def test_a_browser_that_names_no_origin_can_work_with_the_token_of_its_session_and_not_without(house, desks, somebody):
+    desk, unnamed = desks["admin"], ("origin", "null")
+    desk.get(f"/staff/people/{somebody}")
+    assert desk.post(f"/staff/people/{somebody}/note", unnamed, form="x", note="from elsewhere").status == 403
+    assert rows(house, "SELECT custom FROM contact WHERE id = :id", id=somebody) == [({},)]
+    desk.get(f"/staff/people/{somebody}")
+    assert desk.post(f"/staff/people/{somebody}/note", unnamed, note="").status == 303
 
 
 @pytest.mark.parametrize("kind", ["missing", "altered", "of another session", "of a public form", "of the door"])

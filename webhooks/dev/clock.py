@@ -1,7 +1,6 @@
 """`/dev/clock`: skips the development clock ahead, for all running processes at once."""
 
 from datetime import timedelta
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -10,8 +9,9 @@ from starlette.responses import RedirectResponse, Response
 
 from engine.bootstrap import Deps
 from engine.clock import SkippableClock
+from webhooks import forms
+from webhooks.forms import Stamp
 from webhooks.pages import page
-from webhooks.receive import body_within
 from webhooks.security import require_same_origin
 
 SPANS = {
@@ -20,6 +20,7 @@ SPANS = {
     "three-days": timedelta(days=3),
     "week": timedelta(days=7),
 }
+FORM = "dev/clock"
 FORM_LIMIT = 1024
 
 
@@ -28,16 +29,19 @@ def show(request: Request) -> Response:
     deps: Deps = request.app.state.deps
     with deps.work() as (_, now):
         pass
-    return page(request, "clock.html", now=now, spans=SPANS)
+    return page(request, "clock.html", now=now, spans=SPANS, stamp=Stamp.fresh(FORM, now).token(deps.signer))
 
 
 async def skip(request: Request) -> Response:
-    """Move it ahead by one of the offered spans."""
+    """Move it ahead by one of the offered spans. There is no way back, so nobody else's page may do it."""
     require_same_origin(request)
-    asked = parse_qs((await body_within(request, FORM_LIMIT)).decode("ascii", "replace")).get("span", [""])
-    if asked[0] not in SPANS:
+    deps: Deps = request.app.state.deps
+    told = await forms.posted(request, FORM_LIMIT)
+    if Stamp.read(deps.signer, told.one("stamp"), FORM) is None:
+        raise HTTPException(403, "Forbidden")
+    if told.one("span") not in SPANS:
         raise HTTPException(422, "No such span")
-    await run_in_threadpool(_skip, request.app.state.deps, SPANS[asked[0]])
+    await run_in_threadpool(_skip, deps, SPANS[told.one("span")])
     return RedirectResponse("/dev/clock", 303)
 
 

@@ -30,6 +30,7 @@ from webhooks.staff.forms import Form
 SIGN_IN = "/staff/sign-in"
 SESSION_FORM = "session"
 LARGEST_ID = 2**63 - 1
+MOST_DIGITS = 6  # of the number of a page
 NO_FORM = Form()
 
 # What a page refuses, told in words; anything else is answered as everywhere.
@@ -65,6 +66,12 @@ class Visit:
         if told > LARGEST_ID:
             raise NotFound("no such row")
         return told
+
+    @property
+    def page_number(self) -> int:
+        """Which page of a long list is asked for; 1 for anything that is none."""
+        told = self.request.query_params.get("page", "")
+        return int(told) if told.isascii() and told.isdigit() and 0 < len(told) <= MOST_DIGITS and int(told) else 1
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page of staff, with what its frame and its forms need."""
@@ -147,6 +154,7 @@ def _frame(deps: Deps, signed: Signed) -> dict[str, Any]:
     doors = [
         ("/staff", "Start", True),
         ("/staff/approvals", "Approvals", who.may(rights.DECIDE)),
+        ("/staff/offers", "Offers", True),
         ("/staff/people", "People", True),
         ("/staff/sheet", "Paper sheet", who.may(rights.CHANGE_PEOPLE)),
     ]

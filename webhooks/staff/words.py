@@ -18,8 +18,9 @@ STOPPED = {
     "bounce": "letters to this address come back", "complaint": "marked a letter as junk", "unsubscribe": "unsubscribed",
     "invalid": "the address does not exist", "manual": "stopped by staff", "erased": "erased",
 }  # fmt: skip
+LISTS = {"open": "Open", "placed": "Placed", "withdrawn": "Withdrawn"}
 OFFERS = {
-    "contacted": "We have talked", "placed": "Has a place now", "new": "Back to new", "withdrawn": "Withdraw the offer",
+    "contacted": "We have talked", "placed": "Has a place now", "new": "Back to new", "withdrawn": "Withdraw",
 }  # fmt: skip
 DONE = {
     "placed": "The home chapter is set.", "stopped": "No letter goes to this address any more.",
@@ -88,6 +89,12 @@ def snapshot(donor: Mapping[str, Any] | None) -> str:
     told = donor or {}
     lines = (" ".join(str(told[name]) for name in names if told.get(name)) for names in _SNAPSHOT)
     return "; ".join(line for line in lines if line)
+
+
+def donor(told: Mapping[str, Any]) -> str:
+    """What to call who gave, of whom nothing but the treasurer's record is left: her name, else her address."""
+    name = " ".join(str(told[part]) for part in _SNAPSHOT[0] if told.get(part))
+    return name or str(told.get("email") or "without a name")
 
 
 def following(state: str) -> Sequence[str]:

@@ -11,12 +11,15 @@ from urllib.parse import parse_qs
 import psycopg
 import structlog
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine import languages
 from engine.bootstrap import Deps
 from engine.errors import Unavailable
+from engine.events import HumanNeeded
 from engine.tokens import Signer
 from webhooks import forms
 from webhooks.pages import page, spoken
@@ -26,26 +29,46 @@ BODY_LIMIT = 16 * 1024
 MOST_FIELDS = 500
 FORM_SPAN = timedelta(hours=2)
 STRANGERS, STRANGERS_SPAN = 30, timedelta(minutes=10)  # links that are none, from one network
+GUESSED, TOLD_SPAN = (
+    "links guessed",
+    timedelta(hours=1),
+)  # the kind of notice; how often a person is told of one network
 
 Fields = Mapping[str, list[str]]
 
 
 def stranger(request: Request) -> Response:
-    """The answer to a link that is none of ours, altered or made for something else: 404; who tries many: 429.
+    """The answer to a link that is none of ours, altered or made for something else: 404; who tries many: 429, and a person
+    is told.
 
     When nobody can count, 404 it stays: nothing is given away. A link that is ours never comes here.
     """
     deps: Deps = request.app.state.deps
+    near = network(request)
     try:
-        few = deps.limiter.hit(f"stranger:{network(request)}", STRANGERS, STRANGERS_SPAN)
+        few = deps.limiter.hit(f"stranger:{near}", STRANGERS, STRANGERS_SPAN)
+        news = not few and deps.limiter.hit(f"{GUESSED}:{near}", 1, TOLD_SPAN)
     except Unavailable:
-        few = True
+        few, news = True, False
     if few:
         return page(request, "no_link.html", 404, language=spoken(request), ended=False)
-    structlog.get_logger(__name__).warning("many links that are none from one network")
     answer = page(request, "too_many.html", 429, language=spoken(request))
     answer.headers["Retry-After"] = str(int(STRANGERS_SPAN.total_seconds()))
+    if news:  # once it is answered: whoever answers may be in the middle of a transaction
+        answer.background = BackgroundTask(_tell, deps, near)
     return answer
+
+
+def _tell(deps: Deps, near: str) -> None:
+    minutes = int(STRANGERS_SPAN.total_seconds()) // 60
+    said = f"more than {STRANGERS} links that are none of ours within {minutes} minutes from {near}; each is answered 429 now"
+    try:
+        with deps.work() as (session, now):
+            everything = deps.react(session, [HumanNeeded(None, GUESSED, "links in letters", said)], now)
+    except (OperationalError, PoolTimeout) as error:
+        structlog.get_logger(__name__).warning("nobody could be told of guessed links", error=type(error).__name__)
+        return
+    deps.ring_for(everything)
 
 
 def patiently(act: Callable[[Request, Fields], Response], request: Request, given: Fields) -> Response:

@@ -19,11 +19,12 @@ from starlette.responses import Response
 from engine import bell, inbox
 from engine.bootstrap import Deps
 from engine.errors import Unavailable
+from engine.people import join_forms
 from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
 from webhooks.forms import Stamp
-from webhooks.security import network, require_same_origin
+from webhooks.security import from_our_page, network, require_same_origin
 from webhooks.subscriber import showing
 from webhooks.subscriber.asking import Asked, asked
 from webhooks.subscriber.showing import INTRODUCE, TRAP
@@ -41,10 +42,10 @@ async def show(request: Request) -> Response:
 async def receive(request: Request) -> Response:
     """Take a filled-in form, or show it again with what was typed."""
     wanted = asked(request, await request.app.state.offers.current())
-    require_same_origin(request)
     told = await forms.posted(request)
     filled = Filled.read(told, wanted.house)
-    stamp = Stamp.read(request.app.state.deps.signer, told.one("stamp"), wanted.name)
+    signer = request.app.state.deps.signer
+    stamp = Stamp.read(signer, told.one("stamp"), wanted.name) if from_our_page(request) else None
     if filled.typed is None:
         return showing.form(request, wanted, stamp or wanted.stamp(), filled, status=422)
     if stamp is None:
@@ -111,7 +112,11 @@ async def _store(request: Request, key: str, document: Mapping[str, Any]) -> int
 
 
 def _joined(deps: Deps, stamp: Stamp) -> tuple[Mapping[str, Any], datetime] | None:
-    """What was stored under this stamp and what time it is; None when the stamp is too old or nothing is there."""
+    """What was stored under this stamp and what time it is; None when the stamp is too old, nothing is there, or nobody can
+    be introduced to her: her ZIP is in no county that we know."""
     with deps.work() as (session, now):
         body = None if stamp.too_old(now) else inbox.body_of(session, SOURCE, stamp.nonce)
-    return (orjson.loads(body), now) if body else None
+        document = orjson.loads(body) if body else None
+        if document is None or not join_forms.near(session, document["zip"]).county:
+            return None
+    return document, now

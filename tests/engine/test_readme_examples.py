@@ -1,0 +1,46 @@
+"""What the README shows works as it stands there: its very examples, taken out of it."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
+from engine.settings import ROOT
+from engine.tokens import Signer
+
+NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+SIGNER = Signer(["a key of thirty-two letters at least"])
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def example(beginning: str) -> str:
+    """The indented block of the README that begins with these words."""
+    (found,) = re.findall(rf"(?m)^    {re.escape(beginning)}.*\n(?:    .*\n)*", README)
+    return "".join(line.removeprefix("    ") for line in found.splitlines(keepends=True))
+
+
+def test_the_chapters_of_the_readme_can_be_imported_into_the_invented_organisation(session: Session, tmp_path: Path):
+    (tmp_path / "chapters.csv").write_text(example("slug,"), "utf-8")
+    told = chapter_files.read(tmp_path / "chapters.csv")
+    assert [str(fault) for fault in told.faults] == []
+    outcome = chapter_import.bring_in(session, told.chapters, None, NOON, SIGNER)
+    assert ([str(fault) for fault in outcome.faults], outcome.made) == ([], ("franklin",))
+    entity = session.execute(text("SELECT f.slug FROM actblue_entity e JOIN fund f ON f.id = e.fund_id JOIN chapter h"
+                                  " ON h.id = e.chapter_id WHERE h.slug = 'franklin'")).one()  # fmt: skip
+    assert entity.slug == "action"
+
+
+def test_the_readme_names_every_column_that_a_file_of_chapters_may_have():
+    heading = example("slug,").partition("\n")[0].split(",")
+    assert sorted(heading) == sorted(chapter_files.COLUMNS)
+
+
+def test_the_catalogue_of_the_readme_is_one_and_changes_little_of_the_invented_organisations(session: Session):
+    told = catalogue_files.read_text(example("coalitions:"))
+    assert told.catalogue is not None, told.faults
+    outcome = catalogues.bring_in(session, told.catalogue)
+    assert not any(outcome.made.values())
+    assert not catalogues.bring_in(session, told.catalogue).anything
