@@ -29,7 +29,7 @@ from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.problems import refusal
 from webhooks.security import HEADERS
-from webhooks.staff import approvals, door, endings, offers, people, person, sheet
+from webhooks.staff import approvals, door, endings, letters, offers, people, person, sheet, writing
 from webhooks.staff import start as staff_start
 from webhooks.subscriber import confirm, join, preferences, unsubscribe
 from webhooks.subscriber.offers import Offers
@@ -98,6 +98,16 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/people/{id:int}/merge", endings.merge, STAFF),
     Entry(("GET",), "/staff/people/{id:int}/erase", endings.consider, STAFF),
     Entry(("POST",), "/staff/people/{id:int}/erase", endings.erase, STAFF),
+    Entry(("GET",), "/staff/letters", letters.listing, STAFF),
+    Entry(("GET",), "/staff/letters/new", writing.blank, STAFF),
+    Entry(("POST",), "/staff/letters/new", writing.begin, STAFF),
+    Entry(("GET",), "/staff/letters/{slug}", letters.show, STAFF),
+    Entry(("GET",), "/staff/letters/{slug}/html", letters.html, STAFF),
+    Entry(("GET",), "/staff/letters/{slug}/edit", writing.edit, STAFF),
+    Entry(("POST",), "/staff/letters/{slug}/edit", writing.save, STAFF),
+    Entry(("POST",), "/staff/letters/{slug}/test", letters.test, STAFF),
+    Entry(("POST",), "/staff/letters/{slug}/note", letters.note, STAFF),
+    Entry(("POST",), "/staff/letters/{slug}/resume", letters.resume, STAFF),
     Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
     Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
     Entry(("GET",), "/me/{token}", preferences.show, PAGES),

@@ -29,6 +29,13 @@ def framed_by(origins: Sequence[str]) -> dict[str, str]:
     return {"Content-Security-Policy": policy.replace("frame-ancestors 'none'", f"frame-ancestors {allowed}")}
 
 
+def framed_letter(*, pictures: bool = False) -> dict[str, str]:
+    """A letter in a frame of ours is a stranger: no scripts, no forms, no navigation, nothing loaded but its pictures."""
+    places = "https: data:" if pictures else "data:"
+    policy = f"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src {places}; frame-ancestors 'self'"
+    return {"Content-Security-Policy": policy}
+
+
 def require_basic(request: Request, credentials: Sequence[str]) -> None:
     """Pass when the Authorization header holds one of these `user:password`; else 401. Constant time over all of them."""
     given = _digest(_basic(request.headers.get("authorization", "")))

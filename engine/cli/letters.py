@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
 from engine.cli import work
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
 from engine.errors import Invalid, NotFound
-from engine.letters import checks, drafts, notes, writing
+from engine.letters import checks, drafts, notes, shelf, writing
 from engine.letters.finishing import Finished
 from engine.letters.language import Faulty
 from engine.letters.links import Links
@@ -33,15 +34,6 @@ Files = Annotated[
 ]
 Slug = Annotated[str, typer.Argument(help="The letter's name.")]
 
-_LIST = text("""
-SELECT l.slug, l.kind, w.version, w.languages, w.subject, l.note_until, w.handed, w.paused
-FROM letter l CROSS JOIN LATERAL (
-    SELECT max(m.version) AS version, string_agg(DISTINCT m.language, ' ') AS languages, sum(m.handed) AS handed,
-        bool_or(m.paused_at IS NOT NULL) AS paused,
-        (array_agg(m.subject ORDER BY m.version DESC) FILTER (WHERE m.language = 'en'))[1] AS subject
-    FROM mailing m WHERE m.letter_id = l.id) w
-ORDER BY l.shipped, l.slug
-""")
 _CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
 _FUNDS = text("SELECT slug, name, express_lane FROM fund ORDER BY id")
 _EXPRESS = text("UPDATE fund SET express_lane = :on WHERE slug = :slug RETURNING id")
@@ -51,18 +43,12 @@ _EXPRESS = text("UPDATE fund SET express_lane = :on WHERE slug = :slug RETURNING
 def list_letters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Show all letters, those of the organisation first."""
     table = Table("Letter", "Kind", "Version", "Languages", "Subject", "Handed over", "")
-    with house(data_dir).work() as (session, _):
-        for row in session.execute(_LIST):
-            standing = "paused" if row.paused else f"notes until {row.note_until:%Y-%m-%d}" if row.note_until else ""
-            table.add_row(
-                row.slug,
-                row.kind or "receipt",
-                str(row.version),
-                row.languages,
-                row.subject,
-                f"{row.handed:,}",
-                standing,
-            )
+    with house(data_dir).work() as (session, now):
+        for row in shelf.every(session):
+            takes = f"notes until {row.note_until:%Y-%m-%d}" if row.note_until and row.note_until > now else ""
+            version, standing = str(row.version), "paused" if row.paused else takes
+            kind = row.kind or "needs no leave"
+            table.add_row(row.slug, kind, version, row.languages, row.subject, f"{row.handed:,}", standing)
     out.print(table)
 
 
@@ -111,7 +97,8 @@ def preview(  # noqa: PLR0917 options of a command
     with deps.work() as (session, now):
         reader = contacts.find(session, who) if who else trying.somebody(session) if random else None
         links = Links(deps.signer, deps.settings.base_url, now)
-        shown = trying.preview(session, slug, links, contact_id=reader, language=language, chapter=chapter)
+        of = _chapter(session, chapter)
+        shown = trying.preview(session, slug, links, contact_id=reader, language=language, chapter_id=of)
     if html is not None:
         html.write_text(shown.letter.html, "utf-8")
     out.print(f"From: {shown.from_name}\nSubject: {shown.letter.subject}\n\n{shown.letter.text}", markup=False)
@@ -127,7 +114,7 @@ def send_test(
     """Send a letter to yourself, in each of its languages, with [Test] before its subject."""
     deps = house(data_dir)
     with deps.work() as (session, now):
-        happened = trying.send(session, slug, to, now, chapter=chapter)
+        happened = trying.send(session, slug, to, now, chapter_id=_chapter(session, chapter))
         audit.write(session, None, "letter tested", "letter", None, {"letter": slug}, now)
     deps.ring_for(happened)
     deps.bells.close()
@@ -144,9 +131,9 @@ def note(
 ) -> None:
     """Add a chapter's own paragraph to a letter that takes notes, until its deadline."""
     with house(data_dir).work() as (session, now):
-        chapter_id = session.scalar(_CHAPTER, {"slug": chapter})
+        chapter_id = _chapter(session, chapter)
         if chapter_id is None:
-            raise NotFound(f"there is no chapter {chapter[:60]}")
+            raise typer.BadParameter("say which chapter")
         notes.put(session, slug, chapter_id, words, now, language=language, staff_id=None)
         audit.write(session, None, "note written", "chapter", chapter_id, {"letter": slug, "language": language}, now)
     out.print("kept" if words.strip() else "taken out")
@@ -220,6 +207,14 @@ def _say_of_domain(deps: Deps, domain: str, since: str) -> None:
     out.print(f"{domain} is known" if began is None else f"{domain} is warmed up since {began}")
 
 
+def _chapter(session: Session, slug: str) -> int | None:
+    """The chapter of this name; None for no name."""
+    found: int | None = session.scalar(_CHAPTER, {"slug": slug}) if slug else None
+    if slug and found is None:
+        raise NotFound(f"there is no chapter {slug[:60]}")
+    return found
+
+
 def _day(written: str) -> date:
     try:
         return date.fromisoformat(written)
@@ -239,5 +234,5 @@ def _tell_faults(look: Callable[[], dict[str, Finished]]) -> dict[str, Finished]
 
 def _remark(done: Mapping[str, Finished]) -> None:
     for spoken, finished in done.items():
-        for remark in checks.remarks(finished):
+        for remark in checks.of(finished):
             out.print(f"- {remark}" if len(done) == 1 else f"- {spoken}: {remark}", markup=False)

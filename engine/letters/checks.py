@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from engine.letters.finishing import Finished
 from engine.letters.language import tags
+from engine.letters.sheets import Words
 
 HEAVIEST = 102_000  # bytes of HTML
 LONGEST_SUBJECT = 78  # characters: a phone shows half of them
@@ -29,21 +30,24 @@ _COLOUR = re.compile(r"(?:^|;)\s*(color|background|background-color)\s*:\s*#([0-
 _NO_SITE = frozenset({"localhost", "example.com", "example.org", "example.net"})
 
 
-def remarks(done: Finished) -> list[str]:
+def remarks(words: Words) -> list[str]:
     """What one should look at, in plain sentences; nothing when all is well."""
-    words = done.words
     seen = _Seen()
     seen.feed(_without_tags(words.html))
     seen.close()
     said = " ".join([_without_tags(words.subject), *seen.said])
     found = [
-        *(f"{each} was taken out: letters cannot hold it." for each in done.removed),
         *_weight(words.html), *_subject(words.subject), *_shouting(said), *_claims(said), *_links(seen.links),
     ]  # fmt: skip
     if seen.without_alt:
         found.append(f"{_many(seen.without_alt, 'picture')} without a description: who does not see it reads nothing.")
     found += [f"Text of the colour {text} on {ground} is hard to read." for text, ground in seen.faint]
     return list(dict.fromkeys(found))
+
+
+def of(done: Finished) -> list[str]:
+    """The same of words that were just finished, and what was taken out of them."""
+    return [*(f"{each} was taken out: letters cannot hold it." for each in done.removed), *remarks(done.words)]
 
 
 def _weight(html: str) -> Iterator[str]:

@@ -94,8 +94,13 @@ def read(paths: Sequence[Path]) -> Draft:
         told |= front
     if len(slugs) != 1:
         raise Invalid("these are files of several letters: one at a time")
+    return made({"slug": slugs.pop(), "bodies": bodies, **told})
+
+
+def made(told: Mapping[str, Any]) -> Draft:
+    """The draft that these values make. Raises Invalid, naming each that is wrong."""
     try:
-        return Draft(slug=slugs.pop(), bodies=bodies, **told)
+        return Draft(**told)
     except ValidationError as error:
         raise Invalid("; ".join(f"{_field(each)}: {each['msg']}" for each in error.errors())) from None
     except TypeError:

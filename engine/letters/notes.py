@@ -37,6 +37,10 @@ JOIN LATERAL (
 LEFT JOIN chapter_note n ON n.letter_id = l.id AND n.chapter_id = :chapter_id AND n.language = 'en'
 WHERE l.note_until > :now ORDER BY l.note_until, l.slug
 """)
+_OF = text("""
+SELECT h.name AS chapter, n.chapter_id, n.language, n.source, n.at FROM chapter_note n JOIN chapter h ON h.id = n.chapter_id
+WHERE n.letter_id = :letter_id ORDER BY h.name, n.language
+""")
 
 
 def finished(source: str) -> tuple[str, str]:
@@ -70,6 +74,11 @@ def put(
         return
     html, said = finished(source)
     session.execute(_PUT, place | {"source": source, "html": html, "plain": said, "staff_id": staff_id, "now": now})
+
+
+def of(session: Session, letter_id: int) -> Sequence[Row[Any]]:
+    """What chapters added to this letter: rows of (chapter, chapter_id, language, source, at)."""
+    return session.execute(_OF, {"letter_id": letter_id}).all()
 
 
 def open_for(session: Session, chapter_id: int, now: datetime) -> Sequence[Row[Any]]:

@@ -13,21 +13,32 @@ from engine.settings import Settings
 PAUSED = "mailing paused"  # kind of notice
 FEW = 10  # so many bounces or refusals may always be; of complaints three
 
+# What counts is what happened since a person last let the mailing go on.
 _BREAK = text("""
-UPDATE mailing SET paused_at = :now, paused_because = CASE
-    WHEN complained > :few_complaints AND complained > handed * CAST(:complaints AS float) / 100
-        THEN complained || ' of ' || handed || ' called it spam'
-    WHEN bounced > :few AND bounced > handed * CAST(:bounces AS float) / 100
-        THEN bounced || ' of ' || handed || ' came back'
-    ELSE 'the provider refused ' || refused || ' of ' || handed + refused END
-WHERE id = ANY(:ids) AND paused_at IS NULL AND (
-    complained > :few_complaints AND complained > handed * CAST(:complaints AS float) / 100
-    OR bounced > :few AND bounced > handed * CAST(:bounces AS float) / 100
-    OR refused > :few AND refused > (handed + refused) * CAST(:bounces AS float) / 100)
-RETURNING id, slug, paused_because
+WITH since AS MATERIALIZED (
+    SELECT id, handed - coalesce(CAST(excused ->> 'handed' AS bigint), 0) AS handed,
+        bounced - coalesce(CAST(excused ->> 'bounced' AS bigint), 0) AS bounced,
+        complained - coalesce(CAST(excused ->> 'complained' AS bigint), 0) AS complained,
+        refused - coalesce(CAST(excused ->> 'refused' AS bigint), 0) AS refused
+    FROM mailing WHERE id = ANY(:ids) AND paused_at IS NULL
+), verdict AS (
+    SELECT id, CASE
+        WHEN complained > :few_complaints AND complained > handed * CAST(:complaints AS float) / 100
+            THEN complained || ' of ' || handed || ' called it spam'
+        WHEN bounced > :few AND bounced > handed * CAST(:bounces AS float) / 100
+            THEN bounced || ' of ' || handed || ' came back'
+        WHEN refused > :few AND refused > (handed + refused) * CAST(:bounces AS float) / 100
+            THEN 'the provider refused ' || refused || ' of ' || handed + refused END AS because
+    FROM since
+)
+UPDATE mailing w SET paused_at = :now, paused_because = v.because FROM verdict v
+WHERE w.id = v.id AND v.because IS NOT NULL
+RETURNING w.id, w.slug, w.paused_because
 """)
 _RESUME = text("""
-UPDATE mailing SET paused_at = NULL, paused_because = '' WHERE slug = :slug AND paused_at IS NOT NULL RETURNING id
+UPDATE mailing SET paused_at = NULL, paused_because = '', excused = jsonb_build_object(
+    'handed', handed, 'bounced', bounced, 'complained', complained, 'refused', refused)
+WHERE slug = :slug AND paused_at IS NOT NULL RETURNING id
 """)
 _KNOWN = text("SELECT id FROM mailing WHERE slug = :slug")
 

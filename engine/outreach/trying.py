@@ -4,7 +4,7 @@ No preview and no test carries a link that charges a card, or a code that a gift
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,15 +29,16 @@ SELECT c.id, c.language, c.chapter_id {fields} FROM contact c
 WHERE c.id = :id AND c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL
 """
 _SOMEBODY = text("""
-SELECT c.id FROM contact c WHERE c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL AND c.id >= (
-    SELECT min(id) + floor(random() * (max(id) - min(id) + 1)) FROM contact)
+SELECT c.id FROM contact c WHERE c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL
+    AND c.id >= CASE WHEN :whoever THEN 0 ELSE (
+        SELECT min(id) + floor(random() * (max(id) - min(id) + 1)) FROM contact) END
+    AND (CAST(:chapters AS bigint[]) IS NULL OR c.chapter_id = ANY(:chapters))
 ORDER BY c.id LIMIT :most
 """)
 _BLANK = """
 SELECT count(*) AS readers {counts} FROM (SELECT c.* FROM contact c WHERE c.id = ANY(:ids)) c
 """
 _LETTER = text("SELECT kind, facts FROM letter WHERE slug = :slug")
-_CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
 _CONTACT = text("""
 INSERT INTO contact (email, details_at, chapter_id, routed_by, routed_on)
 SELECT :email, 'epoch', (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1), 'operator', 'test'
@@ -63,7 +64,13 @@ class Preview:
 
 
 def preview(
-    session: Session, slug: str, links: Links, *, contact_id: int | None = None, language: str = "", chapter: str = ""
+    session: Session,
+    slug: str,
+    links: Links,
+    *,
+    contact_id: int | None = None,
+    language: str = "",
+    chapter_id: int | None = None,
 ) -> Preview:
     """The newest words of this letter as this contact reads them, in her language and from her chapter unless it is said
     otherwise; as an invented person, if it is said whose. Raises NotFound, Invalid when it does not render."""
@@ -73,12 +80,12 @@ def preview(
     if spoken not in words:
         raise NotFound(f"this letter is not written in {spoken[:10]}")
     told = session.execute(_LETTER, {"slug": slug}).one()
-    from_chapter = session.scalar(_CHAPTER, {"slug": chapter}) if chapter else hers["chapter_id"] if hers else None
+    from_chapter = chapter_id if chapter_id is not None else hers["chapter_id"] if hers else None
     mailing = words[spoken]
     key = (from_chapter, None, mailing.id)
     sender = senders.load(session, [key], links.base_url)[key]
     sheet = sheets.fold(Words(mailing.subject, mailing.body_html, mailing.body_text), sender.values(told.kind, ""))
-    addresses = links.of(contact_id or 0, 0, {})
+    addresses = links.of(0, 0, {})  # nobody's: who looks must not be able to choose for whom she looks at
     if contact_id is None:
         made = _invented(sheet.names, told.facts, addresses)
     else:
@@ -88,9 +95,11 @@ def preview(
     return Preview(contact_id, spoken, sender.name, sheet.letter(made))
 
 
-def somebody(session: Session) -> int | None:
-    """A contact at random; None while there is nobody."""
-    return session.scalars(_SOMEBODY, {"most": 1}).first()
+def somebody(session: Session, chapters: Collection[int] | None = None) -> int | None:
+    """A contact at random, of these chapters if it is said which; None while there is nobody."""
+    values = {"most": 1, "chapters": None if chapters is None else sorted(chapters)}
+    found = session.scalars(_SOMEBODY, values | {"whoever": False}).first()
+    return found if found is not None else session.scalars(_SOMEBODY, values | {"whoever": True}).first()
 
 
 def blanks(session: Session, slug: str) -> list[str]:
@@ -102,7 +111,7 @@ def blanks(session: Session, slug: str) -> list[str]:
         for name in sheets.bare_names(Words(each.subject, each.body_html, each.body_text))
     }
     named = sorted(name for name in bare if name in READER and READER[name].kind == "text")
-    ids = session.scalars(_SOMEBODY, {"most": MOST_READERS}).all()
+    ids = session.scalars(_SOMEBODY, {"most": MOST_READERS, "chapters": None, "whoever": False}).all()
     if not named or not ids:
         return []
     counts = "".join(
@@ -116,15 +125,12 @@ def blanks(session: Session, slug: str) -> list[str]:
     ]
 
 
-def send(session: Session, slug: str, address: str, now: datetime, *, chapter: str = "") -> list[Event]:
+def send(session: Session, slug: str, address: str, now: datetime, *, chapter_id: int | None = None) -> list[Event]:
     """Send this letter, in each language it is written in, to an address of staff. Raises NotFound, Invalid."""
     email = email_address(address)
     if email is None:
         raise Invalid("this is not an email address")
     words = writing.newest(session, slug)
-    chapter_id = session.scalar(_CHAPTER, {"slug": chapter}) if chapter else None
-    if chapter and chapter_id is None:
-        raise NotFound(f"there is no chapter {chapter[:60]}")
     session.execute(_CONTACT, {"email": email})
     values: dict[str, Any] = {"email": email, "lane": bell.RECEIPTS, "now": now, "chapter_id": chapter_id}
     for each in words.values():

@@ -14,6 +14,8 @@ ADMIN, ORGANIZER, TREASURER, VIEWER = "admin", "organizer", "treasurer", "viewer
 SEE_PEOPLE = "see people"
 CHANGE_PEOPLE = "change people"  # place, stop letters, offers of help, paper sheets
 ERASE_PEOPLE = "erase people"  # what cannot be taken back: erasing and merging
+WRITE_LETTERS = "write letters"  # and let one go on that stood still; for all chapters, or not at all
+WRITE_NOTES = "write notes"  # what a chapter adds to a letter
 DECIDE = "decide about chapters"  # territories and sparks; for all chapters, or not at all
 MANAGE_STAFF = "manage staff"
 SEE_GIFTS = "see gifts"  # amounts
@@ -21,12 +23,14 @@ SEE_SNAPSHOTS = "see snapshots"  # who gave, as the treasurer alone keeps it: it
 EXPORT = "export"
 
 RIGHTS: Mapping[str, frozenset[str]] = {
-    ADMIN: frozenset({SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, DECIDE, MANAGE_STAFF, SEE_GIFTS}),
-    ORGANIZER: frozenset({SEE_PEOPLE, CHANGE_PEOPLE}),
+    ADMIN: frozenset(
+        {SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, WRITE_LETTERS, WRITE_NOTES, DECIDE, MANAGE_STAFF, SEE_GIFTS}
+    ),
+    ORGANIZER: frozenset({SEE_PEOPLE, CHANGE_PEOPLE, WRITE_NOTES}),
     TREASURER: frozenset({SEE_PEOPLE, SEE_GIFTS, SEE_SNAPSHOTS}),
     VIEWER: frozenset({SEE_PEOPLE}),
 }
-FOR_ALL_CHAPTERS = frozenset({DECIDE, MANAGE_STAFF})
+FOR_ALL_CHAPTERS = frozenset({WRITE_LETTERS, DECIDE, MANAGE_STAFF})
 
 _TREE = text("SELECT id, parent_id FROM chapter")
 

@@ -17,6 +17,7 @@ FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id
 WHERE {IN_REACH} AND c.merged_into_id IS NULL AND c.erased_at IS NULL
 """
 _BY_ADDRESS = text(f"{_SHOWN} AND c.email = :email")
+_BY_ID = text(f"{_SHOWN} AND c.id = :id")
 _BY_BEGINNING = text(f"""{_SHOWN} AND (
     c.email LIKE :beginning OR lower(c.last_name) LIKE :beginning OR lower(c.first_name) LIKE :beginning
     OR lower(c.first_name || ' ' || c.last_name) LIKE :beginning)
@@ -33,3 +34,15 @@ def people(session: Session, reach: Reach, asked: str) -> Sequence[Row[tuple[obj
         return session.execute(_BY_ADDRESS, reach.values() | {"email": email}).all()
     beginning = said.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
     return session.execute(_BY_BEGINNING, reach.values() | {"beginning": beginning, "most": SHOWN + 1}).all()
+
+
+def one(session: Session, reach: Reach, asked: str) -> int | None:
+    """The person of this whole address or number; None when there is none within reach."""
+    said = clean(asked).lower()[:200]
+    if said.isascii() and said.isdigit() and len(said) <= 18:
+        found = session.execute(_BY_ID, reach.values() | {"id": int(said)}).first()
+    elif (email := email_address(said)) is not None:
+        found = session.execute(_BY_ADDRESS, reach.values() | {"email": email}).first()
+    else:
+        found = None
+    return None if found is None else int(found.id)

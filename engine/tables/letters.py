@@ -45,7 +45,7 @@ class Mailing(SQLModel, table=True):
     `slug` names it: "rent", "rent.es", "rent.es~2". `source` is the Markdown, `source_text` the text part where one was
     written. Who sends it comes from chapter and fund. Of several that are due the one with the smaller `priority` goes
     first, then the one that was served longest ago, from the chapter after `served_chapter`. `handed`, `bounced` … count its
-    letters; while `paused_at` is set none leaves.
+    letters, `excused` what of them was counted when a person last let it go on; while `paused_at` is set none leaves.
     """
 
     __tablename__ = "mailing"
@@ -73,6 +73,7 @@ class Mailing(SQLModel, table=True):
     bounced: int = Field(default=0, sa_column=count())
     complained: int = Field(default=0, sa_column=count())
     refused: int = Field(default=0, sa_column=count())
+    excused: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
 
 
 class ChapterNote(SQLModel, table=True):

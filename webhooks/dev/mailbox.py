@@ -8,10 +8,9 @@ from starlette.responses import HTMLResponse, Response
 
 from engine.ports import Keeper, Kept
 from webhooks.pages import page
+from webhooks.security import framed_letter
 
 SHOWN = 200
-# The letter is a stranger in a frame: no scripts, no forms, no navigation, nothing loaded from anywhere.
-FRAME_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
 def listing(request: Request) -> Response:
@@ -28,8 +27,7 @@ def letter(request: Request) -> Response:
 
 def letter_html(request: Request) -> Response:
     """The HTML part alone, for the frame."""
-    headers = {"Content-Security-Policy": FRAME_POLICY}
-    return HTMLResponse(_kept(request).letter["html"], headers=headers)
+    return HTMLResponse(_kept(request).letter["html"], headers=framed_letter())
 
 
 def _kept(request: Request) -> Kept:

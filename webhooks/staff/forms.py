@@ -25,15 +25,19 @@ class Form:
         """The first value of a field, without controls; empty when it is missing."""
         return clean(self.fields.get(name, ("",))[0])[:LONGEST_FIELD]
 
+    def many_lines(self, name: str) -> str:
+        """The first value of a field with its line ends as \\n, as long as it is; only NUL is gone: Postgres refuses it."""
+        return self.fields.get(name, ("",))[0].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
     def number(self, name: str) -> int:
         """A value that is the id of a row; 0 when it is none."""
         said = self.one(name)
         return int(said) if said.isascii() and said.isdigit() and len(said) <= 18 else 0
 
 
-async def read(request: Request) -> Form:
-    """The form of a request: 415 for another type, 413 over LIMIT, 400 for what is no form or has too many fields."""
-    return Form((await posted(request, LIMIT, MOST_FIELDS)).fields)
+async def read(request: Request, limit: int = LIMIT) -> Form:
+    """The form of a request: 415 for another type, 413 over the limit, 400 for what is no form or has too many fields."""
+    return Form((await posted(request, limit, MOST_FIELDS)).fields)
 
 
 def token(signer: Signer, kind: str, bound_to: int | str) -> str:

@@ -91,8 +91,9 @@ Answer = Callable[[Visit], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def staff_page(right: str = rights.SEE_PEOPLE) -> Callable[[Answer], Endpoint]:
-    """Makes a page of staff: only for who is signed in and has this right; a form only with its session's token."""
+def staff_page(right: str = rights.SEE_PEOPLE, *, limit: int = forms.LIMIT) -> Callable[[Answer], Endpoint]:
+    """Makes a page of staff: only for who is signed in and has this right; a form only with its session's token, and of at
+    most so many bytes."""
 
     def made(answer: Answer) -> Endpoint:
         @wraps(answer)
@@ -100,7 +101,7 @@ def staff_page(right: str = rights.SEE_PEOPLE) -> Callable[[Answer], Endpoint]:
             form = NO_FORM
             if request.method == "POST":
                 require_same_origin(request)
-                form = await forms.read(request)
+                form = await forms.read(request, limit)
             return await run_in_threadpool(_answered, request, form, right, answer)
 
         return endpoint
@@ -156,6 +157,7 @@ def _frame(deps: Deps, signed: Signed) -> dict[str, Any]:
         ("/staff/approvals", "Approvals", who.may(rights.DECIDE)),
         ("/staff/offers", "Offers", True),
         ("/staff/people", "People", True),
+        ("/staff/letters", "Letters", True),
         ("/staff/sheet", "Paper sheet", who.may(rights.CHANGE_PEOPLE)),
     ]
     return {

@@ -1,5 +1,6 @@
 """How the pages of staff say what rows hold: days, reasons, kinds of letters, states. English only."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,10 @@ KINDS = {
     "actions": "calls to act",
     "chapter": "chapter letters", "many": "as many letters as there are", "pause": "letters for a while",
 }  # fmt: skip
+OF_LETTERS = {
+    "": "Needs no leave", "asks": "A request for gifts", "news": "News", "gatherings": "Word of a gathering",
+    "actions": "A call to act",
+}  # fmt: skip
 STOPPED = {
     "bounce": "letters to this address come back", "complaint": "marked a letter as junk", "unsubscribe": "unsubscribed",
     "invalid": "the address does not exist", "manual": "stopped by staff", "erased": "erased",
@@ -27,7 +32,10 @@ DONE = {
     "noted": "The note is kept.", "moved": "The offer has moved on.",
     "merged": "The two records are one now.", "approved": "Approved. People move within minutes.", "declined": "Declined.",
     "sparked": "Approved: the forming chapter is there.", "erased": "Erased for good.",
+    "kept": "Kept, as a new version.", "same": "Nothing was changed.", "tested": "The test is on its way to you.",
+    "note": "The note is kept.", "unnoted": "The note is taken out.", "resumed": "It goes on.",
 }  # fmt: skip
+_FIELD = re.compile(r"\{[{%].*?[%}]\}")
 _THROUGH = {
     "join": "on our own form", "confirm": "by the button of our letter", "preferences": "on their own page",
     "one-click": "by the button of a mail program", "unsubscribe page": "by the link in a letter",
@@ -48,6 +56,11 @@ _SNAPSHOT = (
 def day(at: datetime) -> str:
     """An instant's day, spelled out: "21 November 2026"."""
     return f"{at.day} {at:%B %Y}"
+
+
+def bare(subject: str) -> str:
+    """A subject with a mark where each of its fields stands."""
+    return _FIELD.sub("…", subject)
 
 
 def people(number: int) -> str:

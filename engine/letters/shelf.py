@@ -1,0 +1,55 @@
+"""What letters there are: what each is, what it says in which version, and how its mailings fared."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+
+_EVERY = text("""
+SELECT l.slug, l.kind, l.shipped, l.note_until, w.version, w.languages, w.subject, w.handed, w.paused
+FROM letter l CROSS JOIN LATERAL (
+    SELECT max(m.version) AS version, string_agg(DISTINCT m.language, ' ') AS languages, sum(m.handed) AS handed,
+        bool_or(m.paused_at IS NOT NULL) AS paused,
+        (array_agg(m.subject ORDER BY m.version DESC) FILTER (WHERE m.language = 'en'))[1] AS subject
+    FROM mailing m WHERE m.letter_id = l.id) w
+ORDER BY l.shipped, l.id DESC
+""")
+_ONE = text("""
+SELECT l.id, l.slug, l.kind, l.layout, l.note_until, l.quiet_from, l.quiet_until, l.shipped, l.facts,
+    coalesce(u.slug, '') AS fund, coalesce(f.slug, '') AS form
+FROM letter l LEFT JOIN donation_form f ON f.id = l.donation_form_id LEFT JOIN fund u ON u.id = l.fund_id
+WHERE l.slug = :slug
+""")
+_FARED = text("""
+SELECT slug, version, language, created_at, handed, delivered, bounced, complained, refused, paused_at, paused_because
+FROM mailing WHERE letter_id = :letter_id ORDER BY version DESC, language LIMIT :most
+""")
+_FORMS = text("SELECT slug, title FROM donation_form ORDER BY slug")
+
+
+def every(session: Session) -> Sequence[Row[Any]]:
+    """All letters, those of the organisation first, the newest of them first: rows of (slug, kind, shipped, note_until,
+    version, languages, subject, handed, paused)."""
+    return session.execute(_EVERY).all()
+
+
+def one(session: Session, slug: str) -> Row[Any]:
+    """What this letter is: (id, slug, kind, layout, note_until, quiet_from, quiet_until, shipped, facts, fund, form).
+    Raises NotFound."""
+    found = session.execute(_ONE, {"slug": slug}).one_or_none()
+    if found is None:
+        raise NotFound(f"there is no letter {slug[:60]}")
+    return found
+
+
+def fared(session: Session, letter_id: int, most: int = 40) -> Sequence[Row[Any]]:
+    """How the mailings of a letter fared, the newest first: their counts, and why one is paused."""
+    return session.execute(_FARED, {"letter_id": letter_id, "most": most}).all()
+
+
+def forms(session: Session) -> Sequence[Row[Any]]:
+    """The donation forms that a letter can lead to: rows of (slug, title)."""
+    return session.execute(_FORMS).all()
