@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Person
+from engine.letters import drafts, shelf, writing
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
 from engine.staff import accounts
 
 FILE = ROOT / "templates" / "demo" / "organisation.yaml"
+LETTERS = FILE.parent / "letters"
 
 _ROOT_CHAPTER = text("""
 INSERT INTO chapter (kind, slug, name, sender_name, sender_email, reply_to, postal_address)
@@ -95,6 +97,15 @@ def load_leads(session: Session, now: datetime) -> None:
     contacts.admit(session, [(Person(**lead), now) for lead in told["leads"]], now)
     named = ({"slug": one["slug"], "email": email} for one in told["chapters"] for email in one.get("leads", ()))
     session.execute(_LEADS, {"rows": rows(named)})
+
+
+def load_letters(session: Session) -> None:
+    """Letters as its staff write them; one of that name that is there already is left as it is."""
+    known = {row.slug for row in shelf.every(session)}
+    for path in sorted(LETTERS.glob("*.md")):
+        slug, _, further = path.stem.partition(".")
+        if not further and slug not in known:
+            writing.save(session, drafts.read([path, *sorted(LETTERS.glob(f"{slug}.*.md"))]))
 
 
 def load_staff(session: Session, now: datetime) -> None:

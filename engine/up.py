@@ -167,6 +167,7 @@ def _migrate(settings: Settings, options: Options, say: Say) -> None:
             demo_organisation.load(session, now)
             demo_organisation.load_leads(session, now)
             demo_organisation.load_staff(session, now)
+            demo_organisation.load_letters(session)
     pool.dispose()
 
 

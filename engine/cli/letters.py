@@ -47,7 +47,7 @@ def list_letters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         for row in shelf.every(session):
             takes = f"notes until {row.note_until:%Y-%m-%d}" if row.note_until and row.note_until > now else ""
             version, standing = str(row.version), "paused" if row.paused else takes
-            kind = row.kind or "needs no leave"
+            kind = row.kind or "transactional"
             table.add_row(row.slug, kind, version, row.languages, row.subject, f"{row.handed:,}", standing)
     out.print(table)
 

@@ -8,10 +8,11 @@ from rich.table import Table
 
 from engine import bell, inbox
 from engine.actblue_import import telling as actblue_reports
+from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out, ring
 from engine.db import transaction
 from engine.giving import books as the_books
-from engine.mail import handovers, holds
+from engine.mail import breaker, handovers, holds
 from engine.money import dollars
 from engine.staff import audit, notices
 
@@ -73,9 +74,15 @@ def retry(
 
 
 @letters.command()
-def resume(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Let campaigns go on after the mail provider stopped our account and lifted that again."""
+def resume(
+    mailing: Annotated[str, typer.Argument(help="A mailing that stands still; none: all, after a stop.")] = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Let campaigns go on after the mail provider stopped our account and lifted that again, or one mailing that was paused
+    because too much of it came back, was called spam or was refused."""
     deps = house(data_dir)
+    if mailing:
+        _resume_one(deps, mailing)
     with deps.work() as (session, now):
         lifted = holds.lift(session, now)
         notices.resolve(session, holds.STOPPED)
@@ -85,6 +92,18 @@ def resume(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         ring(deps, {0: bell.DELIVERY})
     out.print("campaigns go on" if lifted else "nothing was stopped")
     raise typer.Exit(0 if lifted else 1)
+
+
+def _resume_one(deps: Deps, mailing: str) -> None:
+    with deps.work() as (session, now):
+        happened = breaker.resume(session, mailing)
+        if happened:
+            audit.write(session, None, "mailing resumed", "mailing", None, {"mailing": mailing}, now)
+        everything = deps.react(session, happened, now)
+    deps.ring_for(everything)
+    deps.bells.close()
+    out.print(f"{mailing} goes on" if happened else f"{mailing} was not paused")
+    raise typer.Exit(0 if happened else 1)
 
 
 @matters.command(name="list")

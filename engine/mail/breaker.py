@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine import bell
 from engine.errors import NotFound
-from engine.events import Event, HumanNeeded, LettersComposed
+from engine.events import Event, HumanNeeded, LettersComposed, MatterSettled
 from engine.settings import Settings
 
 PAUSED = "mailing paused"  # kind of notice
@@ -60,4 +61,4 @@ def resume(session: Session, slug: str) -> list[Event]:
     if session.scalar(_KNOWN, {"slug": slug}) is None:
         raise NotFound(f"there is no mailing {slug[:80]}")
     resumed = session.scalar(_RESUME, {"slug": slug}) is not None
-    return [LettersComposed(None, "delivery")] if resumed else []
+    return [MatterSettled(None, PAUSED, slug), LettersComposed(None, bell.DELIVERY)] if resumed else []

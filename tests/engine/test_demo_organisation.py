@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine import demo_organisation
+from engine.letters import writing
 from engine.people import lands
 from engine.staff import accounts
 
@@ -61,6 +62,14 @@ def test_its_admin_can_sign_in_and_one_who_was_let_go_stays_gone(session: Sessio
     accounts.end(session, "ana.costa@example.org", NOON)
     demo_organisation.load_staff(session, NOON)
     assert accounts.everyone(session)[0].ended_at == NOON
+
+
+def test_its_letter_is_kept_once_and_its_staffs_own_words_stay(session: Session):
+    demo_organisation.load_letters(session)
+    assert set(writing.spoken(session, "rent-vote")) == {"en", "es"}
+    session.execute(text("UPDATE mailing SET subject = 'Ours' WHERE slug = 'rent-vote'"))
+    demo_organisation.load_letters(session)
+    assert writing.newest(session, "rent-vote")["en"].subject == "Ours"
 
 
 def test_what_people_care_about_has_a_spanish_name_and_a_code_that_tells_nothing(session: Session):

@@ -7,11 +7,14 @@ from engine.staff import rights
 from engine.staff.rights import Reach
 
 ALLOWED = {
-    "admin": {"see people", "change people", "erase people", "decide about chapters", "manage staff", "see gifts"},
-    "organizer": {"see people", "change people"},
+    "admin": {
+        "see people", "change people", "erase people", "write letters", "write notes", "decide about chapters",
+        "manage staff", "see gifts",
+    },
+    "organizer": {"see people", "change people", "write notes"},
     "treasurer": {"see people", "see gifts", "see snapshots"},
     "viewer": {"see people"},
-}
+}  # fmt: skip
 EVERY = ALLOWED["admin"] | ALLOWED["treasurer"] | {"export"}
 
 # A forest as chapters are: each one's parent has a smaller number, or none.
@@ -37,7 +40,7 @@ def test_an_unknown_role_and_an_unknown_right_allow_nothing():
 
 
 def test_what_is_decided_for_all_chapters_is_not_for_who_works_for_one():
-    for right in ("decide about chapters", "manage staff"):
+    for right in ("write letters", "decide about chapters", "manage staff"):
         assert not rights.may("admin", right, everywhere=False)
     assert rights.may("admin", "erase people", everywhere=False)
 

@@ -218,8 +218,9 @@ def test_a_mailing_of_which_too_many_are_refused_is_paused_and_can_be_resumed(de
     assert paused.paused_because == "the provider refused 11 of 11"
     assert one(deps, "SELECT subject FROM notice WHERE kind = 'mailing paused'").subject == "bad"
     deps.mailer.answer = lambda _: None
-    with deps.work() as (session, _):
-        breaker.resume(session, "bad")
+    with deps.work() as (session, now):
+        deps.react(session, breaker.resume(session, "bad"), now)
+    assert rows(deps, "SELECT 1 FROM notice WHERE kind = 'mailing paused' AND resolved_at IS NULL") == []
     for _ in range(3):
         go(deps)
     assert states(deps) == {"failed": 11, "handed": 29}

@@ -14,7 +14,7 @@ from engine.letters.sheets import Words
 from engine.mail import breaker
 from engine.outreach import trying
 from engine.outreach.trying import Preview
-from engine.staff import audit, dossier, notices, rights, search
+from engine.staff import audit, dossier, rights, search
 from webhooks.security import framed_letter
 from webhooks.staff.gate import Visit, staff_page
 
@@ -77,7 +77,6 @@ def resume(visit: Visit) -> Response:
     if mailing not in {row.slug for row in shelf.fared(visit.session, letter.id)}:
         raise NotFound("no such mailing")
     visit.happened += breaker.resume(visit.session, mailing)
-    notices.resolve(visit.session, breaker.PAUSED, [mailing])
     audit.write(visit.session, visit.who.id, "mailing resumed", "letter", letter.id, {"mailing": mailing}, visit.now)
     return visit.go(path_of(letter.slug), "resumed")
 
@@ -95,8 +94,8 @@ def _page(visit: Visit, status: int = 200, **more: Any) -> Response:
         "letter.html", status, letter=letter, newest=words, preview=preview, asked=asked, chapters=chapters, said=visit.said,
         remarks=_remarks(visit, letter.slug, words), fared=shelf.fared(visit.session, letter.id), notes=wrote,
         takes_notes=letter.note_until is not None and letter.note_until > visit.now, own_name=own_name,
-        frame=f"{path_of(letter.slug)}/html?{urlencode(asked)}", path=path_of(letter.slug),
-        **{"typed": {}, "faults": ()} | more,
+        zone=visit.deps.settings.time_zone, frame=f"{path_of(letter.slug)}/html?{urlencode(asked)}", path=path_of(letter.slug),
+        **{"typed": {"chapter": None, "language": "", "note": ""}, "faults": ()} | more,
     )  # fmt: skip
 
 

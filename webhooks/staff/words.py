@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
 from sqlalchemy import Row
 
 from engine.money import amount
@@ -16,7 +18,7 @@ KINDS = {
     "chapter": "chapter letters", "many": "as many letters as there are", "pause": "letters for a while",
 }  # fmt: skip
 OF_LETTERS = {
-    "": "Needs no leave", "asks": "A request for gifts", "news": "News", "gatherings": "Word of a gathering",
+    "": "Transactional", "asks": "A request for gifts", "news": "News", "gatherings": "Word of a gathering",
     "actions": "A call to act",
 }  # fmt: skip
 STOPPED = {
@@ -61,6 +63,19 @@ def day(at: datetime) -> str:
 def bare(subject: str) -> str:
     """A subject with a mark where each of its fields stands."""
     return _FIELD.sub("…", subject)
+
+
+def marked(said: str) -> Markup:
+    """A sentence whose `words in backticks` are code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(said.split("`"))
+    )
+
+
+def until(at: datetime, zone: str) -> str:
+    """A deadline where the house is: "1 January 2030, 18:00 (America/New_York)"."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{day(there)}, {there:%H:%M} ({zone})"
 
 
 def people(number: int) -> str:
