@@ -94,7 +94,8 @@ def _page(visit: Visit, status: int = 200, **more: Any) -> Response:
         "letter.html", status, letter=letter, newest=words, preview=preview, asked=asked, chapters=chapters, said=visit.said,
         remarks=_remarks(visit, letter.slug, words), fared=shelf.fared(visit.session, letter.id), notes=wrote,
         takes_notes=letter.note_until is not None and letter.note_until > visit.now, own_name=own_name,
-        zone=visit.deps.settings.time_zone, frame=f"{path_of(letter.slug)}/html?{urlencode(asked)}", path=path_of(letter.slug),
+        zone=visit.deps.settings.time_zone, path=path_of(letter.slug),
+        frame=f"{path_of(letter.slug)}/html?{urlencode(asked)}",
         **{"typed": {"chapter": None, "language": "", "note": ""}, "faults": ()} | more,
     )  # fmt: skip
 
