@@ -1,0 +1,204 @@
+"""`python -m bench.handing DESIGN LETTERS`: one process that hands so many letters over, and says what it took.
+
+The designs: ours; the ceiling of rendering, JSON and POST with nothing else; one POST for each recipient; and what one would
+write first, a task for each contact with an ORM, Jinja and SendGrid's own package.
+"""
+
+import json
+import logging
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from time import monotonic, process_time
+
+import psutil
+import structlog
+from jinja2 import Environment, Template
+from sendgrid import SendGridAPIClient
+from sendgrid.helpers.mail import Content, CustomArg, From, Header, Mail, Subject, To
+from sqlalchemy import text
+from sqlmodel import Session, select
+
+from bench.audience import CAMPAIGN
+from engine import bell
+from engine.adapters.sendgrid_mail import SendgridMail
+from engine.bootstrap import Deps, build
+from engine.letters.links import Links
+from engine.letters.vocabulary import READER
+from engine.mail import handovers
+from engine.mail.handovers import Outcome
+from engine.outreach import deliver
+from engine.settings import Settings
+from engine.tables.consent import Consent, Suppression
+from engine.tables.giving import Contribution
+from engine.tables.letters import Mailing
+from engine.tables.mail import Message
+from engine.tables.people import Contact
+from workers import delivery
+
+KEY = "SG.of-the-benchmark"
+CEILING_KEPT = 20  # requests whose letters are loaded once and rendered again and again
+
+_HANDED = text("SELECT handed FROM mailing WHERE slug = :slug")
+_CLAIMED = text("""
+SELECT array_agg(m.id) AS ids FROM message m JOIN mailing w ON w.id = m.mailing_id
+WHERE w.slug = :slug AND m.state = 'handed' GROUP BY m.handover_id ORDER BY m.handover_id DESC LIMIT :most
+""")
+_DUE = text("""
+SELECT m.id FROM message m JOIN mailing w ON w.id = m.mailing_id
+WHERE w.slug = :slug AND m.state = 'ready' ORDER BY m.id LIMIT :most
+""")
+
+
+@dataclass(slots=True)
+class Taken:
+    """What it took: letters, wall and CPU seconds of this process, and its resident MB at a tenth, and at the most."""
+
+    letters: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    early_mb: float = 0.0
+    most_mb: float = 0.0
+
+
+class _NoBells:
+    """Nobody listens."""
+
+    def ring(self, *queues: str) -> None:
+        """Nothing."""
+
+    def reachable(self) -> bool:
+        """Never."""
+        return False
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def ours(deps: Deps, letters: int) -> Iterator[int]:
+    """The product's own turns."""
+    with deps.work() as (session, _):
+        before = session.scalar(_HANDED, {"slug": CAMPAIGN}) or 0
+    handed = 0
+    while handed < letters:
+        delivery.hand_over(deps, bell.DELIVERY)
+        with deps.work() as (session, _):
+            now_handed = (session.scalar(_HANDED, {"slug": CAMPAIGN}) or 0) - before
+        assert now_handed > handed, "nothing leaves any more"
+        yield now_handed - handed
+        handed = now_handed
+
+
+def ceiling(deps: Deps, letters: int) -> Iterator[int]:
+    """Rendering, JSON and POST of letters that were loaded before; nothing is asked of Postgres, nothing is written."""
+    mailer = delivery.mailer_of(deps)
+    with deps.work() as (session, now):
+        links = Links(deps.signer, deps.settings.base_url, now)
+        found = session.execute(_CLAIMED, {"slug": CAMPAIGN, "most": CEILING_KEPT}).scalars().all()
+        parcels = [deliver.load(session, ids, deps.settings.base_url)[0] for ids in found]
+    yield 0
+    handed = 0
+    while handed < letters:
+        for parcel in parcels:
+            made = deliver.request(parcel, links, mailer.most_substitution_bytes)
+            answer = mailer.hand_over(parcel.handover_id, made.sheet, made.copies, before=lambda: True)
+            assert answer is not None
+            assert answer.outcome == "accepted"
+            yield len(made.copies)
+            handed += len(made.copies)
+
+
+def one_each(deps: Deps, letters: int) -> Iterator[int]:
+    """Claimed by the thousand as ours, but a whole letter and a request of its own for each."""
+    mailer = delivery.mailer_of(deps)
+    handed = 0
+    while handed < letters:
+        batch = delivery.claim(deps, bell.DELIVERY)
+        for parcel in batch.parcels:
+            for reader in parcel.readers:
+                alone = deliver.request(replace(parcel, readers=[reader]), batch.links, mailer.most_substitution_bytes)
+                mailer.hand_over(parcel.handover_id, alone.sheet, alone.copies, before=lambda: True)
+            with deps.work() as (session, now):
+                handovers.record(session, [Outcome(parcel.handover_id, "accepted", "one each")], now)
+            yield len(parcel.readers)
+            handed += len(parcel.readers)
+
+
+def tasks(deps: Deps, letters: int) -> Iterator[int]:
+    """A task for each contact, as one would write it first: objects, a template, SendGrid's package, a commit."""
+    client = SendGridAPIClient(KEY, host=deps.settings.sendgrid_host)
+    with deps.work() as (session, _):
+        due = session.scalars(_DUE, {"slug": CAMPAIGN, "most": letters}).all()
+    yield 0
+    for number in due:
+        with Session(deps.sessions.kw["bind"]) as session:
+            _task(session, client, number)
+        yield 1
+
+
+def _task(session: Session, client: SendGridAPIClient, number: int) -> None:
+    message = session.get_one(Message, number)
+    contact, mailing = session.get_one(Contact, message.contact_id), session.get_one(Mailing, message.mailing_id)
+    said_yes = session.exec(select(Consent).where(Consent.contact_id == contact.id, Consent.given)).first()
+    stopped = session.exec(select(Suppression).where(Suppression.email == contact.email)).first()
+    gifts = session.exec(select(Contribution).where(Contribution.contact_id == contact.id)).all()
+    if said_yes is None or stopped is not None or any(gift.paid_at > message.created_at for gift in gifts):
+        message.state = "skipped"
+    else:
+        client.send(_mail(message, contact, mailing, gifts))
+        message.state = "handed"
+    session.add(message)
+    session.commit()
+
+
+def _mail(message: Message, contact: Contact, mailing: Mailing, gifts: Sequence[Contribution]) -> Mail:
+    values = {name: str(getattr(contact, name, "")) for name in READER} | {
+        "custom": contact.custom, "has_given": bool(gifts), "gives_monthly": False, "sender_name": "Common Ground",
+        "stoppable": True, "chapter_wrote": False, "unsubscribe_url": f"https://www.example.org/u/{contact.id}",
+        "preferences_url": f"https://www.example.org/me/{contact.id}", "fine_print": "41 Elm Street",
+        "ladder": [{"words": f"Give ${cents // 100}", "amount": cents, "url": f"https://www.example.org/{cents}"}
+                   for cents in message.facts["ladder"]],
+    }  # fmt: skip
+    mail = Mail(From("hello@example.org", "Common Ground"), To(contact.email, contact.first_name))
+    mail.subject = Subject(_template(mailing.subject).render(values))
+    mail.add_content(Content("text/plain", _template(mailing.body_text).render(values)))
+    mail.add_content(Content("text/html", _template(mailing.body_html).render(values)))
+    mail.add_header(Header("List-Unsubscribe", f"<https://www.example.org/u/{contact.id}>"))
+    mail.add_custom_arg(CustomArg("message", str(message.id)))
+    return mail
+
+
+@cache
+def _template(source: str) -> Template:
+    return Environment(autoescape=True).from_string(source)
+
+
+DESIGNS: Mapping[str, Callable[[Deps, int], Iterator[int]]] = {
+    "ours": ours, "ceiling": ceiling, "one_each": one_each, "tasks": tasks,
+}  # fmt: skip
+
+
+def main(design: str, letters: int) -> Taken:
+    """Hand over, and measure from the first letter on."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    settings = Settings()
+    mailer = SendgridMail(KEY, settings.sendgrid_host)
+    careful = settings.model_copy(update={"env": "production"})
+    deps = replace(build(settings), settings=careful, mailer=mailer, bells=_NoBells())
+    own, taken = psutil.Process(), Taken()
+    began, cpu = monotonic(), process_time()
+    for handed in DESIGNS[design](deps, letters):
+        if handed == 0:  # it was only made ready
+            began, cpu = monotonic(), process_time()
+        taken.letters += handed
+        if not taken.early_mb and taken.letters >= letters / 10:
+            taken.early_mb = own.memory_info().rss / 1e6
+    taken.seconds, taken.cpu = monotonic() - began, process_time() - cpu
+    taken.most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return taken
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(main(sys.argv[1], int(sys.argv[2])))))
