@@ -127,6 +127,26 @@ def test_raw_bodies_that_name_her_are_empty_whatever_became_of_them(deps: Deps):
     assert {other, waiting} <= left
 
 
+def test_what_is_told_of_others_whose_addresses_and_gifts_only_look_like_hers_stays(deps: Deps):
+    hers = give(deps, "ana@example.org", contribution={"orderNumber": "AB7000000001"})
+    others = [
+        give(deps, "mariana@example.org"), give(deps, "ana@example.organic"), give(deps, "ana+news@example.org"),
+        put(deps, raw(actblue_body(donor={"email": "eva@example.org"}, contribution={"orderNumber": "AB70000000012"}))),
+        put(deps, b'{"email": "mariana@example.org", "amount": "a gift that nobody could read yet"}'),
+        put(deps, b"id,email\n1,mariana@example.org\n"),
+    ]  # fmt: skip
+    of_her = [
+        put(deps, b"id,email\n1,ANA@example.org\n"), put(deps, b"email=ana%40example.org&odd=1"),
+        put(deps, b'{"email": "ana\\u0040example.org", "odd": 1}'),
+    ]  # fmt: skip
+    run_everything(deps)
+    erase(deps, id_of(deps, "ana@example.org"))
+    left = {row.id for row in rows(deps, "SELECT id FROM inbound_event WHERE octet_length(body) > 0")}
+    assert left == set(others)
+    assert hers not in left
+    assert left.isdisjoint(of_her)
+
+
 def test_a_list_of_people_that_waits_to_be_merged_holds_her_no_more(deps: Deps):
     with transaction(deps.sessions) as session:
         rosa = contact(session, ROSA)
