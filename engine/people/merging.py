@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import ContactMerged, Event
 from engine.people import locks, routing
-from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.people.consent import OF_ONE_ADDRESS, STANDING_SUPPRESSIONS
 from engine.settings import Settings
 
 _WHO = text("SELECT id, email, merged_into_id, erased_at FROM contact WHERE id = :id")
@@ -28,15 +28,17 @@ _MEMBERS = """
     UNION SELECT merged_into_id, merged_into_id FROM contact WHERE id = ANY(:ids)
 """
 
-# Every reason of one address holds for all addresses of the person, since the newest day of it.
-_SUPPRESS = text("""
+# What the person said under one address holds for all addresses of hers, since the newest day of it. That letters to one come
+# back, or that it does not exist, says nothing of the others.
+_SUPPRESS = text(f"""
 WITH survivor AS (SELECT DISTINCT merged_into_id AS id FROM contact WHERE id = ANY(:ids)), family AS (
     SELECT c.email, s.id AS who FROM survivor s JOIN contact c ON c.id = s.id WHERE c.email IS NOT NULL
     UNION ALL
     SELECT c.email, s.id FROM survivor s JOIN contact c ON c.merged_into_id = s.id WHERE c.email IS NOT NULL
 ), why AS (
     SELECT DISTINCT ON (f.who, s.reason) f.who, s.reason, s.at, s.inbound_event_id
-    FROM suppression s JOIN family f ON f.email = s.email ORDER BY f.who, s.reason, s.at DESC
+    FROM suppression s JOIN family f ON f.email = s.email WHERE s.reason NOT IN {OF_ONE_ADDRESS}
+    ORDER BY f.who, s.reason, s.at DESC
 )
 INSERT INTO suppression (email, reason, at, inbound_event_id)
 SELECT f.email, y.reason, y.at, y.inbound_event_id FROM family f JOIN why y ON y.who = f.who ORDER BY f.email, y.reason
@@ -45,14 +47,15 @@ ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at, inbound_event_id = e
 """)
 
 # What one of them forbids as things stand (a pause that is over forbids nothing; an address that is suppressed because its
-# owner wanted no more says the same about mail), and the newest word of all would allow, is forbidden once more.
+# owner wanted no more says the same about mail), and the newest word of all would allow, or for less long, is forbidden once
+# more. Of two that are equally new the laxer is meant: the other may not become hers (_CONSENTS).
 _FORBID = text(f"""
 WITH member AS MATERIALIZED ({_MEMBERS}), word AS MATERIALIZED (
     SELECT DISTINCT ON (c.contact_id, c.channel, c.kind) m.into_id, c.channel, c.kind, c.given, c.at,
         coalesce(c.until, 'infinity') AS until
     FROM consent c JOIN member m ON m.id = c.contact_id ORDER BY c.contact_id, c.channel, c.kind, c.at DESC, c.given, c.source
 ), newest AS (
-    SELECT DISTINCT ON (into_id, channel, kind) * FROM word ORDER BY into_id, channel, kind, at DESC, given, until DESC
+    SELECT DISTINCT ON (into_id, channel, kind) * FROM word ORDER BY into_id, channel, kind, at DESC, given, until
 ), refused AS (
     SELECT into_id, channel, kind, max(until) AS until FROM (
         SELECT into_id, channel, kind, until FROM word WHERE NOT given AND until > :now
@@ -62,7 +65,8 @@ WITH member AS MATERIALIZED ({_MEMBERS}), word AS MATERIALIZED (
     ) r GROUP BY into_id, channel, kind
 )
 INSERT INTO consent (contact_id, channel, kind, given, until, at, source)
-SELECT n.into_id, n.channel, n.kind, false, nullif(r.until, 'infinity'), greatest(:now, n.at), 'merge'
+SELECT n.into_id, n.channel, n.kind, false, nullif(r.until, 'infinity'), greatest(:now, n.at + interval '1 microsecond'),
+    'merge'
 FROM newest n JOIN refused r USING (into_id, channel, kind) WHERE n.given OR n.until < r.until
 ON CONFLICT DO NOTHING
 """)
