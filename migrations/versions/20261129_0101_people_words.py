@@ -1,0 +1,21 @@
+"""people's words: what is told of a person, in groups; ZIPs of a list that could not be read"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = 'a1c6e2f04b17'
+down_revision: str | None = '7d41b0a95c3e'
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    """Forward; must run beside the previous release's code."""
+    op.add_column('import_row', sa.Column('zip_unread', sa.Text(), server_default='', nullable=False))
+
+
+def downgrade() -> None:
+    """Back."""
+    op.drop_column('import_row', 'zip_unread')
