@@ -39,6 +39,7 @@ _UNSTAGE = [text(f"DELETE FROM {table} WHERE email = ANY(:emails)") for table in
 _BLANK = text("""
 UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
     zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
+    name_at = NULL, place_at = NULL, moved_at = NULL, address_at = NULL, phone_at = NULL,
     placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, routed_by = '', routed_on = '',
     engaged_last_at = NULL, erased_at = :now
 WHERE id = ANY(:ids)

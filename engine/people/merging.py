@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import ContactMerged, Event
-from engine.people import locks, routing
+from engine.people import best_words, locks, routing
 from engine.people.consent import OF_ONE_ADDRESS, STANDING_SUPPRESSIONS
 from engine.settings import Settings
 
@@ -71,36 +71,28 @@ FROM newest n JOIN refused r USING (into_id, channel, kind) WHERE n.given OR n.u
 ON CONFLICT DO NOTHING
 """)
 
-# The best word about her is kept whole (as admission weighs it); what it leaves empty another may say.
+# Of what was told of either the best words count, as when one person had told all of it.
 _DESCRIBE = text(f"""
-WITH member AS MATERIALIZED ({_MEMBERS}), best AS (
-    SELECT DISTINCT ON (m.into_id) m.into_id, c.* FROM member m JOIN contact c ON c.id = m.id
-    ORDER BY m.into_id, (c.zip IS NOT NULL AND c.last_name <> '') DESC, c.zip IS NOT NULL DESC, c.details_at DESC,
-        m.id = m.into_id DESC, c.id
-), every AS (
-    SELECT m.into_id, max(c.phone) AS phone, max(c.engaged_last_at) AS engaged_last_at, min(c.created_at) AS created_at,
-        max(c.language) FILTER (WHERE c.language <> 'en') AS language, max(c.time_zone) AS time_zone,
+WITH member AS MATERIALIZED ({_MEMBERS}), words AS MATERIALIZED (
+    SELECT m.into_id AS key, {best_words.LISTED} FROM member m JOIN contact c ON c.id = m.id
+), {best_words.COMBINED}, every AS (
+    SELECT m.into_id, max(c.engaged_last_at) AS engaged_last_at, min(c.created_at) AS created_at,
+        max(c.language) FILTER (WHERE c.language <> 'en') AS language,
         min(c.placed_chapter_id) AS placed, min(c.chosen_chapter_id) AS chosen, min(c.entity_chapter_id) AS entity
     FROM member m JOIN contact c ON c.id = m.id GROUP BY m.into_id
 ), fields AS (
     SELECT m.into_id, jsonb_object_agg(f.key, f.value ORDER BY m.id = m.into_id, m.id) AS custom
     FROM member m JOIN contact c ON c.id = m.id CROSS JOIN LATERAL jsonb_each(c.custom) f GROUP BY m.into_id
-), named AS (
-    SELECT DISTINCT ON (m.into_id) m.into_id, c.first_name, c.last_name FROM member m JOIN contact c ON c.id = m.id
-    WHERE (c.first_name, c.last_name) <> ('', '') ORDER BY m.into_id, c.details_at DESC, c.id
 )
 UPDATE contact c SET
-    first_name = CASE WHEN (b.first_name, b.last_name) = ('', '') THEN coalesce(n.first_name, '') ELSE b.first_name END,
-    last_name = CASE WHEN (b.first_name, b.last_name) = ('', '') THEN coalesce(n.last_name, '') ELSE b.last_name END,
-    street = b.street, city = b.city, state = b.state, zip = b.zip, country = b.country, details_at = b.details_at,
-    phone = coalesce(nullif(b.phone, ''), e.phone), time_zone = coalesce(nullif(b.time_zone, ''), e.time_zone),
+    ({best_words.LISTED}) = ROW({", ".join(f"p.{name}" for name in best_words.COLUMNS)}),
     language = CASE c.language WHEN 'en' THEN coalesce(e.language, 'en') ELSE c.language END,
     custom = coalesce(f.custom, '{{}}'), engaged_last_at = e.engaged_last_at, created_at = e.created_at,
     placed_chapter_id = coalesce(c.placed_chapter_id, e.placed),
     chosen_chapter_id = coalesce(c.chosen_chapter_id, e.chosen),
     entity_chapter_id = coalesce(c.entity_chapter_id, e.entity)
-FROM best b JOIN every e USING (into_id) LEFT JOIN fields f USING (into_id) LEFT JOIN named n USING (into_id)
-WHERE c.id = b.into_id
+FROM person p JOIN every e ON e.into_id = p.key LEFT JOIN fields f ON f.into_id = p.key
+WHERE c.id = p.key
 """)
 
 _THEIRS = "FROM contact o WHERE o.id = ANY(:ids) AND o.id = t.contact_id"

@@ -11,11 +11,18 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
+MOMENTS = ('name_at', 'place_at', 'moved_at', 'address_at', 'phone_at')
+
+
 def upgrade() -> None:
     """Forward; must run beside the previous release's code."""
+    for name in MOMENTS:
+        op.add_column('contact', sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     op.add_column('import_row', sa.Column('zip_unread', sa.Text(), server_default='', nullable=False))
 
 
 def downgrade() -> None:
     """Back."""
     op.drop_column('import_row', 'zip_unread')
+    for name in reversed(MOMENTS):
+        op.drop_column('contact', name)

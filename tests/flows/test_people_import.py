@@ -213,8 +213,8 @@ def test_a_newer_word_about_a_person_is_not_overwritten_and_an_older_one_is(deps
     with transaction(deps.sessions) as session:
         session.execute(
             text(
-                "INSERT INTO contact (email, last_name, zip, details_at, routed_by, custom) "
-                "SELECT email, 'Present', '01609', "
+                "INSERT INTO contact (email, first_name, last_name, zip, name_at, place_at, details_at, routed_by, custom) "
+                "SELECT email, 'Rosa', 'Present', '01609', '2025-01-01', '2025-01-01', "
                 '\'2025-01-01\', \'root\', \'{"Favourite issue": "Trees", "tags": ["Ours"]}\' '
                 "FROM unnest(CAST(:emails AS text[])) email"
             ),
