@@ -19,7 +19,8 @@ from engine.people import best_words, routing
 from engine.sources.words import clean, email_address
 
 # Sorted by address: the lock order of the whole house; a row that is left as it is gets locked all the same. Who is new has
-# a home at once, the likely one; whoever's word was written is routed by all that is known, after that.
+# a home at once, the likely one; whoever's word was written is routed by all that is known, after that. Of whom nobody knows
+# yet whether it was she, has none.
 _ADMIT = """
 WITH words AS MATERIALIZED (
     SELECT v.{key} AS key, {told}
@@ -29,9 +30,10 @@ WITH words AS MATERIALIZED (
     LEFT JOIN zip z ON z.zip = v.zip
 ), {combined}
 INSERT INTO contact AS c ({key}, {columns}, chapter_id, routed_by, routed_on)
-SELECT p.key, {theirs}, coalesce(r.chapter_id, root.id), coalesce(r.by, 'root'),
-    coalesce(r."on", 'no chapter for ' || p.zip, 'no ZIP')
+SELECT p.key, {theirs}, h.chapter_id, coalesce(h.by, '{unconfirmed}'), coalesce(h."on", '')
 FROM person p LEFT JOIN zip_route r ON r.zip = p.zip CROSS JOIN ({root}) root
+LEFT JOIN LATERAL (SELECT coalesce(r.chapter_id, root.id) AS chapter_id, coalesce(r.by, 'root') AS by,
+    coalesce(r."on", 'no chapter for ' || p.zip, 'no ZIP') AS "on") h ON p.key <> ALL(:unconfirmed)
 ORDER BY p.key
 ON CONFLICT ({key}) {better_wins}
 RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
@@ -39,7 +41,7 @@ RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
 _RULES = {
     "root": routing.ROOT, "told": best_words.told("v", "v.at", "z"), "combined": best_words.COMBINED,
     "columns": best_words.LISTED, "theirs": ", ".join(f"p.{name}" for name in best_words.COLUMNS),
-    "better_wins": best_words.BETTER_WINS,
+    "better_wins": best_words.BETTER_WINS, "unconfirmed": routing.UNCONFIRMED,
 }  # fmt: skip
 _BY_ADDRESS = text(_ADMIT.format(key="email", **_RULES))
 _BY_DONOR = text(_ADMIT.format(key="donor_key", **_RULES))
@@ -120,13 +122,15 @@ def same(session: Session, contact_id: int, *, lock: bool) -> list[Same]:
 @dataclass(frozen=True, slots=True)
 class Said:
     """Somebody's words about herself, when she said them, and what follows for her chapter: the ActBlue entity she gave
-    to. `donor_key`: who she is when she has no address."""
+    to. `donor_key`: who she is when she has no address. `unconfirmed`: whether it was she is still to be decided, and who is
+    new has no home before that."""
 
     person: Person
     at: datetime
     entity_id: int | None = None
     cause: int | None = None
     donor_key: str | None = None
+    unconfirmed: bool = False
 
 
 def admit(
@@ -164,7 +168,10 @@ def _written(
 ) -> list[ChapterChanged]:
     if not records:
         return []
-    written = session.execute(statement, {"rows": rows(records)}).all()
+    settled = {one.person.email or one.donor_key for one in words if not one.unconfirmed}
+    open_ = {one.person.email or one.donor_key for one in words} - settled
+    written = session.execute(statement, {"rows": rows(records), "unconfirmed": list(open_)}).all()
+    written = [row for row in written if not row.fresh or row.key not in open_]
     hinted = _hinted(session, words)
     fresh = {row.id for row in written if row.fresh}
     keys = {row.id: row.key for row in (*written, *hinted)}

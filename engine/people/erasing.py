@@ -40,7 +40,8 @@ _BLANK = text("""
 UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
     zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
     name_at = NULL, place_at = NULL, moved_at = NULL, address_at = NULL, phone_at = NULL,
-    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, routed_by = '', routed_on = '',
+    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, chosen_by = '', routed_by = '',
+    routed_on = '',
     engaged_last_at = NULL, erased_at = :now
 WHERE id = ANY(:ids)
 """)

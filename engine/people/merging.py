@@ -78,7 +78,8 @@ WITH member AS MATERIALIZED ({_MEMBERS}), words AS MATERIALIZED (
 ), {best_words.COMBINED}, every AS (
     SELECT m.into_id, max(c.engaged_last_at) AS engaged_last_at, min(c.created_at) AS created_at,
         max(c.language) FILTER (WHERE c.language <> 'en') AS language,
-        min(c.placed_chapter_id) AS placed, min(c.chosen_chapter_id) AS chosen, min(c.entity_chapter_id) AS entity
+        min(c.placed_chapter_id) AS placed, min(c.chosen_chapter_id) AS chosen, min(c.entity_chapter_id) AS entity,
+        (array_agg(c.chosen_by ORDER BY c.chosen_chapter_id, c.chosen_by))[1] AS chosen_by
     FROM member m JOIN contact c ON c.id = m.id GROUP BY m.into_id
 ), fields AS (
     SELECT m.into_id, jsonb_object_agg(f.key, f.value ORDER BY m.id = m.into_id, m.id) AS custom
@@ -90,6 +91,7 @@ UPDATE contact c SET
     custom = coalesce(f.custom, '{{}}'), engaged_last_at = e.engaged_last_at, created_at = e.created_at,
     placed_chapter_id = coalesce(c.placed_chapter_id, e.placed),
     chosen_chapter_id = coalesce(c.chosen_chapter_id, e.chosen),
+    chosen_by = CASE WHEN c.chosen_chapter_id IS NULL THEN e.chosen_by ELSE c.chosen_by END,
     entity_chapter_id = coalesce(c.entity_chapter_id, e.entity)
 FROM person p JOIN every e ON e.into_id = p.key LEFT JOIN fields f ON f.into_id = p.key
 WHERE c.id = p.key

@@ -53,6 +53,7 @@ _DETAILS = text("""
 UPDATE contact c SET language = :language, engaged_last_at = greatest(c.engaged_last_at, :now),
     chosen_chapter_id = CASE WHEN CAST(:chapter AS text) IS NULL THEN c.chosen_chapter_id WHEN :chapter <> '' THEN coalesce(
         (SELECT id FROM chapter WHERE slug = :chapter AND kind IN ('chapter', 'forming')), c.chosen_chapter_id) END,
+    chosen_by = CASE WHEN CAST(:chapter AS text) IS NULL THEN c.chosen_by ELSE '' END,
     zip = v.zip, street = CASE WHEN moved THEN '' ELSE c.street END,
     city = CASE WHEN moved THEN coalesce(z.city, '') ELSE c.city END,
     state = CASE WHEN moved THEN coalesce(z.state, '') ELSE c.state END,

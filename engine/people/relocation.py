@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.people.routing import ROOT, STATE_ROUTES, Route
+from engine.people.routing import ROOT, STATE_ROUTES, UNCONFIRMED, Route
 
 # A map that nobody has drawn yet.
 _PROPOSED = """
@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
 
 
 FREE = "c.placed_chapter_id IS NULL AND c.chosen_chapter_id IS NULL AND c.entity_chapter_id IS NULL"
-_ALIVE = "c.merged_into_id IS NULL AND c.erased_at IS NULL"
+_ALIVE = f"c.merged_into_id IS NULL AND c.erased_at IS NULL AND c.routed_by <> '{UNCONFIRMED}'"
 _STRETCH = f"""
 c.id > :after AND c.id <= :upto AND {FREE} AND {_ALIVE}
     AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (h.chapter_id, h.by, h."on")

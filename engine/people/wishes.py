@@ -39,14 +39,15 @@ WITH v AS MATERIALIZED (
     FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, language text)
     ORDER BY contact_id, at DESC
 ), chosen AS (
-    SELECT DISTINCT ON (v.contact_id) v.contact_id, coalesce(g.chapter_id, h.id) AS chapter_id
+    SELECT DISTINCT ON (v.contact_id) v.contact_id, coalesce(g.chapter_id, h.id) AS chapter_id,
+        CASE WHEN g.id IS NULL THEN '' ELSE 'gathering' END AS by
     FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, chapter text, gathering text)
     LEFT JOIN chapter h ON h.slug = v.chapter
     LEFT JOIN gathering g ON g.code = nullif(v.gathering, '')
     WHERE coalesce(g.chapter_id, h.id) IS NOT NULL ORDER BY v.contact_id, v.at DESC
 )
 UPDATE contact c SET language = v.language, engaged_last_at = greatest(c.engaged_last_at, v.last_at),
-    chosen_chapter_id = coalesce(chosen.chapter_id, c.chosen_chapter_id)
+    chosen_chapter_id = coalesce(chosen.chapter_id, c.chosen_chapter_id), chosen_by = coalesce(chosen.by, c.chosen_by)
 FROM v LEFT JOIN chosen ON chosen.contact_id = v.contact_id
 WHERE c.id = v.contact_id
 """)

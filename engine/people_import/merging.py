@@ -135,7 +135,8 @@ WHERE b.email NOT IN (SELECT email FROM import_admitted)
 _REROUTE = text(f"""
 WITH elsewhere AS (
     SELECT c.* FROM import_admitted a JOIN contact c ON c.id = a.contact_id
-    WHERE a.placed AND NOT a.fresh AND c.merged_into_id IS NULL AND {relocation.FREE}
+    WHERE (a.placed OR c.routed_by = '{routing.UNCONFIRMED}') AND NOT a.fresh AND c.merged_into_id IS NULL
+        AND {relocation.FREE}
 ), moving AS (
     SELECT c.id, c.chapter_id AS before, h.* FROM {relocation.joined("zip_route", STATE_ROUTES, "elsewhere")}
 ), routed AS (

@@ -18,8 +18,9 @@ class Contact(SQLModel, table=True):
     `place_at` (ZIP, state, country), `address_at` (street and town of that ZIP), `phone_at`; none where nothing was told.
     `moved_at`: when she last told another ZIP, as far as that is older; `details_at`: her newest word of any kind.
 
-    The home chapter follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself), `entity_chapter_id` (by a
-    gift), then from where she lives; `routed_by` says how it was chosen, `routed_on` by what: ("zip", "01604").
+    The home chapter follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself; `chosen_by`: at a
+    "gathering" of that chapter), `entity_chapter_id` (by a gift), then from where she lives; `routed_by` says how it was
+    chosen, `routed_on` by what: ("zip", "01604"). None: nobody knows yet whether it was she who signed up ("unconfirmed").
 
     The giving totals (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books
     check` proves them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything.
@@ -59,6 +60,7 @@ class Contact(SQLModel, table=True):
     routed_on: str = Field(sa_column=words())
     placed_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
     chosen_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    chosen_by: str = Field(sa_column=words())
     entity_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
     gave_count: int = Field(default=0, sa_column=count())
     gave_cents: int = Field(default=0, sa_column=count())

@@ -1,4 +1,4 @@
-"""people's words: what is told of a person, in groups; ZIPs of a list that could not be read"""
+"""people's words: what is told of a person, in groups; where she chose her chapter; ZIPs of a list that nobody can read"""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,13 @@ def upgrade() -> None:
     """Forward; must run beside the previous release's code."""
     for name in MOMENTS:
         op.add_column('contact', sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+    op.add_column('contact', sa.Column('chosen_by', sa.Text(), server_default='', nullable=False))
     op.add_column('import_row', sa.Column('zip_unread', sa.Text(), server_default='', nullable=False))
 
 
 def downgrade() -> None:
     """Back."""
     op.drop_column('import_row', 'zip_unread')
+    op.drop_column('contact', 'chosen_by')
     for name in reversed(MOMENTS):
         op.drop_column('contact', name)
