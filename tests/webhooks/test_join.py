@@ -199,7 +199,9 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
     execute(deps, "UPDATE chapter SET opt_in = :opt_in WHERE kind = 'root'", opt_in=opt_in)
     execute(
         deps,
-        "INSERT INTO contact (email, details_at) SELECT v || '@example.org', now() FROM unnest(ARRAY['known', 'asked']) v",
+        """INSERT INTO contact (email, details_at, first_name, name_at, zip, place_at, language)
+        SELECT v || '@example.org', now(), 'Somebody else', now(), '02139', now(), 'es'
+        FROM unnest(ARRAY['known', 'asked']) v""",
     )
     execute(deps, "INSERT INTO suppression (email, reason, at) VALUES ('stopped@example.org', 'complaint', now())")
     execute(
