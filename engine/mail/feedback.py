@@ -237,11 +237,12 @@ def _move(session: Session, fresh: Sequence[_Word]) -> Sequence[Row[Any]]:
 
 
 def _forbid(session: Session, fresh: Sequence[_Word]) -> None:
-    """Suppress the addresses and withdraw the consent that these words call for."""
+    """Suppress the addresses and withdraw the consent that these words call for. A letter may have gone to an address that
+    was merged since: it is the one that is told of which bounced."""
     suppressions.suppress(
         session,
         (
-            Suppressed(word.email, word.told.suppresses, word.told.at, word.told.cause)
+            Suppressed(word.told.email or word.email, word.told.suppresses, word.told.at, word.told.cause)
             for word in fresh
             if word.told.suppresses and word.email
         ),

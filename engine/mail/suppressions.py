@@ -13,17 +13,20 @@ from engine.people import consent
 from engine.settings import Settings
 
 # The newest word of each reason counts, whatever the order in which they come: who unsubscribed again is not written to
-# because of a yes in between. What is said of one address of a person holds for all that she was merged from.
-_SUPPRESS = text("""
+# because of a yes in between. What a person says under one address holds for all that she was merged from and into; a bounce
+# is a fact about that address alone.
+_SUPPRESS = text(f"""
 WITH told AS (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, reason text, at timestamptz, cause bigint)
+), hers AS (
+    SELECT * FROM told WHERE reason NOT IN {consent.OF_ONE_ADDRESS}
 ), every AS (
     SELECT * FROM told
     UNION ALL
-    SELECT other.email, t.reason, t.at, t.cause FROM told t JOIN contact c ON c.email = t.email
+    SELECT other.email, t.reason, t.at, t.cause FROM hers t JOIN contact c ON c.email = t.email
     JOIN contact other ON other.id = c.merged_into_id
     UNION ALL
-    SELECT other.email, t.reason, t.at, t.cause FROM told t JOIN contact c ON c.email = t.email
+    SELECT other.email, t.reason, t.at, t.cause FROM hers t JOIN contact c ON c.email = t.email
     JOIN contact other ON other.merged_into_id = coalesce(c.merged_into_id, c.id)
 )
 INSERT INTO suppression (email, reason, at, inbound_event_id)

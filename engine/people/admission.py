@@ -100,7 +100,8 @@ def _named(happened: Sequence[events.Event]) -> Iterator[contacts.Said]:
             if event.wishes is None:
                 yield contacts.Said(event.person, event.at, cause=event.cause)
             else:  # whoever typed that: whether it was she is decided later (`engine.people.joining`)
-                yield contacts.Said(events.Person(email=event.person.email), UNTOLD, cause=event.cause)
+                bare = events.Person(email=event.person.email)
+                yield contacts.Said(bare, UNTOLD, cause=event.cause, unconfirmed=True)
 
 
 def _readers(happened: Sequence[events.Event]) -> list[str]:

@@ -36,6 +36,9 @@ WHERE s.reason NOT IN ('unsubscribe', 'erased') OR NOT EXISTS (
         WHERE no.contact_id = c.id AND no.channel = 'mail' AND no.kind = '' AND NOT no.given AND no.at >= yes.at))
 """
 
+# Reasons that are facts about one address; every other is the word of a person, and holds for all addresses of hers.
+OF_ONE_ADDRESS = "('bounce', 'invalid')"
+
 KINDS = ("asks", "news", "gatherings", "actions")  # of letters that need leave
 PAUSED = "paused"  # the one refusal that ends by itself
 

@@ -1,4 +1,5 @@
-"""Contacts: admitted by address, one per normalised address; the best word about them wins, in whatever order it came.
+"""Contacts: admitted by address, one per normalised address; the best words about them win (`best_words`), in whatever order
+they came.
 
 Donors without an address are admitted by what makes them the same donor (`donor_key`, see `engine.giving.donors`).
 """
@@ -14,45 +15,36 @@ from sqlalchemy.orm import Session
 from engine.db import rows
 from engine.errors import NotFound
 from engine.events import ChapterChanged, Person
-from engine.people import routing
+from engine.people import best_words, routing
 from engine.sources.words import clean, email_address
 
-# The best word about a person is kept whole: one that tells her name and where she lives before one that tells only the
-# place, before one that tells neither; then the newest, then (same second) the greater by its letters. So the order in
-# which words arrive does not matter. For whoever upserts `contact AS c`; `_worth` says the same in Python.
-BETTER_WINS = """DO UPDATE SET
-    first_name = excluded.first_name, last_name = excluded.last_name, street = excluded.street, city = excluded.city,
-    state = excluded.state, zip = excluded.zip, country = excluded.country, phone = excluded.phone,
-    time_zone = excluded.time_zone, details_at = excluded.details_at
-    WHERE (excluded.zip IS NOT NULL AND excluded.last_name <> '', excluded.zip IS NOT NULL, excluded.details_at,
-           coalesce(excluded.zip, '') COLLATE "C",
-           excluded.first_name COLLATE "C", excluded.last_name COLLATE "C", excluded.street COLLATE "C",
-           excluded.city COLLATE "C", excluded.state COLLATE "C", excluded.country COLLATE "C",
-           excluded.phone COLLATE "C")
-        > (c.zip IS NOT NULL AND c.last_name <> '', c.zip IS NOT NULL, c.details_at, coalesce(c.zip, ''), c.first_name,
-           c.last_name, c.street, c.city, c.state, c.country, c.phone)
-"""
-
 # Sorted by address: the lock order of the whole house; a row that is left as it is gets locked all the same. Who is new has
-# a home at once, the likely one; whoever's word was written is routed by all that is known, after that.
+# a home at once, the likely one; whoever's word was written is routed by all that is known, after that. Of whom nobody knows
+# yet whether it was she, has none.
 _ADMIT = """
-INSERT INTO contact AS c ({key}, first_name, last_name, street, city, state, zip, country, phone, time_zone,
-                          details_at, chapter_id, routed_by, routed_on)
-SELECT v.{key}, v.first_name, v.last_name, v.street, v.city, v.state, v.zip, v.country, v.phone,
-       coalesce(z.time_zone, ''), v.details_at, coalesce(r.chapter_id, root.id), coalesce(r.by, 'root'),
-       coalesce(r."on", 'no chapter for ' || v.zip, 'no ZIP')
-FROM json_to_recordset(CAST(:rows AS json)) AS v(
-    {key} text, first_name text, last_name text, street text, city text, state text, zip text, country text,
-    phone text, details_at timestamptz)
-LEFT JOIN zip z ON z.zip = v.zip
-LEFT JOIN zip_route r ON r.zip = v.zip
-CROSS JOIN ({root}) root
-ORDER BY v.{key}
+WITH words AS MATERIALIZED (
+    SELECT v.{key} AS key, {told}
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(
+        {key} text, first_name text, last_name text, street text, city text, state text, zip text, country text,
+        phone text, at timestamptz)
+    LEFT JOIN zip z ON z.zip = v.zip
+), {combined}
+INSERT INTO contact AS c ({key}, {columns}, chapter_id, routed_by, routed_on)
+SELECT p.key, {theirs}, h.chapter_id, coalesce(h.by, '{unconfirmed}'), coalesce(h."on", '')
+FROM person p LEFT JOIN zip_route r ON r.zip = p.zip CROSS JOIN ({root}) root
+LEFT JOIN LATERAL (SELECT coalesce(r.chapter_id, root.id) AS chapter_id, coalesce(r.by, 'root') AS by,
+    coalesce(r."on", 'no chapter for ' || p.zip, 'no ZIP') AS "on") h ON p.key <> ALL(:unconfirmed)
+ORDER BY p.key
 ON CONFLICT ({key}) {better_wins}
 RETURNING c.id, c.{key} AS key, old.id IS NULL AS fresh
 """
-_BY_ADDRESS = text(_ADMIT.format(key="email", root=routing.ROOT, better_wins=BETTER_WINS))
-_BY_DONOR = text(_ADMIT.format(key="donor_key", root=routing.ROOT, better_wins=BETTER_WINS))
+_RULES = {
+    "root": routing.ROOT, "told": best_words.told("v", "v.at", "z"), "combined": best_words.COMBINED,
+    "columns": best_words.LISTED, "theirs": ", ".join(f"p.{name}" for name in best_words.COLUMNS),
+    "better_wins": best_words.BETTER_WINS, "unconfirmed": routing.UNCONFIRMED,
+}  # fmt: skip
+_BY_ADDRESS = text(_ADMIT.format(key="email", **_RULES))
+_BY_DONOR = text(_ADMIT.format(key="donor_key", **_RULES))
 
 _CHAPTERS_OWN = text("SELECT entity_id FROM actblue_entity WHERE chapter_id IS NOT NULL AND entity_id = ANY(:ids)")
 
@@ -105,10 +97,10 @@ SELECT locked.id, email FROM locked JOIN chain USING (id) WHERE erased_at IS NUL
 """
 _SAME, _SAME_LOCKED = text(_CHAIN.format(lock="")), text(_CHAIN.format(lock="FOR NO KEY UPDATE"))
 
-# A word that never wins: it locks a row and leaves it as it is.
+# A word that says nothing: it locks a row and leaves it as it is.
 LOCKED_ONLY: Mapping[str, object] = dict.fromkeys(
     ("first_name", "last_name", "street", "city", "state", "country", "phone"), ""
-) | {"zip": None, "details_at": "-infinity"}
+) | {"zip": None, "at": "-infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +122,15 @@ def same(session: Session, contact_id: int, *, lock: bool) -> list[Same]:
 @dataclass(frozen=True, slots=True)
 class Said:
     """Somebody's words about herself, when she said them, and what follows for her chapter: the ActBlue entity she gave
-    to. `donor_key`: who she is when she has no address."""
+    to. `donor_key`: who she is when she has no address. `unconfirmed`: whether it was she is still to be decided, and who is
+    new has no home before that."""
 
     person: Person
     at: datetime
     entity_id: int | None = None
     cause: int | None = None
     donor_key: str | None = None
+    unconfirmed: bool = False
 
 
 def admit(
@@ -153,16 +147,15 @@ def admit(
     if words or also:
         routing.hold(session)  # for those without an address, too: they are admitted later
     words = _of_survivors(session, [one for one in words if one.person.email])
-    best = {one.person.email: one for one in sorted(words, key=_worth)}
-    records = [{"email": email} | _record(one) for email, one in best.items()]
-    records += [{**LOCKED_ONLY, "email": email} for email in also if email not in best]
+    named = {one.person.email for one in words}
+    records = [{"email": one.person.email} | _record(one) for one in words]
+    records += [{**LOCKED_ONLY, "email": email} for email in also if email not in named]
     return _written(session, _BY_ADDRESS, words, records, now)
 
 
 def admit_donors(session: Session, said: Sequence[Said], now: datetime) -> list[ChapterChanged]:
     """The same for donors without an address, by their `donor_key`. The caller holds the map."""
-    best = {one.donor_key: one for one in sorted(said, key=_worth)}
-    records = [{"donor_key": key} | _record(one) for key, one in best.items()]
+    records = [{"donor_key": one.donor_key} | _record(one) for one in said]
     return _written(session, _BY_DONOR, said, records, now)
 
 
@@ -175,7 +168,10 @@ def _written(
 ) -> list[ChapterChanged]:
     if not records:
         return []
-    written = session.execute(statement, {"rows": rows(records)}).all()
+    settled = {one.person.email or one.donor_key for one in words if not one.unconfirmed}
+    open_ = {one.person.email or one.donor_key for one in words} - settled
+    written = session.execute(statement, {"rows": rows(records), "unconfirmed": list(open_)}).all()
+    written = [row for row in written if not row.fresh or row.key not in open_]
     hinted = _hinted(session, words)
     fresh = {row.id for row in written if row.fresh}
     keys = {row.id: row.key for row in (*written, *hinted)}
@@ -236,16 +232,6 @@ def spoken(name: str) -> str:
     return name.title() if name.isupper() or name.islower() else name
 
 
-def _worth(word: Said) -> tuple[object, ...]:
-    donor = word.person
-    names = (spoken(donor.first_name), spoken(donor.last_name))
-    placed = donor.zip is not None
-    return (
-        placed and names[1] != "", placed, word.at, donor.zip or "", *names, donor.street, donor.city, donor.state,
-        donor.country, donor.phone,
-    )  # fmt: skip
-
-
 def _record(word: Said) -> dict[str, object]:
     donor = word.person
     return {
@@ -257,5 +243,5 @@ def _record(word: Said) -> dict[str, object]:
         "zip": donor.zip,
         "country": donor.country,
         "phone": donor.phone,
-        "details_at": word.at,
+        "at": word.at,
     }

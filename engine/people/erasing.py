@@ -16,18 +16,20 @@ from engine.db import rows
 from engine.errors import NotFound
 from engine.events import ContactErased, Event
 from engine.people import contacts, locks, traces
+from engine.people.consent import OF_ONE_ADDRESS
 from engine.settings import Settings
 from engine.tokens import Signer
 
 _FAMILY = text("SELECT id, email, erased_at FROM contact WHERE id = :id OR merged_into_id = :id ORDER BY id")
 
-# Each reason under the present key; and that she was erased.
-_HASH = text("""
+# Each reason under the present key, hers for all her addresses; and that she was erased.
+_HASH = text(f"""
 WITH hers AS (SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(email text, hash text))
 INSERT INTO erased_address AS e (hash, reason, at)
-SELECT h.hash, s.reason, max(s.at) FROM hers h CROSS JOIN (
-    SELECT reason, at FROM suppression WHERE email IN (SELECT email FROM hers)
-    UNION ALL SELECT 'erased', CAST(:now AS timestamptz)) s
+SELECT h.hash, s.reason, max(s.at) FROM hers h JOIN (
+    SELECT email, reason, at FROM suppression WHERE email IN (SELECT email FROM hers)
+    UNION ALL SELECT NULL, 'erased', CAST(:now AS timestamptz)
+) s ON s.email = h.email OR s.reason NOT IN {OF_ONE_ADDRESS}
 GROUP BY h.hash, s.reason
 ON CONFLICT (hash, reason) DO UPDATE SET at = greatest(e.at, excluded.at)
 """)
@@ -37,7 +39,9 @@ _UNSTAGE = [text(f"DELETE FROM {table} WHERE email = ANY(:emails)") for table in
 _BLANK = text("""
 UPDATE contact SET email = NULL, donor_key = NULL, first_name = '', last_name = '', street = '', city = '', state = '',
     zip = NULL, country = '', phone = '', time_zone = '', language = 'en', custom = '{}', chapter_id = NULL,
-    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, routed_by = '', routed_on = '',
+    name_at = NULL, place_at = NULL, moved_at = NULL, address_at = NULL, phone_at = NULL,
+    placed_chapter_id = NULL, chosen_chapter_id = NULL, entity_chapter_id = NULL, chosen_by = '', routed_by = '',
+    routed_on = '',
     engaged_last_at = NULL, erased_at = :now
 WHERE id = ANY(:ids)
 """)

@@ -114,7 +114,7 @@ def _because(facts: Facts) -> str:
     lies = "lies" if facts.zip else "live"
     reasons = {
         "staff": "staff placed them there",
-        "choice": "they chose it themselves",
+        "choice": "they signed up at a gathering of that chapter" if facts.on else "they chose it themselves",
         "entity": "they gave to its own ActBlue entity",
         "zip": f"their ZIP {facts.on} lies in its territory",
         "county": f"{live} {lies} in {_place(facts.on)}, which is its territory",
@@ -179,13 +179,14 @@ def _short(by: str, on: str) -> str:
     """A reason in a few words."""
     words = {
         "staff": "placed by staff",
-        "choice": "their own choice",
+        "choice": "at a gathering of that chapter" if on else "their own choice",
         "entity": "by a gift to its own ActBlue entity",
         "zip": f"by ZIP {on}",
         "county": f"by {_place(on)}",
         "radius": f"{on} away",
         "state": f"by state, {on}",
         "operator": "the operator of this installation",
+        routing.UNCONFIRMED: "they have not confirmed yet that it was they who signed up",
         "": "nobody has asked where they belong",
     }
     return words.get(by, "no ZIP is known" if on == "no ZIP" else on)

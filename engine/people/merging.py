@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import ContactMerged, Event
-from engine.people import locks, routing
-from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.people import best_words, locks, routing
+from engine.people.consent import OF_ONE_ADDRESS, STANDING_SUPPRESSIONS
 from engine.settings import Settings
 
 _WHO = text("SELECT id, email, merged_into_id, erased_at FROM contact WHERE id = :id")
@@ -28,15 +28,17 @@ _MEMBERS = """
     UNION SELECT merged_into_id, merged_into_id FROM contact WHERE id = ANY(:ids)
 """
 
-# Every reason of one address holds for all addresses of the person, since the newest day of it.
-_SUPPRESS = text("""
+# What the person said under one address holds for all addresses of hers, since the newest day of it. That letters to one come
+# back, or that it does not exist, says nothing of the others.
+_SUPPRESS = text(f"""
 WITH survivor AS (SELECT DISTINCT merged_into_id AS id FROM contact WHERE id = ANY(:ids)), family AS (
     SELECT c.email, s.id AS who FROM survivor s JOIN contact c ON c.id = s.id WHERE c.email IS NOT NULL
     UNION ALL
     SELECT c.email, s.id FROM survivor s JOIN contact c ON c.merged_into_id = s.id WHERE c.email IS NOT NULL
 ), why AS (
     SELECT DISTINCT ON (f.who, s.reason) f.who, s.reason, s.at, s.inbound_event_id
-    FROM suppression s JOIN family f ON f.email = s.email ORDER BY f.who, s.reason, s.at DESC
+    FROM suppression s JOIN family f ON f.email = s.email WHERE s.reason NOT IN {OF_ONE_ADDRESS}
+    ORDER BY f.who, s.reason, s.at DESC
 )
 INSERT INTO suppression (email, reason, at, inbound_event_id)
 SELECT f.email, y.reason, y.at, y.inbound_event_id FROM family f JOIN why y ON y.who = f.who ORDER BY f.email, y.reason
@@ -45,14 +47,15 @@ ON CONFLICT (email, reason) DO UPDATE SET at = excluded.at, inbound_event_id = e
 """)
 
 # What one of them forbids as things stand (a pause that is over forbids nothing; an address that is suppressed because its
-# owner wanted no more says the same about mail), and the newest word of all would allow, is forbidden once more.
+# owner wanted no more says the same about mail), and the newest word of all would allow, or for less long, is forbidden once
+# more. Of two that are equally new the laxer is meant: the other may not become hers (_CONSENTS).
 _FORBID = text(f"""
 WITH member AS MATERIALIZED ({_MEMBERS}), word AS MATERIALIZED (
     SELECT DISTINCT ON (c.contact_id, c.channel, c.kind) m.into_id, c.channel, c.kind, c.given, c.at,
         coalesce(c.until, 'infinity') AS until
     FROM consent c JOIN member m ON m.id = c.contact_id ORDER BY c.contact_id, c.channel, c.kind, c.at DESC, c.given, c.source
 ), newest AS (
-    SELECT DISTINCT ON (into_id, channel, kind) * FROM word ORDER BY into_id, channel, kind, at DESC, given, until DESC
+    SELECT DISTINCT ON (into_id, channel, kind) * FROM word ORDER BY into_id, channel, kind, at DESC, given, until
 ), refused AS (
     SELECT into_id, channel, kind, max(until) AS until FROM (
         SELECT into_id, channel, kind, until FROM word WHERE NOT given AND until > :now
@@ -62,41 +65,36 @@ WITH member AS MATERIALIZED ({_MEMBERS}), word AS MATERIALIZED (
     ) r GROUP BY into_id, channel, kind
 )
 INSERT INTO consent (contact_id, channel, kind, given, until, at, source)
-SELECT n.into_id, n.channel, n.kind, false, nullif(r.until, 'infinity'), greatest(:now, n.at), 'merge'
+SELECT n.into_id, n.channel, n.kind, false, nullif(r.until, 'infinity'), greatest(:now, n.at + interval '1 microsecond'),
+    'merge'
 FROM newest n JOIN refused r USING (into_id, channel, kind) WHERE n.given OR n.until < r.until
 ON CONFLICT DO NOTHING
 """)
 
-# The best word about her is kept whole (as admission weighs it); what it leaves empty another may say.
+# Of what was told of either the best words count, as when one person had told all of it.
 _DESCRIBE = text(f"""
-WITH member AS MATERIALIZED ({_MEMBERS}), best AS (
-    SELECT DISTINCT ON (m.into_id) m.into_id, c.* FROM member m JOIN contact c ON c.id = m.id
-    ORDER BY m.into_id, (c.zip IS NOT NULL AND c.last_name <> '') DESC, c.zip IS NOT NULL DESC, c.details_at DESC,
-        m.id = m.into_id DESC, c.id
-), every AS (
-    SELECT m.into_id, max(c.phone) AS phone, max(c.engaged_last_at) AS engaged_last_at, min(c.created_at) AS created_at,
-        max(c.language) FILTER (WHERE c.language <> 'en') AS language, max(c.time_zone) AS time_zone,
-        min(c.placed_chapter_id) AS placed, min(c.chosen_chapter_id) AS chosen, min(c.entity_chapter_id) AS entity
+WITH member AS MATERIALIZED ({_MEMBERS}), words AS MATERIALIZED (
+    SELECT m.into_id AS key, {best_words.LISTED} FROM member m JOIN contact c ON c.id = m.id
+), {best_words.COMBINED}, every AS (
+    SELECT m.into_id, max(c.engaged_last_at) AS engaged_last_at, min(c.created_at) AS created_at,
+        max(c.language) FILTER (WHERE c.language <> 'en') AS language,
+        min(c.placed_chapter_id) AS placed, min(c.chosen_chapter_id) AS chosen, min(c.entity_chapter_id) AS entity,
+        (array_agg(c.chosen_by ORDER BY c.chosen_chapter_id, c.chosen_by))[1] AS chosen_by
     FROM member m JOIN contact c ON c.id = m.id GROUP BY m.into_id
 ), fields AS (
     SELECT m.into_id, jsonb_object_agg(f.key, f.value ORDER BY m.id = m.into_id, m.id) AS custom
     FROM member m JOIN contact c ON c.id = m.id CROSS JOIN LATERAL jsonb_each(c.custom) f GROUP BY m.into_id
-), named AS (
-    SELECT DISTINCT ON (m.into_id) m.into_id, c.first_name, c.last_name FROM member m JOIN contact c ON c.id = m.id
-    WHERE (c.first_name, c.last_name) <> ('', '') ORDER BY m.into_id, c.details_at DESC, c.id
 )
 UPDATE contact c SET
-    first_name = CASE WHEN (b.first_name, b.last_name) = ('', '') THEN coalesce(n.first_name, '') ELSE b.first_name END,
-    last_name = CASE WHEN (b.first_name, b.last_name) = ('', '') THEN coalesce(n.last_name, '') ELSE b.last_name END,
-    street = b.street, city = b.city, state = b.state, zip = b.zip, country = b.country, details_at = b.details_at,
-    phone = coalesce(nullif(b.phone, ''), e.phone), time_zone = coalesce(nullif(b.time_zone, ''), e.time_zone),
+    ({best_words.LISTED}) = ROW({", ".join(f"p.{name}" for name in best_words.COLUMNS)}),
     language = CASE c.language WHEN 'en' THEN coalesce(e.language, 'en') ELSE c.language END,
     custom = coalesce(f.custom, '{{}}'), engaged_last_at = e.engaged_last_at, created_at = e.created_at,
     placed_chapter_id = coalesce(c.placed_chapter_id, e.placed),
     chosen_chapter_id = coalesce(c.chosen_chapter_id, e.chosen),
+    chosen_by = CASE WHEN c.chosen_chapter_id IS NULL THEN e.chosen_by ELSE c.chosen_by END,
     entity_chapter_id = coalesce(c.entity_chapter_id, e.entity)
-FROM best b JOIN every e USING (into_id) LEFT JOIN fields f USING (into_id) LEFT JOIN named n USING (into_id)
-WHERE c.id = b.into_id
+FROM person p JOIN every e ON e.into_id = p.key LEFT JOIN fields f ON f.into_id = p.key
+WHERE c.id = p.key
 """)
 
 _THEIRS = "FROM contact o WHERE o.id = ANY(:ids) AND o.id = t.contact_id"

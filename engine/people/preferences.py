@@ -48,15 +48,21 @@ FROM way_to_help w LEFT JOIN volunteer_offer o ON o.way_to_help_id = w.id AND o.
 WHERE w.retired_at IS NULL ORDER BY w.position, w.name
 """)
 
-# A ZIP that she changes is a new address: street and town of the old one say nothing any more.
+# A ZIP that she changes is a new address: street and town of the old one say nothing any more. It is her newest word on that.
 _DETAILS = text("""
 UPDATE contact c SET language = :language, engaged_last_at = greatest(c.engaged_last_at, :now),
     chosen_chapter_id = CASE WHEN CAST(:chapter AS text) IS NULL THEN c.chosen_chapter_id WHEN :chapter <> '' THEN coalesce(
         (SELECT id FROM chapter WHERE slug = :chapter AND kind IN ('chapter', 'forming')), c.chosen_chapter_id) END,
+    chosen_by = CASE WHEN CAST(:chapter AS text) IS NULL THEN c.chosen_by ELSE '' END,
     zip = v.zip, street = CASE WHEN moved THEN '' ELSE c.street END,
     city = CASE WHEN moved THEN coalesce(z.city, '') ELSE c.city END,
     state = CASE WHEN moved THEN coalesce(z.state, '') ELSE c.state END,
+    country = CASE WHEN NOT moved THEN c.country WHEN v.zip IS NULL THEN '' ELSE 'US' END,
     time_zone = CASE WHEN moved THEN coalesce(z.time_zone, '') ELSE c.time_zone END,
+    moved_at = CASE WHEN moved AND v.zip IS NOT NULL AND c.zip IS NOT NULL THEN c.place_at
+        WHEN NOT moved THEN c.moved_at END,
+    address_at = CASE WHEN NOT moved THEN c.address_at WHEN z.city <> '' THEN greatest(c.place_at, :now) END,
+    place_at = CASE WHEN moved THEN greatest(c.place_at, :now) ELSE c.place_at END,
     details_at = CASE WHEN moved THEN greatest(c.details_at, :now) ELSE c.details_at END
 FROM (SELECT CAST(:zip AS text) AS zip) v LEFT JOIN zip z USING (zip),
     LATERAL (SELECT v.zip IS DISTINCT FROM old.zip AS moved FROM contact old WHERE old.id = :id) m

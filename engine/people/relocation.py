@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.people.routing import ROOT, STATE_ROUTES, Route
+from engine.people.routing import ROOT, STATE_ROUTES, UNCONFIRMED, Route
 
 # A map that nobody has drawn yet.
 _PROPOSED = """
@@ -21,8 +21,8 @@ SELECT * FROM json_to_recordset(CAST(:map AS json)) AS v(zip text, chapter_id bi
 _PROPOSED_STATES = "SELECT * FROM json_to_recordset(CAST(:states AS json)) AS v(place text, chapter_id bigint)"
 
 
-def _joined(route: str, states: str, people: str = "contact") -> str:
-    """FROM: contacts `c`, the land's word on where each belongs as `h`."""
+def joined(route: str, states: str, people: str = "contact") -> str:
+    """FROM: contacts `c` (or other rows with a `zip` and a `state`), the land's word on where each belongs as `h`."""
     return f"""
 {people} c
 LEFT JOIN {route} r ON r.zip = c.zip
@@ -38,10 +38,10 @@ CROSS JOIN LATERAL (
 """
 
 
-_FREE = "c.placed_chapter_id IS NULL AND c.chosen_chapter_id IS NULL AND c.entity_chapter_id IS NULL"
-_ALIVE = "c.merged_into_id IS NULL AND c.erased_at IS NULL"
+FREE = "c.placed_chapter_id IS NULL AND c.chosen_chapter_id IS NULL AND c.entity_chapter_id IS NULL"
+_ALIVE = f"c.merged_into_id IS NULL AND c.erased_at IS NULL AND c.routed_by <> '{UNCONFIRMED}'"
 _STRETCH = f"""
-c.id > :after AND c.id <= :upto AND {_FREE} AND {_ALIVE}
+c.id > :after AND c.id <= :upto AND {FREE} AND {_ALIVE}
     AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (h.chapter_id, h.by, h."on")
 """
 
@@ -50,8 +50,8 @@ WITH proposed AS MATERIALIZED ({_PROPOSED}), active AS MATERIALIZED (
     SELECT contact_id FROM chapter_lead UNION SELECT contact_id FROM volunteer_offer WHERE state <> 'withdrawn'
 ), moving AS MATERIALIZED (
     SELECT c.chapter_id AS from_id, h.chapter_id AS to_id, count(*) AS people, count(a.contact_id) AS active
-    FROM {_joined("proposed", _PROPOSED_STATES)} LEFT JOIN active a ON a.contact_id = c.id
-    WHERE {_FREE} AND {_ALIVE} AND c.chapter_id IS DISTINCT FROM h.chapter_id
+    FROM {joined("proposed", _PROPOSED_STATES)} LEFT JOIN active a ON a.contact_id = c.id
+    WHERE {FREE} AND {_ALIVE} AND c.chapter_id IS DISTINCT FROM h.chapter_id
     GROUP BY c.chapter_id, h.chapter_id
 )
 SELECT f.slug AS from_slug, f.name AS from_name, t.slug AS to_slug, t.name AS to_name, m.people, m.active
@@ -61,18 +61,18 @@ ORDER BY m.people DESC, f.slug, t.slug
 
 _STAY = text(f"""
 WITH proposed AS MATERIALIZED ({_PROPOSED}), decided AS MATERIALIZED (
-    SELECT * FROM contact c WHERE NOT ({_FREE}) AND {_ALIVE}
+    SELECT * FROM contact c WHERE NOT ({FREE}) AND {_ALIVE}
 ), shall AS (
-    SELECT c.id, h.chapter_id FROM {_joined("proposed", _PROPOSED_STATES, "decided")}
+    SELECT c.id, h.chapter_id FROM {joined("proposed", _PROPOSED_STATES, "decided")}
 ), now_is AS (
-    SELECT c.id, h.chapter_id FROM {_joined("zip_route", STATE_ROUTES, "decided")}
+    SELECT c.id, h.chapter_id FROM {joined("zip_route", STATE_ROUTES, "decided")}
 )
 SELECT count(*) FROM shall JOIN now_is USING (id) WHERE shall.chapter_id IS DISTINCT FROM now_is.chapter_id
 """)
 
 _LOCK = text(f"""
 SELECT count(*) FROM (
-    SELECT c.id FROM {_joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}
+    SELECT c.id FROM {joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}
     ORDER BY c.email, c.donor_key, c.id FOR NO KEY UPDATE OF c
 ) locked
 """)
@@ -80,7 +80,7 @@ SELECT count(*) FROM (
 _MOVE = text(f"""
 WITH moved AS (
     UPDATE contact m SET chapter_id = d.chapter_id, routed_by = d.by, routed_on = d."on"
-    FROM (SELECT c.id, h.* FROM {_joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}) d
+    FROM (SELECT c.id, h.* FROM {joined("zip_route", STATE_ROUTES)} WHERE {_STRETCH}) d
     WHERE m.id = d.id AND m.id > :after AND m.id <= :upto
     RETURNING m.id, old.chapter_id AS from_id, new.chapter_id AS to_id, new.routed_by, new.routed_on
 ), told AS (

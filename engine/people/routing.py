@@ -28,6 +28,7 @@ _HOLD = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 _ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
 MAP_LOCK = 0x67726D70
 REMAKING_LOCK = 0x67726D71
+UNCONFIRMED = "unconfirmed"  # instead of a reason: she has no home before she has said that it was she who signed up
 
 _PLACES = text("SELECT zip, county, state, latitude, longitude FROM zip")
 _CLAIMS = text("SELECT chapter_id, kind, place, miles FROM territory")
@@ -56,8 +57,8 @@ _LOCK = text("SELECT id FROM contact WHERE id = ANY(:ids) ORDER BY email, id FOR
 
 _FACTS = text(f"""
 SELECT c.id, c.chapter_id, c.routed_by, c.routed_on, c.placed_chapter_id AS placed, c.chosen_chapter_id AS chosen,
-    c.entity_chapter_id AS entity, c.zip, z.zip IS NOT NULL AS zip_known, r.chapter_id AS zip_chapter_id, r.by, r."on",
-    s.chapter_id AS state_chapter_id, s.place AS state, root.id AS root
+    c.chosen_by, c.entity_chapter_id AS entity, c.zip, z.zip IS NOT NULL AS zip_known, r.chapter_id AS zip_chapter_id, r.by,
+    r."on", s.chapter_id AS state_chapter_id, s.place AS state, root.id AS root
 FROM contact c
 LEFT JOIN zip z ON z.zip = c.zip
 LEFT JOIN zip_route r ON r.zip = c.zip
@@ -84,7 +85,7 @@ SELECT contact_id, from_id, chapter_id, by, "on", :now, CAST(:staff_id AS bigint
 @dataclass(frozen=True, slots=True)
 class Route:
     """A home chapter with its reason: `by` staff, choice, entity, zip, county, radius, state or root; `on` what decided
-    ("01604", "MA:Worcester County", "12 miles", "MA")."""
+    ("01604", "MA:Worcester County", "12 miles", "MA"; of a choice, that it was made at a "gathering")."""
 
     chapter_id: int | None
     by: str
@@ -217,6 +218,7 @@ def home(
     *,
     placed: int | None = None,
     chosen: int | None = None,
+    chosen_by: str = "",
     entity: int | None = None,
     zip_code: str | None = None,
     zip_known: bool = False,
@@ -227,11 +229,12 @@ def home(
     """The home chapter of one person: where staff placed her, else what she chose, else whose ActBlue entity she gave to,
     else whose land her ZIP is, else (without a ZIP that we know) whose her state is, else the root.
 
-    `zip_route`: what `settle` says of her ZIP. `zip_known`: whether it is a ZIP at all. None: nobody said so.
+    `chosen_by`: where she chose, as the table has it. `zip_route`: what `settle` says of her ZIP. `zip_known`: whether it is
+    a ZIP at all. None: nobody said so.
     """
-    for decided, by in ((placed, "staff"), (chosen, "choice"), (entity, "entity")):
+    for decided, by, on in ((placed, "staff", ""), (chosen, "choice", chosen_by), (entity, "entity", "")):
         if decided is not None:
-            return Route(decided, by)
+            return Route(decided, by, on)
     if zip_code is not None and zip_route is not None:
         return zip_route
     if state_route is not None and not (zip_code is not None and zip_known):
@@ -332,6 +335,7 @@ def _home(row: Row[Any], *, decided: bool = True) -> Route:
     return home(
         placed=row.placed if decided else None,
         chosen=row.chosen if decided else None,
+        chosen_by=row.chosen_by,
         entity=row.entity if decided else None,
         zip_code=row.zip,
         zip_known=row.zip_known,

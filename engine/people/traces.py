@@ -1,11 +1,9 @@
-"""Raw bodies that tell of a person: found by what came of them, and by her address wherever it stands in one.
+"""Raw bodies that tell of a person: found by what came of them, and by her address wherever it stands whole in one.
 
 What still waits to be applied keeps its body: once it is applied, she has come again by herself.
 """
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -13,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import ContactErased, Event
+from engine.people.mentions import Sought, likely, spellings
 from engine.settings import Settings
 
 STRETCH = 100_000  # ids looked through in one statement
+LOOKED_AT = 50  # bodies that are in memory at once
 SHORTEST_KEY = 10  # a shorter name of a payment may stand in a body by accident
 
 # Everything on record that came of a body and names her, or is about her money.
@@ -48,18 +48,20 @@ CROSS JOIN LATERAL unnest(ARRAY[payment_key, charge_key, plan_key, order_number]
 WHERE contact_id = ANY(:ids) AND length(key) >= :shortest
 """)
 _LAST = text("SELECT coalesce(max(id), 0) FROM inbound_event")
-# A body may be no text at all: bytes are compared, as Postgres writes them out, small letters with small letters.
-_MENTIONS = text("""
-WITH needle AS MATERIALIZED (
-    SELECT source, lower(encode(convert_to(word, 'UTF8'), 'escape')) AS word
-    FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, word text)
+# A body may be no text at all: bytes are compared, as Postgres writes them out, in small letters. It leaves out no mention,
+# and lets through what only looks like one.
+_LIKELY = text("""
+WITH address AS MATERIALIZED (SELECT unnest(CAST(:patterns AS text[])) AS pattern), key AS MATERIALIZED (
+    SELECT source, lower(encode(convert_to(key, 'UTF8'), 'escape')) AS key
+    FROM json_to_recordset(CAST(:keys AS json)) AS v(source text, key text)
 )
-SELECT e.id, e.state FROM inbound_event e
+SELECT e.id, e.source, e.state, e.body FROM inbound_event e
 CROSS JOIN LATERAL (SELECT lower(encode(e.body, 'escape')) AS said OFFSET 0) b
 WHERE e.id > :after AND e.id <= :upto AND octet_length(e.body) > 0
-    AND EXISTS (SELECT FROM needle n WHERE n.source IN ('', e.source) AND position(n.word IN b.said) > 0)
+    AND (EXISTS (SELECT FROM address a WHERE b.said ~ a.pattern)
+        OR EXISTS (SELECT FROM key k WHERE k.source = e.source AND position(k.key IN b.said) > 0))
 ORDER BY e.id
-""")
+""").execution_options(yield_per=LOOKED_AT)
 _EMPTY = text("UPDATE inbound_event SET body = '' WHERE id = ANY(:ids)")
 
 
@@ -73,18 +75,23 @@ def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: S
 def mentioning(session: Session, contact_ids: Collection[int], emails: Collection[str]) -> dict[int, str]:
     """The raw events, by id, whose body holds one of these addresses or the name of one of her payments; and their state.
 
-    Looks through every body there is, a stretch at a time: not to be asked while others wait.
+    Looks through every body there is, a stretch at a time, and reads the likely ones, a few at a time: not to be asked while
+    others wait.
     """
-    needles = [{"source": "", "word": word} for email in emails for word in _spellings(email)]
-    keys = session.execute(_KEYS, {"ids": list(contact_ids), "shortest": SHORTEST_KEY})
-    needles += [{"source": row.source, "word": row.key} for row in keys]
-    if not needles:
+    found = session.execute(_KEYS, {"ids": list(contact_ids), "shortest": SHORTEST_KEY}).all()
+    if not (emails or found):
         return {}
-    values = {"rows": rows(needles)}
+    keys: dict[str, list[str]] = {}
+    for row in found:
+        keys.setdefault(row.source, []).append(row.key)
+    sought = Sought(emails, keys)
+    patterns = [likely(spelling) for email in emails for spelling in spellings(email)]
+    values = {"patterns": patterns, "keys": rows({"source": row.source, "key": row.key} for row in found)}
     return {
         row.id: row.state
         for after, upto in _stretches(session.scalar(_LAST) or 0)
-        for row in session.execute(_MENTIONS, {**values, "after": after, "upto": upto})
+        for row in session.execute(_LIKELY, {**values, "after": after, "upto": upto})
+        if sought.stands_in(row.body, row.source)
     }
 
 
@@ -92,15 +99,6 @@ def empty(session: Session, event_ids: Collection[int]) -> None:
     """Empty these bodies."""
     if event_ids:
         session.execute(_EMPTY, {"ids": sorted(event_ids)})
-
-
-def _spellings(email: str) -> Iterable[str]:
-    """How an address may stand in a body: as it is, as JSON escapes it, its domain in the letters of the network."""
-    name, _, domain = email.rpartition("@")
-    written = {email, json.dumps(email)[1:-1]}
-    with suppress(UnicodeError):  # a domain that has no such spelling
-        written.add(f"{name}@{domain.encode('idna').decode()}")
-    return sorted(written)
 
 
 def _stretches(last: int) -> Iterator[tuple[int, int]]:

@@ -21,7 +21,8 @@ SOURCE = "join"  # where such words come from, as interests and consents say it
 
 @dataclass(frozen=True, slots=True)
 class SaidByForm:
-    """One sign-up on a form of ours, on record as `sign_up_id`: who, when, what she agreed to (`wording`) and wishes."""
+    """One sign-up on a form of ours, on record as `sign_up_id`: who, when, what she agreed to (`wording`) and wishes. No
+    language: hers stays."""
 
     sign_up_id: int
     contact_id: int
@@ -35,27 +36,28 @@ class SaidByForm:
 # The newest word wins of what can be said once. A chapter that is unknown by now was not chosen; nothing said is no choice.
 _TAKE_OVER = text("""
 WITH v AS MATERIALIZED (
-    SELECT DISTINCT ON (contact_id) v.*, max(v.at) OVER (PARTITION BY v.contact_id) AS last_at
-    FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, language text)
-    ORDER BY contact_id, at DESC
+    SELECT contact_id, max(at) AS last_at, (array_agg(language ORDER BY at DESC) FILTER (WHERE language <> ''))[1] AS language
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, language text) GROUP BY contact_id
 ), chosen AS (
-    SELECT DISTINCT ON (v.contact_id) v.contact_id, coalesce(g.chapter_id, h.id) AS chapter_id
+    SELECT DISTINCT ON (v.contact_id) v.contact_id, coalesce(g.chapter_id, h.id) AS chapter_id,
+        CASE WHEN g.id IS NULL THEN '' ELSE 'gathering' END AS by
     FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz, chapter text, gathering text)
     LEFT JOIN chapter h ON h.slug = v.chapter
     LEFT JOIN gathering g ON g.code = nullif(v.gathering, '')
     WHERE coalesce(g.chapter_id, h.id) IS NOT NULL ORDER BY v.contact_id, v.at DESC
 )
-UPDATE contact c SET language = v.language, engaged_last_at = greatest(c.engaged_last_at, v.last_at),
-    chosen_chapter_id = coalesce(chosen.chapter_id, c.chosen_chapter_id)
+UPDATE contact c SET language = coalesce(v.language, c.language), engaged_last_at = greatest(c.engaged_last_at, v.last_at),
+    chosen_chapter_id = coalesce(chosen.chapter_id, c.chosen_chapter_id), chosen_by = coalesce(chosen.by, c.chosen_by)
 FROM v LEFT JOIN chosen ON chosen.contact_id = v.contact_id
 WHERE c.id = v.contact_id
 """)
 
+# Where she lives by what she says here, else by what is known.
 _INTRODUCE = text("""
 INSERT INTO introduction AS i (contact_id, place, at)
 SELECT DISTINCT ON (v.contact_id) v.contact_id, z.state || ':' || z.county, v.at
 FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, zip text, at timestamptz)
-JOIN zip z ON z.zip = v.zip
+JOIN contact c ON c.id = v.contact_id JOIN zip z ON z.zip = coalesce(v.zip, c.zip)
 ORDER BY v.contact_id, v.at DESC
 ON CONFLICT (contact_id) DO UPDATE SET place = excluded.place, at = excluded.at WHERE excluded.at >= i.at
 """)
@@ -78,9 +80,7 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     interests.care(session, list(_codes(said, "interests")))
     volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
     willing = [
-        {"contact_id": one.contact_id, "zip": one.person.zip, "at": one.at}
-        for one in said
-        if one.wishes.introduce and one.person.zip
+        {"contact_id": one.contact_id, "zip": one.person.zip, "at": one.at} for one in said if one.wishes.introduce
     ]
     if willing:
         session.execute(_INTRODUCE, {"rows": rows(willing)})

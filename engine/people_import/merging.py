@@ -1,7 +1,8 @@
 """A batch of addresses out of the staged rows onto contacts, consents and suppressions: statements, not loops.
 
-One transaction a batch, its contacts locked in the order of addresses, the lock order of the whole house. The best word
-about a person wins as in `engine.people.contacts`; an import never overwrites a newer word. Of consent the strictest counts,
+One transaction a batch, its contacts locked in the order of addresses, the lock order of the whole house. What is told of a
+person counts by the rules of `engine.people.best_words`, over all rows of hers and what we know; an import never overwrites a
+newer word. Of consent the strictest counts,
 over all files and what we know: a no of the run is a withdrawal and a suppression, and a yes is kept only where nobody
 knows of a no. That makes no difference twice, in whatever order the files come.
 """
@@ -13,25 +14,27 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.people import contacts, routing
-from engine.people.routing import ROOT, STATE_ROUTES
+from engine.people import best_words, relocation, routing
+from engine.people.routing import STATE_ROUTES
 from engine.tokens import Signer
 
 # A word without a date is older than any other: it fills in what nobody knows, and outweighs nothing.
 UNDATED = "1970-01-01 00:00:00+00"
+_THEIRS = ", ".join(f"c.{name}" for name in best_words.COLUMNS)
 
 TABLES = (
     text("""
     CREATE TEMPORARY TABLE IF NOT EXISTS import_batch (
-        email text, person boolean, rows int, tools int, told_at timestamptz, engaged_at timestamptz, first_name text,
-        last_name text, street text, city text, state text, zip text, country text, phone text, language text,
-        custom jsonb, time_zone text, chapter_id bigint, routed_by text, routed_on text, says_no boolean, unread boolean,
-        says_yes boolean
+        email text, person boolean, rows int, tools int, engaged_at timestamptz, language text, custom jsonb,
+        says_no boolean, unread boolean, says_yes boolean, first_name text, last_name text, name_at timestamptz, zip text,
+        state text, country text, time_zone text, place_at timestamptz, moved_at timestamptz, street text, city text,
+        address_at timestamptz, phone text, phone_at timestamptz, details_at timestamptz, chapter_id bigint, routed_by text,
+        routed_on text
     ) ON COMMIT DELETE ROWS
     """),
     text("""
     CREATE TEMPORARY TABLE IF NOT EXISTS import_admitted (
-        email text, contact_id bigint, merged_into_id bigint, fresh boolean, won boolean
+        email text, contact_id bigint, merged_into_id bigint, fresh boolean, newer boolean, placed boolean
     ) ON COMMIT DELETE ROWS
     """),
 )
@@ -59,90 +62,90 @@ INSERT INTO import_person (email, outcome, refusal, tools, rows)
 SELECT email, 'nobody', 'erased', 1, count(*) FROM gone GROUP BY email
 """)
 
-# One row an address: the best word about her, and all that was said about mail. Most addresses have one line, so that what
+# One row an address: the best words about her, and all that was said about mail. Most addresses have one line, so that what
 # costs more is done for the others only.
+_SAYS = """
+    {each}(r.standing IN ('unsubscribed', 'cleaned', 'complained')) AS says_no, {each}(r.standing = 'unread') AS unread,
+    {each}(r.standing = 'subscribed') AS says_yes
+"""
+_TOLD = best_words.told("r", "coalesce(r.told_at, CAST(:undated AS timestamptz))", "z")
 _GATHER = text(f"""
 INSERT INTO import_batch
 WITH file AS (SELECT * FROM json_to_recordset(CAST(:files AS json)) AS v(file int, source text)),
-best AS (
-    SELECT DISTINCT ON (r.email) r.*, count(*) OVER her AS rows, min(f.source) OVER her <> max(f.source) OVER her AS several,
-        bool_or(r.person) OVER her AS any_person, max(r.engaged_at) OVER her AS engaged,
-        bool_or(r.standing IN ('unsubscribed', 'cleaned', 'complained')) OVER her AS says_no,
-        bool_or(r.standing = 'unread') OVER her AS unread, bool_or(r.standing = 'subscribed') OVER her AS says_yes
+line AS MATERIALIZED (
+    SELECT r.*, f.source, count(*) OVER (PARTITION BY r.email) AS lines
     FROM import_row r JOIN file f ON f.file = r.file WHERE r.email > :after AND r.email <= :upto
-    WINDOW her AS (PARTITION BY r.email)
-    ORDER BY r.email, r.person DESC, r.zip IS NOT NULL AND r.last_name <> '' DESC, r.zip IS NOT NULL DESC,
-        r.told_at DESC NULLS LAST, r.zip DESC NULLS LAST, r.first_name DESC, r.last_name DESC, r.street DESC, r.city DESC
+), words AS MATERIALIZED (
+    SELECT r.email AS key, {_TOLD} FROM line r LEFT JOIN zip z ON z.zip = r.zip WHERE r.lines > 1
+), {best_words.COMBINED}, many AS MATERIALIZED (
+    SELECT r.email, bool_or(r.person) AS person, count(*) AS rows, count(DISTINCT r.source) AS tools,
+        max(r.engaged_at) AS engaged_at, max(r.language) AS language, {_SAYS.format(each="bool_or")}
+    FROM line r WHERE r.lines > 1 GROUP BY r.email
+), fields AS (
+    SELECT r.email, jsonb_object_agg(f.key, f.value ORDER BY r.told_at NULLS FIRST, r.file, r.line) AS custom
+    FROM line r CROSS JOIN LATERAL jsonb_each(r.custom) f WHERE r.lines > 1 GROUP BY r.email
+), tagged AS (
+    SELECT r.email, jsonb_build_object('tags', jsonb_agg(DISTINCT t.tag ORDER BY t.tag)) AS custom
+    FROM line r CROSS JOIN LATERAL unnest(r.tags) t(tag) WHERE r.lines > 1 GROUP BY r.email
+), told AS (
+    SELECT r.email, r.person, r.lines AS rows, 1 AS tools, r.engaged_at, r.language, coalesce(r.custom, '{{}}')
+            || CASE WHEN r.tags IS NULL THEN '{{}}' ELSE jsonb_build_object('tags', to_jsonb(r.tags)) END AS custom,
+        {_SAYS.format(each="")}, {_TOLD}
+    FROM line r LEFT JOIN zip z ON z.zip = r.zip WHERE r.lines = 1
+    UNION ALL
+    SELECT m.email, m.person, m.rows, m.tools, m.engaged_at, m.language,
+        coalesce(f.custom, '{{}}') || coalesce(t.custom, '{{}}'), m.says_no, m.unread, m.says_yes, {best_words.LISTED}
+    FROM many m JOIN person p ON p.key = m.email LEFT JOIN fields f ON f.email = m.email
+    LEFT JOIN tagged t ON t.email = m.email
 )
-SELECT b.email, b.any_person, b.rows, CASE WHEN b.several
-        THEN (SELECT count(DISTINCT f.source) FROM import_row r JOIN file f ON f.file = r.file WHERE r.email = b.email)
-        ELSE 1 END,
-    coalesce(b.told_at, CAST(:undated AS timestamptz)), b.engaged, b.first_name, b.last_name, b.street, b.city, b.state,
-    b.zip, b.country, b.phone, coalesce(nullif(CASE WHEN b.rows = 1 THEN b.language
-        ELSE (SELECT max(language) FROM import_row r WHERE r.email = b.email) END, ''), 'en'),
-    CASE WHEN b.rows = 1 THEN coalesce(b.custom, '{{}}')
-            || CASE WHEN b.tags IS NULL THEN '{{}}' ELSE jsonb_build_object('tags', to_jsonb(b.tags)) END
-        ELSE coalesce((
-                SELECT jsonb_object_agg(key, value ORDER BY r.told_at NULLS FIRST, r.file, r.line)
-                FROM import_row r, jsonb_each(r.custom) WHERE r.email = b.email), '{{}}')
-            || coalesce((
-                SELECT jsonb_build_object('tags', jsonb_agg(DISTINCT tag ORDER BY tag))
-                FROM import_row r, unnest(r.tags) tag WHERE r.email = b.email HAVING count(*) > 0), '{{}}') END,
-    coalesce(z.time_zone, ''),
-    CASE WHEN zr.zip IS NOT NULL THEN zr.chapter_id WHEN z.zip IS NULL AND s.place IS NOT NULL THEN s.chapter_id
-        ELSE root.id END,
-    CASE WHEN zr.zip IS NOT NULL THEN zr.by WHEN z.zip IS NULL AND s.place IS NOT NULL THEN 'state' ELSE 'root' END,
-    CASE WHEN zr.zip IS NOT NULL THEN zr."on" WHEN z.zip IS NULL AND s.place IS NOT NULL THEN s.place
-        WHEN b.zip IS NULL THEN 'no ZIP' ELSE 'no chapter for ' || b.zip END,
-    b.says_no, b.unread, b.says_yes
-FROM best b
-LEFT JOIN zip z ON z.zip = b.zip LEFT JOIN zip_route zr ON zr.zip = b.zip
-LEFT JOIN ({STATE_ROUTES}) s ON s.place = upper(btrim(b.state))
-CROSS JOIN ({ROOT}) root
+SELECT c.email, c.person, c.rows, c.tools, c.engaged_at, coalesce(nullif(c.language, ''), 'en'), c.custom, c.says_no,
+    c.unread, c.says_yes, {_THEIRS}, h.chapter_id, h.by, h."on"
+FROM {relocation.joined("zip_route", STATE_ROUTES, "told")}
 """)
 
-# As `engine.people.contacts` admits, from rows in place of JSON. Everyone is locked, changed or not. `fresh`: made by this.
+# As `engine.people.contacts` admits, from rows in place of JSON. Everyone is locked, changed or not. `fresh`: made by this;
+# `newer`: it tells something newer than all that was told of her; `placed`: she lives elsewhere by it.
 _ADMIT = text(f"""
 WITH admitted AS (
-    INSERT INTO contact AS c (email, first_name, last_name, street, city, state, zip, country, phone, language, custom,
-        details_at, engaged_last_at, time_zone, chapter_id, routed_by, routed_on)
-    SELECT email, first_name, last_name, street, city, state, zip, country, phone, language, custom, told_at, engaged_at,
-        time_zone, chapter_id, routed_by, routed_on
+    INSERT INTO contact AS c (email, {best_words.LISTED}, language, custom, engaged_last_at, chapter_id, routed_by, routed_on)
+    SELECT email, {best_words.LISTED}, language, custom, engaged_at, chapter_id, routed_by, routed_on
     FROM import_batch WHERE person ORDER BY email
-    ON CONFLICT (email) {contacts.BETTER_WINS}
-    RETURNING c.email, c.id, c.merged_into_id, c.xmax = 0 AS fresh, c.chapter_id, c.routed_by, c.routed_on
+    ON CONFLICT (email) {best_words.BETTER_WINS}
+    RETURNING c.email, c.id, c.merged_into_id, old.id IS NULL AS fresh, c.chapter_id, c.routed_by, c.routed_on,
+        (new.details_at > old.details_at) IS NOT FALSE AS newer,
+        (old.zip, old.state) IS DISTINCT FROM (c.zip, c.state) AS placed
 ), moved AS (
     INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at)
     SELECT id, NULL, chapter_id, routed_by, routed_on, CAST(:now AS timestamptz)
     FROM admitted WHERE fresh AND chapter_id IS NOT NULL
 )
-INSERT INTO import_admitted SELECT email, id, merged_into_id, fresh, true FROM admitted
+INSERT INTO import_admitted SELECT email, id, merged_into_id, fresh, newer, placed FROM admitted
 """)
 
 # One look into the index an address (OFFSET keeps it so), however stale what is known of the size of `contact`.
 _KNOWN = text("""
 INSERT INTO import_admitted
-SELECT b.email, c.id, c.merged_into_id, false, false
+SELECT b.email, c.id, c.merged_into_id, false, false, false
 FROM import_batch b
 CROSS JOIN LATERAL (SELECT id, merged_into_id FROM contact WHERE email = b.email OFFSET 0) c
 WHERE b.email NOT IN (SELECT email FROM import_admitted)
 """)
 
-# Whom nobody placed and who chose nothing lives where her newest word says.
-_REROUTE = text("""
-WITH moving AS (
-    SELECT c.id, c.chapter_id AS before, b.chapter_id, b.routed_by, b.routed_on
-    FROM import_admitted a JOIN import_batch b ON b.email = a.email JOIN contact c ON c.id = a.contact_id
-    WHERE a.won AND NOT a.fresh AND a.merged_into_id IS NULL
-        AND coalesce(c.placed_chapter_id, c.chosen_chapter_id, c.entity_chapter_id) IS NULL
+# Whom nobody placed and who chose nothing lives where the best word about her says.
+_REROUTE = text(f"""
+WITH elsewhere AS (
+    SELECT c.* FROM import_admitted a JOIN contact c ON c.id = a.contact_id
+    WHERE (a.placed OR c.routed_by = '{routing.UNCONFIRMED}') AND NOT a.fresh AND c.merged_into_id IS NULL
+        AND {relocation.FREE}
+), moving AS (
+    SELECT c.id, c.chapter_id AS before, h.* FROM {relocation.joined("zip_route", STATE_ROUTES, "elsewhere")}
 ), routed AS (
-    UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.routed_by, routed_on = m.routed_on
+    UPDATE contact c SET chapter_id = m.chapter_id, routed_by = m.by, routed_on = m."on"
     FROM moving m WHERE c.id = m.id
-        AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (m.chapter_id, m.routed_by, m.routed_on)
+        AND (c.chapter_id, c.routed_by, c.routed_on) IS DISTINCT FROM (m.chapter_id, m.by, m."on")
 )
 INSERT INTO chapter_move (contact_id, from_chapter_id, to_chapter_id, by, "on", at)
-SELECT id, before, chapter_id, routed_by, routed_on, CAST(:now AS timestamptz) FROM moving
-WHERE before IS DISTINCT FROM chapter_id
+SELECT id, before, chapter_id, by, "on", CAST(:now AS timestamptz) FROM moving WHERE before IS DISTINCT FROM chapter_id
 """)
 
 # Of custom fields that are there already, a newer word about her replaces them, any other fills in. Tags are gathered.
@@ -150,7 +153,7 @@ _ADD = text("""
 UPDATE contact c SET engaged_last_at = n.engaged_at, custom = n.custom
 FROM (
     SELECT k.id, greatest(k.engaged_last_at, b.engaged_at) AS engaged_at,
-        CASE WHEN a.won THEN k.custom || b.custom ELSE b.custom || k.custom END
+        CASE WHEN a.newer THEN k.custom || b.custom ELSE b.custom || k.custom END
             || CASE WHEN b.custom ? 'tags' THEN jsonb_build_object('tags', (
                 SELECT jsonb_agg(DISTINCT tag ORDER BY tag)
                 FROM jsonb_array_elements_text(

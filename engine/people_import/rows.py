@@ -1,7 +1,8 @@
 """One record as the rows that are staged: who she is, and what she said about mail. Pure.
 
 Strict about consent: of all that a row says the strictest counts, and a row that cannot be read may have said no: every
-address in it is staged as UNREAD. Lenient about the rest: a date that is none is no date.
+address in it is staged as UNREAD. Lenient about the rest: a date that is none is no date, a ZIP that is none is told and
+left out.
 """
 
 import re
@@ -27,10 +28,11 @@ from engine.people_import.layout import (
 )
 from engine.people_import.reading import Record
 from engine.sources.addresses import state_code
-from engine.sources.words import clean, email_address, zip_code
+from engine.sources.words import clean, email_address, in_united_states, zero_put_back, zip_code
 
 EARLIEST = 1990
 LONGEST, MOST_TAGS = 1_000, 100
+LONGEST_UNREAD = 40  # so much of a ZIP that is none is shown
 # As a spreadsheet writes it when somebody opened the file and saved it.
 _FORMS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y", "%m/%d/%y %H:%M", "%m/%d/%y")
 _OFFSET = re.compile(r"^(.*\d) ?([+-]\d\d):?(\d\d)$")
@@ -84,6 +86,7 @@ class Staged(NamedTuple):
     custom: str | None = None
     wording: str = ""
     zip_repaired: bool = False
+    zip_unread: str = ""
 
 
 class Reader:
@@ -179,7 +182,8 @@ class Reader:
             f"{street} {told['street2']}" if told["street2"] else street,
             told["city"], state_code(told["state"], country), found_zip, country, told["phone"], _language(told["language"]),
             _tags(told["tags"]), self._custom(record.cells), told["wording"],
-            bool(found_zip and not zip_told.replace(" ", "").startswith(found_zip)),
+            bool(found_zip and zero_put_back(zip_told, found_zip)),
+            _unread(zip_told, country) if zip_told and not found_zip else "",
         )  # fmt: skip
 
     def _said_at(
@@ -283,6 +287,12 @@ def _parts(address: str) -> dict[str, str]:
         return {"street": address}
     *street, city, state, found_zip = parts
     return {"street": " ".join(street), "city": city, "state": state, "zip": found_zip, "country": country}
+
+
+def _unread(zip_told: str, country: str) -> str:
+    """What stood where a ZIP was expected and is none, as the report shows it: with the country if it is another one."""
+    shown = zip_told[:LONGEST_UNREAD]
+    return shown if in_united_states(country) else f"{shown} ({country[:LONGEST_UNREAD]})"
 
 
 def _language(raw: str) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from engine.bootstrap import Deps
 from engine.people_import import running
 from engine.people_import.layout import STRICTEST
-from engine.people_import.reports import Summary
+from engine.people_import.reports import FileCount, Summary
 from engine.people_import.running import Outcome, Source
 from engine.people_import.staging import Tally
 
@@ -97,8 +97,23 @@ def _sum_up(out: Console, outcome: Outcome, *, dry_run: bool) -> None:
     for note, count in notes.items():
         if count:
             out.print(f"{note}: {count:,}")
-    for source, _, tally in outcome.files:
-        _oddities(out, source.path.name, tally, dry_run=dry_run)
+    for file, (_, _, tally) in zip(summary.files, outcome.files, strict=True):
+        _unread(out, file)
+        _oddities(out, file.name, tally, dry_run=dry_run)
+
+
+def _unread(out: Console, file: FileCount) -> None:
+    """ZIPs that are none: their rows are taken all the same, and whoever has them may look."""
+    if not file.unread:
+        return
+    were = "1 ZIP could not be read; its row was taken without it"
+    if file.unread > 1:
+        were = f"{file.unread:,} ZIPs could not be read; their rows were taken without them"
+    out.print(f"{file.name}: {were}", markup=False)
+    for line in file.unread_lines:
+        out.print(f"  {line}", markup=False)
+    if more := file.unread - len(file.unread_lines):
+        out.print(f"  and {more:,} more", markup=False)
 
 
 def _oddities(out: Console, name: str, tally: Tally, *, dry_run: bool) -> None:

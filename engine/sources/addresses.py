@@ -1,6 +1,6 @@
 """Where someone lives, as strangers write it: a state by its two letters."""
 
-from engine.sources.words import UNITED_STATES
+from engine.sources.words import in_united_states
 
 _STATES = """
 AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware|DC District of Columbia
@@ -17,6 +17,6 @@ CODES = {name.lower(): code for code, name in _PAIRS} | {code.lower(): code for 
 
 def state_code(raw: str, country: str) -> str:
     """The two letters of a state of the United States, told by name or letters; whatever else it is stays as it is."""
-    if country.lower() not in UNITED_STATES:
+    if not in_united_states(country):
         return raw
     return CODES.get(" ".join(raw.lower().split()), raw)

@@ -20,9 +20,15 @@ DEEPEST = 32
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _PLAIN = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASCII)  # a local part nobody disputes
 _LONGEST_EMAIL = 200
-_ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
-_LOST_ZERO = re.compile(r"(\d{4})(?:-\d{4})?", re.ASCII)
-UNITED_STATES = frozenset({"", "united states", "united states of america", "us", "usa"})
+# ZIP+4, or as a spreadsheet writes what it took for a number: "1605.0".
+_ZIP = re.compile(r"(\d{5})(?:-?\d{4}|\.0+)?", re.ASCII)
+_LOST_ZERO = re.compile(r"(\d{4})(?:-\d{4}|\.0+)?", re.ASCII)
+# The letters of how people write it; nothing said is here.
+_UNITED_STATES = frozenset({
+    "", "us", "usa", "usofa", "america", "unitedstates", "unitedstatesofamerica", "unitedstatesofamericausa",
+    "unitedstatesusa", "unitedstatesus", "theunitedstates", "theunitedstatesofamerica", "eeuu", "eeuua", "eua",
+    "estadosunidos", "estadosunidosdeamerica", "estadosunidosdeam\u00e9rica",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +121,25 @@ def _valid(raw: str) -> ValidatedEmail | None:
         return None
 
 
+@lru_cache(maxsize=1_000)
+def in_united_states(country: str) -> bool:
+    """Whether this is a way to write United States: "US", "U.S.A.", "Estados Unidos", or nothing at all."""
+    return "".join(filter(str.isalnum, country.lower())) in _UNITED_STATES
+
+
 def zip_code(raw: str, country: str) -> str | None:
-    """Five digits of a United States ZIP: ZIP+4 shortened, a lost leading zero put back ("1604" -> "01604")."""
-    if country.lower() not in UNITED_STATES:
+    """Five digits of a United States ZIP: ZIP+4 shortened, a lost leading zero put back ("1604" and "1604.0" -> "01604")."""
+    if not in_united_states(country):
         return None
     compact = raw.replace(" ", "")
     if found := _ZIP.fullmatch(compact):
         return found[1]
     return "0" + found[1] if (found := _LOST_ZERO.fullmatch(compact)) else None
+
+
+def zero_put_back(raw: str, found: str) -> bool:
+    """Whether this ZIP had lost its leading zero as it was written: to be said to whoever wrote it."""
+    return not raw.replace(" ", "").startswith(found)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from engine import bell, inbox
 from engine.errors import NotFound
 from engine.sources.join import SOURCE
-from engine.sources.words import email_address, zip_code
+from engine.sources.words import email_address, zero_put_back, zip_code
 from engine.staff import audit
 from engine.staff.accounts import Account
 
@@ -59,6 +59,17 @@ class Line:
     def empty(self) -> bool:
         """Whether nothing was typed into it."""
         return not any(asdict(self).values())
+
+    @property
+    def called(self) -> str:
+        """Her name, else her address."""
+        return f"{self.first_name} {self.last_name}".strip() or self.email
+
+    @property
+    def zip_read(self) -> str:
+        """Her ZIP, when a lost zero was put back; else ""."""
+        found = zip_code(self.zip, "")
+        return found if found and zero_put_back(self.zip, found) else ""
 
     def errors(self) -> dict[str, str]:
         """What is wrong with it, by field, in words; pure."""

@@ -16,7 +16,7 @@ class ImportRow(SQLModel, table=True):
     """What a line of a file says of one address. Not `person`: of the address alone, no contact is made for it.
 
     `standing`: subscribed, unsubscribed, cleaned, complained, unknown, unread; `at`: when she said so; `told_at`: when her
-    name and address were last known to be right.
+    name and address were last known to be right; `zip_unread`: what stood where a ZIP was expected and is none.
     """
 
     __tablename__ = "import_row"
@@ -44,6 +44,7 @@ class ImportRow(SQLModel, table=True):
     custom: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
     wording: str = Field(sa_column=words())
     zip_repaired: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    zip_unread: str = Field(sa_column=words())
 
 
 class ImportPerson(SQLModel, table=True):

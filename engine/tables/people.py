@@ -14,12 +14,17 @@ class Contact(SQLModel, table=True):
     """A person we can write to. One per normalised address; a donor who gave none has no address, is told apart by
     `donor_key` (which nobody else has), and is never mailed.
 
-    Name and address are those of the newest word from her that tells where she lives (`details_at`). The home chapter
-    follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself), `entity_chapter_id` (by a gift), then
-    from where she lives; `routed_by` says how it was chosen, `routed_on` by what: ("zip", "01604"). The giving totals
-    (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books check` proves
-    them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long silence she
-    gets no campaign letters any more, until she does something.
+    What was told of her counts in groups, each with the moment of its word (`engine.people.best_words`): `name_at`,
+    `place_at` (ZIP, state, country), `address_at` (street and town of that ZIP), `phone_at`; none where nothing was told.
+    `moved_at`: when she last told another ZIP, as far as that is older; `details_at`: her newest word of any kind.
+
+    The home chapter follows from `placed_chapter_id` (by staff), `chosen_chapter_id` (by herself; `chosen_by`: at a
+    "gathering" of that chapter), `entity_chapter_id` (by a gift), then from where she lives; `routed_by` says how it was
+    chosen, `routed_on` by what: ("zip", "01604"). None: nobody knows yet whether it was she who signed up ("unconfirmed").
+
+    The giving totals (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books
+    check` proves them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long
+    silence she gets no campaign letters any more, until she does something.
 
     Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
@@ -45,12 +50,18 @@ class Contact(SQLModel, table=True):
     time_zone: str = Field(sa_column=words())
     language: str = Field(sa_column=words(default="en"))
     custom: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+    name_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    place_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    moved_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    address_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    phone_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     details_at: datetime = Field(sa_column=moment())
     chapter_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("chapter.id"), nullable=True))
     routed_by: str = Field(sa_column=words())
     routed_on: str = Field(sa_column=words())
     placed_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
     chosen_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    chosen_by: str = Field(sa_column=words())
     entity_chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
     gave_count: int = Field(default=0, sa_column=count())
     gave_cents: int = Field(default=0, sa_column=count())

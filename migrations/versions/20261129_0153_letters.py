@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = 'e73c26679106'
-down_revision: str | None = '7d41b0a95c3e'
+down_revision: str | None = 'a1c6e2f04b17'
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -49,8 +49,9 @@ ROWS = {
     "recurring_plan": """SELECT p.source_key, p.state, p.amount_cents, p.period, p.paused, p.started_at, p.told_at,
         p.paid_at, p.failed_at, p.ended_at, c.email FROM recurring_plan p LEFT JOIN contact c ON c.id = p.contact_id""",
     "cancellation": "SELECT source_key, ended_by, reason, ended_at FROM cancellation",
-    "contact": """SELECT email, first_name, zip, chapter_id, gave_count, gave_cents, gave_highest_cents, gave_last_cents,
-        gave_first_at, gave_last_at, gives_monthly_cents FROM contact""",
+    "contact": """SELECT email, first_name, last_name, name_at, street, city, address_at, state, zip, country, time_zone,
+        place_at, moved_at, phone, phone_at, details_at, chapter_id, routed_by, routed_on, gave_count, gave_cents,
+        gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gives_monthly_cents FROM contact""",
     "message": """SELECT c.email, m.state, m.facts ->> 'amount' FROM message m JOIN contact c ON c.id = m.contact_id
         WHERE occasion LIKE 'gift:%'""",
 }
@@ -120,6 +121,12 @@ STORIES: dict[str, list[Event]] = {
     "a plan that was paused and went on": [plan(1), plan(5, paused=True), plan(9), INSTALMENT],
     "the four events of a first checkout": [CHECKOUT, BARE, INSTALMENT, plan(1)],
     "a payment whose donor only the checkout tells": [BARE, CHECKOUT, refund(1, 2700)],
+    "one who moved away and back, and was silent of something each time": [
+        gift(1, donor=replace(ROSA, street="14 Lincoln Street", city="Worcester", phone="5085550123")),
+        gift(2, donor=Person(email=ROSA.email, zip="01108")),
+        gift(3, donor=Person(email=ROSA.email, zip="01605")),
+        gift(4, donor=replace(ROSA, zip=None, first_name="R", last_name="")),
+    ],
     "one refund told twice, singly and in all": [gift(), refund(1, 5000), dispute("open")],
 }
 

@@ -1,4 +1,4 @@
-"""People: one contact per address, the best word about her wins however it arrives, and why her chapter is her chapter."""
+"""People: one contact per address, and why her chapter is her chapter."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
@@ -21,7 +19,6 @@ from tests.make import actblue_body, arrived, gift
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 ROSA = "rosa@example.org"
-IN_ONE_SESSION = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def contact(session: Session, email: str = ROSA) -> Any:
@@ -30,13 +27,6 @@ def contact(session: Session, email: str = ROSA) -> Any:
         {"email": email},
     )
     return found.one()
-
-
-def told(session: Session) -> tuple[Any, ...]:
-    """Everything on the contact that comes from words."""
-    found = contact(session)
-    return (found.first_name, found.last_name, found.street, found.city, found.state, found.zip, found.country, found.phone,
-            found.details_at, found.slug, found.routed_by, found.routed_on)  # fmt: skip
 
 
 def admit(session: Session, said: Any, also: Any = ()) -> None:
@@ -91,74 +81,12 @@ def test_a_contact_that_is_only_locked_stays_as_it_is(session: Session):
     assert contact(session) == before
 
 
-def test_a_newer_word_that_tells_where_she_lives_replaces_the_older_whole(session: Session):
-    admit(session, [word(0, zip="01605", phone="5085550123", city="Worcester")])
-    admit(session, [word(1, zip="01108", first_name="Rose", city="")])
-    found = contact(session)
-    assert (found.first_name, found.zip, found.city, found.phone, found.slug) == (
-        "Rose",
-        "01108",
-        "",
-        "",
-        "springfield",
-    )
-
-
-@pytest.mark.parametrize(
-    "later", [word(9, first_name="R"), word(-9, zip="01108"), word(-9)], ids=["newer", "older", "poorer"]
-)
-def test_a_poorer_or_older_word_changes_nothing(session: Session, later: tuple[Person, datetime]):
-    admit(session, [word(0, zip="01605", last_name="Delgado")])
-    before = told(session)
-    admit(session, [later])
-    assert told(session) == before
-
-
 def test_an_older_word_with_a_zip_is_better_than_a_newer_one_without(session: Session):
     admit(session, [word(9)])
     assert contact(session).routed_on == "no ZIP"
     admit(session, [word(0, zip="01605")])
-    assert (contact(session).slug, contact(session).details_at) == ("worcester", NOON)
-
-
-WORDS = st.lists(
-    st.builds(
-        word, st.integers(0, 3), first_name=st.sampled_from(["Rosa", "Rose", "R"]),
-        zip=st.sampled_from([None, "01605", "01108"]), street=st.sampled_from(["", "14 Lincoln Street"]),
-    ),
-    min_size=1, max_size=6,
-)  # fmt: skip
-
-
-def admitted(session: Session, words: Sequence[Any], at_once: int) -> tuple[Any, ...]:
-    """What is known of her once these words have come in this order, so many at a time; then all is forgotten."""
-    with session.begin_nested() as savepoint:
-        for at in range(0, len(words), at_once):
-            admit(session, words[at : at + at_once])
-        known = told(session)
-        savepoint.rollback()
-    return known
-
-
-def best(words: Sequence[tuple[Person, datetime]]) -> set[tuple[Any, ...]]:
-    """What may be known in the end: one of the newest words among those that tell a ZIP, else among all."""
-    told_zip = [one for one in words if one[0].zip] or words
-    newest = max(moment for _, moment in told_zip)
-    return {(donor.first_name, donor.zip, moment) for donor, moment in told_zip if moment == newest}
-
-
-@given(words=WORDS, at_once=st.integers(1, 6))
-@IN_ONE_SESSION
-def test_the_best_word_wins(session: Session, words: list[Any], at_once: int):
-    known = admitted(session, words, at_once)
-    assert (known[0], known[5], known[8]) in best(words)
-
-
-@given(words=WORDS, order=st.randoms(use_true_random=False), at_once=st.integers(1, 6))
-@IN_ONE_SESSION
-def test_the_order_in_which_words_arrive_does_not_matter(session: Session, words: list[Any], order, at_once: int):
-    shuffled = order.sample(words, len(words))
-    assert admitted(session, shuffled, at_once) == admitted(session, words, 1)
+    found = contact(session)
+    assert (found.slug, found.place_at, found.details_at) == ("worcester", NOON, NOON + timedelta(minutes=9))
 
 
 def test_an_operator_who_gives_is_known_by_the_name_on_her_gift(session: Session):

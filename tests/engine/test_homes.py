@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
 from engine.events import ChapterChanged, Person, SignUpReported
-from engine.people import contacts, explaining, routing
+from engine.people import contacts, explaining, preferences, routing
 from engine.people.explaining import Facts, Move, sentences
+from engine.people.preferences import Choices
 from engine.people.routing import Route
 from engine.reactions import react
 from engine.settings import Settings
@@ -36,7 +37,7 @@ def admit(session: Session, email: str = ROSA, **said: Any) -> int:
     return found
 
 
-def hint(session: Session, contact_id: int, **columns: int | None) -> None:
+def hint(session: Session, contact_id: int, **columns: int | str | None) -> None:
     changed = ", ".join(f"{name} = :{name}" for name in columns)
     session.execute(text(f"UPDATE contact SET {changed} WHERE id = :id"), {"id": contact_id} | columns)
 
@@ -241,6 +242,16 @@ def test_why_she_belongs_where_she_chose_to_be(session: Session):
     )
 
 
+def test_she_who_chose_for_herself_after_a_gathering_chose_for_herself(session: Session):
+    rosa = admit(session, zip="01604")
+    hint(session, rosa, chosen_chapter_id=chapter(session, "lowell"), chosen_by="gathering")
+    routing.rehome(session, [rosa], NOON, None)
+    assert home(session, rosa) == ("lowell", "choice", "gathering")
+    preferences.save(session, rosa, Choices(zip="01604", chapter="lowell"), NOON)
+    assert home(session, rosa) == ("lowell", "choice", "")
+    assert len(history(session, rosa)) == 2
+
+
 def test_why_she_belongs_to_nobody_but_the_root(session: Session):
     admit(session, zip="02110")
     assert explained(session).startswith(
@@ -303,6 +314,9 @@ REASONS = {
     ),
     "This person belongs to Everywhere itself, because they run this installation.": Facts(
         "", "Everywhere", "operator", is_root=True
+    ),
+    "Rosa belongs to Lowell, because they signed up at a gathering of that chapter. Nobody placed them elsewhere.": Facts(
+        "Rosa", "Lowell", "choice", "gathering"
     ),
     "Rosa belongs to no chapter yet: no ZIP is known.": Facts("Rosa", None, "root", "no ZIP"),
     "Rosa belongs to no chapter yet: nobody has asked where they belong.": Facts("Rosa", None, ""),

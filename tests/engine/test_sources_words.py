@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.sources.words import DEEPEST, Lenient, Text, clean, email_address, model, number, read_json, zip_code
+from engine.sources.words import (
+    DEEPEST,
+    Lenient,
+    Text,
+    clean,
+    email_address,
+    model,
+    number,
+    read_json,
+    zero_put_back,
+    zip_code,
+)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +150,25 @@ def test_no_text_does_anything_but_be_an_address_or_none(raw: str):
      ("94801", "", "94801"), ("00501", "US", "00501"), ("", "United States", None), ("016051", "United States", None),
      ("501", "United States", None), ("O1605", "United States", None), ("01605-24", "United States", None),
      ("01605", "Germany", None), ("1605", "Switzerland", None), ("\u0660\u0661\u0666\u0660\u0665", "", None),
-     ("SW1A 1AA", "United Kingdom", None), ("01605\n", "United States", None)],
+     ("SW1A 1AA", "United Kingdom", None), ("01605\n", "United States", None),
+     ("1605.0", "", "01605"), ("1605.00", "US", "01605"), ("94801.0", "", "94801"), ("1605.5", "", None),
+     ("605.0", "", None), ("16052.417", "", None),
+     *((" 1605", country, "01605") for country in ("U.S.", "U.S.A.", "u. s. a.", "U.S", "United States of America (USA)",
+       "The United States", "Estados Unidos", "EE. UU.", "EEUU", "  usa ", "United-States", "US of A")),
+     ("01605", "U.K.", None), ("01605", "Uruguay", None)],
 )  # fmt: skip
 def test_a_zip_is_five_digits_of_the_united_states_with_its_lost_zero_put_back(
     raw: str, country: str, found: str | None
 ):
     assert zip_code(raw, country) == found
+
+
+@pytest.mark.parametrize(
+    ("raw", "repaired"),
+    [("1605", True), ("1605.0", True), (" 1605 ", True), ("1605-2417", True), ("01605", False), (" 0 1605", False),
+     ("01605-2417", False), ("94801.0", False)],
+)  # fmt: skip
+def test_a_zero_that_was_put_back_is_told_from_a_zip_that_was_whole(raw: str, repaired: bool):
+    found = zip_code(raw, "")
+    assert found is not None
+    assert zero_put_back(raw, found) is repaired

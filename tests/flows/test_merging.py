@@ -211,6 +211,21 @@ def test_what_is_told_of_the_old_address_holds_for_the_new_one(deps: Deps):
     assert rows(deps, "SELECT contact_id, given FROM consent") == [(new, False)]
 
 
+def test_that_letters_to_the_old_address_come_back_does_not_silence_the_new_one(deps: Deps):
+    (sent,) = letters.sent(deps, email=OLD)
+    letters.tell(deps, [letters.element("bounce", sent)])
+    with transaction(deps.sessions) as session:
+        new = contact(session, NEW)
+    merge(deps, sent.contact_id, new)
+    letters.tell(deps, [letters.element("dropped", sent, reason="Invalid")])
+    assert {(row.email, row.reason) for row in rows(deps, "SELECT email, reason FROM suppression")} == {
+        (OLD, "bounce"), (OLD, "invalid"),
+    }  # fmt: skip
+    give(deps, NEW)
+    run_everything(deps)
+    assert [letter.to_email for _, letter in deps.mailer.accepted] == [NEW]
+
+
 def test_a_merge_and_gifts_at_once_lose_no_cent(deps: Deps):
     old, new = two_donors(deps)
     for number in range(40):

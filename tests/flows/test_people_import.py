@@ -213,8 +213,8 @@ def test_a_newer_word_about_a_person_is_not_overwritten_and_an_older_one_is(deps
     with transaction(deps.sessions) as session:
         session.execute(
             text(
-                "INSERT INTO contact (email, last_name, zip, details_at, routed_by, custom) "
-                "SELECT email, 'Present', '01609', "
+                "INSERT INTO contact (email, first_name, last_name, zip, name_at, place_at, details_at, routed_by, custom) "
+                "SELECT email, 'Rosa', 'Present', '01609', '2025-01-01', '2025-01-01', "
                 '\'2025-01-01\', \'root\', \'{"Favourite issue": "Trees", "tags": ["Ours"]}\' '
                 "FROM unnest(CAST(:emails AS text[])) email"
             ),
@@ -363,6 +363,29 @@ def test_who_is_erased_while_her_batch_is_merged_stays_away(deps: Deps, tmp_path
     found = outcome(replace(deps, signer=signer), make.write(tmp_path / "subscribed.csv", make.MAILCHIMP, told))
     assert [row.email for row in rows(deps, "SELECT email FROM contact")] == ["b@example.org"]
     assert (found.summary.erased, signer.asked) == (1, 4)
+
+
+def test_zips_that_nobody_can_read_are_counted_and_told_and_their_rows_taken(deps: Deps, tmp_path: Path):
+    typed = ["ABC", "1605.0", "01604", "1604", "O1605", "SW1A 1AA", "", "123", "12", "1"]
+    told = [make.signup(f"p{place}@example.org", primary_zip=zip_code) for place, zip_code in enumerate(typed)]
+    told[2] |= {"primary_country_code": "U.S."}
+    told[5] |= {"primary_country_code": "UK"}
+    code, said = imported(deps, make.write(tmp_path / "nb.csv", make.NATION_BUILDER, told))
+    assert code == 0
+    assert [contact(deps, f"p{place}@example.org").zip for place in range(4)] == [None, "01605", "01604", "01604"]
+    assert "ZIPs that had lost their leading zero, which was put back: 2" in said
+    assert "nb.csv: 6 ZIPs could not be read; their rows were taken without them" in said
+    listed = said.partition("taken without them\n")[2].splitlines()
+    assert [line.strip() for line in listed[:6]] == [
+        "line 2: ABC", "line 6: O1605", "line 7: SW1A 1AA (UK)", "line 9: 123", "line 10: 12", "and 1 more",
+    ]  # fmt: skip
+    report = tmp_path / "rows.csv"
+    imported(deps, tmp_path / "nb.csv", again=True, rows_to=report)
+    with report.open(encoding="utf-8", newline="") as file:
+        found = {row["email"]: (row["zip_repaired"], row["zip_unread"]) for row in csv.DictReader(file)}
+    assert [found[f"p{place}@example.org"] for place in (0, 1, 2, 5)] == [
+        ("", "ABC"), ("01605", ""), ("", ""), ("", "SW1A 1AA (UK)"),
+    ]  # fmt: skip
 
 
 def test_a_file_of_every_address_says_what_came_of_it_and_why(deps: Deps, tmp_path: Path):

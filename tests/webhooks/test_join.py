@@ -110,14 +110,14 @@ def test_a_lost_leading_zero_is_put_back_and_said(door, deps):
 
 def test_the_form_of_a_chapter_is_stored_under_its_name_and_the_nearer_one_is_told(door, deps):
     thanked = arrived(door, deps, "/join/lowell").press()
-    assert "You are with Greater Lowell\u2019s chapter now." in said(thanked)
+    assert "Greater Lowell\u2019s chapter would love to meet you." in said(thanked)
     assert "Worcester\u2019s chapter meets nearer to you." in said(thanked)
     assert [kept["form"] for kept in stored(deps)] == ["join/lowell"]
 
 
 def test_where_no_chapter_is_she_stays_with_all_and_can_ask_to_be_introduced(door, deps):
     thanked = arrived(door, deps).press(zip=NOWHERE)
-    assert "No chapter meets near Greenfield yet. Until one does, you belong with Common Ground" in said(thanked)
+    assert "No chapter meets near Greenfield yet. Until one does, Common Ground" in said(thanked)
     stamp = re.findall(r'name="stamp" value="([^"]+)"', thanked.body.decode())[0]
     for _ in range(2):
         assert "That is how chapters begin" in said(post(door, "/introductions", {"stamp": stamp}))
@@ -192,6 +192,15 @@ def test_each_language_has_its_form_and_leads_to_the_other(door, deps):
     assert (kept["language"], kept["wording"][:18]) == ("es", "Aceptas que Common")
 
 
+@pytest.mark.parametrize("path", ["/join", "/join/lowell", "/join?lang=es", "/join/lowell?lang=es"])
+def test_no_page_claims_where_she_belongs_for_that_may_be_elsewhere(door, deps, path):
+    """What she reads is the same for everybody, also for who was placed, chose, or must first answer a letter."""
+    for zip_code in ("01604", NOWHERE):
+        told = said(arrived(door, deps, path).press(zip=zip_code)).lower()
+        for claim in ("your chapter from", "you are with", "you belong", "you will hear", "desde ahora", "eres parte"):
+            assert claim not in told, claim
+
+
 def answers_about(deps: Deps, email: str) -> tuple[bytes, list[str]]:
     """What is answered to this address, and the statements that were run for it."""
     assert deps.settings.database_url is not None
@@ -212,7 +221,9 @@ def test_new_known_suppressed_and_unconfirmed_addresses_are_answered_alike_by_th
     execute(deps, "UPDATE chapter SET opt_in = :opt_in WHERE kind = 'root'", opt_in=opt_in)
     execute(
         deps,
-        "INSERT INTO contact (email, details_at) SELECT v || '@example.org', now() FROM unnest(ARRAY['known', 'asked']) v",
+        """INSERT INTO contact (email, details_at, first_name, name_at, zip, place_at, language)
+        SELECT v || '@example.org', now(), 'Somebody else', now(), '02139', now(), 'es'
+        FROM unnest(ARRAY['known', 'asked']) v""",
     )
     reasons = ("complaint", "bounce", "unsubscribe", "invalid", "manual", "erased")
     execute(

@@ -42,7 +42,7 @@ def test_two_hundred_and_thirty_join_from_one_network_in_twenty_minutes(rally):
         for number in range(230):
             answer = on_the_table.press(email=f"n{number}@example.org", first_name="Ines", zip="01301")
             assert answer.status == 200
-            assert "Thank you, Ines. You are with Worcester\u2019s chapter now. Next person, please" in said(answer)
+            assert "Thank you, Ines. Worcester\u2019s chapter is glad you came. Next person, please" in said(answer)
             assert f"n{number}@example.org" not in answer.body.decode()
             rally.clock.skip(timedelta(seconds=20 * 60 / 230))
     sign_ups = stored(rally)
@@ -116,5 +116,5 @@ def test_a_tablet_remembers_nobody(rally):
 def test_the_form_of_another_chapter_with_the_code_leads_to_the_host(rally):
     with opened(rally) as door:
         answer = tablet(door, rally, "/join/lowell?g=K7QX2P").press()
-    assert "You are with Worcester\u2019s chapter now." in said(answer)
+    assert "Worcester\u2019s chapter is glad you came." in said(answer)
     assert [one["form"] for one in stored(rally)] == ["join/lowell"]

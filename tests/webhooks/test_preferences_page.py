@@ -178,6 +178,18 @@ def test_a_zip_that_is_none_is_asked_for_again_and_nothing_is_lost_or_saved(door
     assert own_words(house, who) == []
 
 
+@pytest.mark.parametrize("typed", ["1604", "1604.0", " 1604-1234"])
+def test_a_lost_leading_zero_is_put_back_and_said(door: Client, house: Deps, typed: str):
+    path = link(house, reader(house))
+    answer = save(door, path, zip=typed)
+    assert (answer.status, typed.strip() in answer.headers["location"]) == (303, False)
+    shown = text_of(door.send("GET", answer.headers["location"]))
+    assert "We put back a zero that was missing: your ZIP is 01604." in shown
+    assert "zero" not in text_of(door.send("GET", save(door, path, zip="01604").headers["location"]))
+    spanish = text_of(door.send("GET", answer.headers["location"] + "&lang=es"))
+    assert "tu código postal es 01604" in spanish
+
+
 def test_another_zip_is_another_home_and_her_old_street_says_nothing_any_more(door: Client, house: Deps):
     who = reader(house)
     with transaction(house.sessions) as session:

@@ -78,6 +78,7 @@ def test_good_rows_of_a_sheet_are_taken_and_the_others_kept_as_they_were_typed(h
     )  # fmt: skip
     assert answer.status == 200
     assert "1 person was taken; 2 rows need another look." in desk.page
+    assert "Joan Pratt (we read 1604 as 01604)" in desk.page
     for kept in ('value="&lt;b&gt;Okafor"', 'value="sam@example"', 'value="0160x"', 'value="Lee"'):
         assert kept in desk.page
     assert "Joan" not in desk.page.partition('<form method="post" action="/staff/sheet"')[2]

@@ -46,6 +46,7 @@ _THROUGH = {
 }  # fmt: skip
 _WHY = {
     "staff": "Placed here by staff", "choice": "Chose this chapter", "entity": "Gave to this chapter's own committee",
+    "choice gathering": "Signed up at a gathering of this chapter", "unconfirmed": "Has not confirmed the sign-up yet",
     "zip": "Lives in ZIP {on}", "county": "Lives in {on}", "radius": "Lives {on} away", "state": "Lives in {on}",
     "root": "No chapter is near: {on}", "operator": "On the staff",
 }  # fmt: skip
@@ -86,7 +87,7 @@ def people(number: int) -> str:
 def why(person: Row[Any]) -> str:
     """Why someone's chapter is her home, in a sentence."""
     by, on = str(person.routed_by), place(str(person.routed_on))
-    return _WHY.get(by, by).format(on=on)
+    return _WHY.get(f"{by} {on}", _WHY.get(by, by)).format(on=on)
 
 
 def through(source: str, place: str) -> str:

@@ -16,13 +16,14 @@ from engine.letters import links
 from engine.mail import unsubscribing
 from engine.people import preferences
 from engine.people.preferences import LABELS, SOURCE, Choice, Choices, Preferences
-from engine.sources.words import zip_code
+from engine.sources.words import zero_put_back, zip_code
 from webhooks.pages import page
 from webhooks.receive import body_within
 from webhooks.subscriber import door
 from webhooks.subscriber.door import Fields
 
 SAVED, STOPPED, PAUSED, RESUMED, AGAIN = "saved", "stopped", "paused", "resumed", "again"
+MENDED = "mended"  # saved, with a ZIP that had lost its leading zero
 ACTS = {"save": SAVED, "stop": STOPPED, "pause": PAUSED, "resume": RESUMED}
 WORDINGS = {"stop": "Stop all letters", "pause": "Pause for 30 days", "resume": "End the pause"}
 
@@ -58,7 +59,8 @@ def _choose(request: Request, given: Fields) -> Response:
             return _shown(request, kept, now, 422 if ours else 403, done="" if ours else AGAIN, wrong_zip=unclear)
         everything = deps.react(session, _act(session, hers, act, choices, now), now)
     deps.ring_for(everything)
-    return RedirectResponse(f"/me/{token}?done={ACTS[act]}", 303)
+    mended = act == "save" and choices.zip is not None and zero_put_back(typed, choices.zip)
+    return RedirectResponse(f"/me/{token}?done={MENDED if mended else ACTS[act]}", 303)
 
 
 def _hers(request: Request, session: Session, now: datetime) -> tuple[Preferences | None, Response | None]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 from pydantic_core import PydanticCustomError
 
 from engine.people.join_forms import House
-from engine.sources.words import clean, email_address, zip_code
+from engine.sources.words import clean, email_address, zero_put_back, zip_code
 from webhooks.forms import Posted
 
 LINES = ("email", "zip", "first_name", "last_name", "street", "city")
@@ -147,4 +147,4 @@ class Filled:
             errors = {str(problem["loc"][0]): str(problem["ctx"]["code"]) for problem in error.errors()}
             kept |= dict.fromkeys((name for name, code in errors.items() if code == "card"), "")
             return cls(kept, ticked, errors)
-        return cls(kept, ticked, {}, typed, "" if kept["zip"].startswith(typed.zip) else kept["zip"])
+        return cls(kept, ticked, {}, typed, kept["zip"] if zero_put_back(kept["zip"], typed.zip) else "")
