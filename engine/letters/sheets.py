@@ -6,7 +6,7 @@ letter is the same pieces put together here. A token is opaque, and nobody's wor
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ MOST_BYTES = 512 * 1024  # of one reader's part of a letter
 _SEPARATOR = "\x00"  # values hold no controls
 _HTML, _PLAIN = language.environment(html=True), language.environment(html=False)
 _PARTS = ("subject", "html", "text")
+LADDER, MOST_LADDERS = "ladder", 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,25 @@ class _Holes:
             self.tokens.append(self.known[shape])
         return self.known[shape]
 
-    def template(self) -> Template | None:
-        """One template that says all of them, with a separator between."""
-        return _template(self.environment, _apart(self.found)) if self.found else None
+    def makers(self, known: Set[str]) -> Iterator["_Maker"]:
+        """One template that says all holes, with a separator between; another one for those that say the ladder alone."""
+        for shared in (False, True):
+            chosen = [place for place, node in enumerate(self.found) if (_names(node) - known == {LADDER}) is shared]
+            if chosen:
+                template = _template(self.environment, _apart([self.found[place] for place in chosen]))
+                yield _Maker(template, [self.tokens[place] for place in chosen], shared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What renders some holes of a reader. `shared`: by her ladder alone, which many readers have."""
+
+    template: Template
+    tokens: Sequence[str]
+    shared: bool
+
+    def made(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        return zip(self.tokens, _render(self.template, values).split(_SEPARATOR), strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +87,31 @@ class Sheet:
     html: str
     text: str
     names: frozenset[str]  # what a reader's values have to say
-    _makers: tuple[tuple[Template | None, Sequence[str]], ...]
+    _makers: tuple[_Maker, ...]
     _known: Mapping[str, Any]  # what the sender says inside of a hole
+    _ladders: dict[int, tuple[Any, dict[str, str]]] = field(default_factory=dict)  # what each said, by its identity
 
     def substitutions(self, values: Mapping[str, Any]) -> dict[str, str]:
         """What to put in place of each token. Raises Invalid for more than MOST_BYTES."""
         made: dict[str, str] = {}
         values = {**self._known, **values}
-        for template, tokens in self._makers:
-            if template is not None:
-                made.update(zip(tokens, _render(template, values).split(_SEPARATOR), strict=True))
+        for maker in self._makers:
+            made.update(self._shared(values) if maker.shared else maker.made(values))
         if sum(map(len, made.values())) > MOST_BYTES:
             raise Invalid("this letter is too long for one reader")
         return made
+
+    def _shared(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """What the holes say that name the ladder alone; rendered once for each ladder that is a value (a tuple)."""
+        ladder = values[LADDER]
+        known = self._ladders.get(id(ladder))
+        if known is None or known[0] is not ladder:
+            known = ladder, dict(pair for maker in self._makers if maker.shared for pair in maker.made(values))
+            if isinstance(ladder, tuple):
+                if len(self._ladders) >= MOST_LADDERS:
+                    self._ladders.clear()
+                self._ladders[id(ladder)] = known
+        return known[1]
 
     def letter(self, values: Mapping[str, Any]) -> Rendered:
         """The whole letter of one reader."""
@@ -112,7 +141,7 @@ def _fold(words: Words, sender: tuple[tuple[str, Any], ...]) -> Sheet:
     subject, text = (_static(source, known, rest, mark + "t") for source in (words.subject, words.text))
     body = _static(words.html, known, html, mark + "h")
     named = frozenset(name for holes in (html, rest) for node in holes.found for name in _names(node))
-    makers = tuple((holes.template(), tuple(holes.tokens)) for holes in (html, rest))
+    makers = tuple(maker for holes in (html, rest) for maker in holes.makers(known.keys()))
     inside = {name: known[name] for name in named & known.keys()}
     return Sheet(subject, body, plain.tidied(text), named - known.keys(), makers, inside)
 

@@ -3,10 +3,12 @@
 Values are plain text, numbers, yes or no, our own links, or lists of such. Nothing else ever reaches a template.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -95,7 +97,11 @@ def greeted(name: str) -> str:
 
 def one_line(text: str) -> str:
     """Text fit for a header and for a template: no line break or other control, one space where there were several."""
-    return " ".join((text if text.isprintable() else _CONTROLS.sub(" ", text)).split())
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text)
+    elif "  " not in text:  # printable is no white space but the plain one
+        return text.strip()
+    return " ".join(text.split())
 
 
 def plain(value: Any) -> str:
@@ -107,11 +113,13 @@ def _name(value: Any, _: str) -> str:
     return greeted(value or "")
 
 
-def _money(value: Any, _: str) -> str:
+@lru_cache(maxsize=4096)
+def _money(value: int | None, _: str) -> str:
     return dollars(value) if value else ""
 
 
-def _day(value: Any, language: str) -> str:
+@lru_cache(maxsize=4096)
+def _day(value: date | None, language: str) -> str:
     return format_date(value, "long", locale=language) if isinstance(value, date) else ""
 
 
@@ -122,8 +130,10 @@ class Said(dict[str, str]):
         return ""
 
 
-def _custom(value: Any, _: str) -> Said:
-    return Said({name: plain(said) for name, said in value.items() if isinstance(said, str | int | float)})
+@lru_cache(maxsize=4096)
+def _custom(value: str, _: str) -> Said:
+    told = json.loads(value)
+    return Said({name: plain(said) for name, said in told.items() if isinstance(said, str | int | float)})
 
 
 READER: Mapping[str, Field] = MappingProxyType({
@@ -139,7 +149,7 @@ READER: Mapping[str, Field] = MappingProxyType({
     "last_gift": Field(TEXT, "c.gave_last_cents", "$27", _money),
     "last_gift_on": Field(TEXT, "CAST(c.gave_last_at AS date)", "June 7, 2026", _day),
     "given_in_all": Field(TEXT, "c.gave_cents", "$154", _money),
-    "custom": Field(Record({}), "c.custom", Said(), _custom),
+    "custom": Field(Record({}), "CAST(c.custom AS text)", Said(), _custom),
 })  # fmt: skip
 
 
