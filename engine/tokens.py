@@ -23,6 +23,9 @@ Purpose = Literal["unsubscribe", "preferences", "confirm", "form", "sign-in"]
 class _Algorithm(HMACAlgorithm):
     """HMAC-SHA-256 in one call."""
 
+    def __init__(self) -> None:
+        super().__init__(hashlib.sha256)
+
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return hmac.digest(key, value, "sha256")
 
@@ -51,7 +54,7 @@ class Signer:
         signer = self._signers.get(purpose)
         if signer is None:
             signer = self._signers[purpose] = _Signer(
-                self._keys, purpose, key_derivation="hmac", algorithm=_Algorithm(hashlib.sha256)
+                self._keys, purpose, key_derivation="hmac", digest_method=hashlib.sha256, algorithm=_Algorithm()
             )
             signer.derived = {}
         return signer.sign(base64_encode(orjson.dumps(values))).decode()

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.people import confirmations, interests
+from engine.people import catalogues, confirmations
+from engine.people.catalogue_files import understood
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, join_body, raw
 from workers import intake
@@ -32,7 +33,7 @@ ASKED = ("Was it you who signed up?", "\u00bfFuiste t\u00fa quien se inscribi\u0
 @pytest.fixture
 def house(deps: Deps) -> Deps:
     with transaction(deps.sessions) as session:
-        interests.save(session, CATALOGUE)
+        catalogues.bring_in(session, understood(CATALOGUE))
         session.execute(
             text("""INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
             SELECT 'May1', 'May Day', id, :at, :at + interval '99 days', 99 FROM chapter WHERE slug = 'brockton'"""),

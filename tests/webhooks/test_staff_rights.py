@@ -63,6 +63,11 @@ PAGES = {
     "/staff/people/{id}/erase": {"admin"},
     "/staff/people/{id}/merge?with=zzlowell@example.org": {"admin"},
     "/staff/erased-donors": {"treasurer"},
+    "/staff/letters": ALL,
+    "/staff/letters/thank_you": ALL,
+    "/staff/letters/thank_you/html": ALL,
+    "/staff/letters/thank_you/edit": {"admin"},
+    "/staff/letters/new": {"admin"},
 }
 FORMS = {
     "/staff/people/{id}/place": {"admin", "organizer"},
@@ -76,6 +81,11 @@ FORMS = {
     "/staff/sheet": {"admin", "organizer"},
     "/staff/approvals/territories/1": {"admin"},
     "/staff/approvals/sparks/1": {"admin"},
+    "/staff/letters/new": {"admin"},
+    "/staff/letters/thank_you/edit": {"admin"},
+    "/staff/letters/thank_you/test": ALL,
+    "/staff/letters/thank_you/note": {"admin", "organizer"},
+    "/staff/letters/thank_you/resume": {"admin"},
 }
 
 
@@ -107,10 +117,9 @@ def test_every_page_and_form_of_staff_is_in_one_of_the_tables_here():
     told = {entry.path for entry in app.ROUTES if entry.part == app.STAFF}
     beside = {"/staff/sign-in", "/staff/sign-in/{token}", "/staff/sign-out"}
     tested = {path.partition("?")[0].replace("{id}", "{id:int}") for path in (*PAGES, *FORMS)}
-    tested = {path.replace("offers/1", "offers/{offer:int}") for path in tested}
-    tested = {
-        path.replace("territories/1", "territories/{id:int}").replace("sparks/1", "sparks/{id:int}") for path in tested
-    }
+    for said, meant in {"offers/1": "offers/{offer:int}", "territories/1": "territories/{id:int}",
+                        "sparks/1": "sparks/{id:int}", "letters/thank_you": "letters/{slug}"}.items():  # fmt: skip
+        tested = {path.replace(said, meant) for path in tested}
     assert told - beside == tested
 
 
