@@ -32,6 +32,7 @@ from engine.db import make_pool, make_sessions, transaction
 from engine.settings import ROOT
 
 PEOPLE = 1_000_000
+AS_COMPOSE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as compose.yaml has its Postgres
 # Letters of each contestant in each round.
 SHARE: Mapping[str, int] = {"ours": 60_000, "ceiling": 60_000, "one_each": 6_000, "tasks": 600}
 OF_CEILING, OF_TASKS, OF_ONE_EACH = 0.5, 40.0, 4.0  # what was asked
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str]) -> None:
     if options.people < turns + 20_000:
         parser.error(f"the rounds alone take {turns:,} letters")
     busy = report.busy()
-    with running.folder() as home, running.servers(home) as servers:
+    with running.folder() as home, running.servers(home, AS_COMPOSE) as servers:
         _house(servers, options.people)
         with sink() as provider:
             contest = _Contest(servers, provider)

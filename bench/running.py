@@ -108,12 +108,15 @@ class Servers:
 
 
 @contextmanager
-def servers(home: Path) -> Iterator[Servers]:
-    """Start an embedded Postgres, as durable as `up` has it, and Redis. Raises Failed when they do not answer."""
+def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Servers]:
+    """Start an embedded Postgres, as durable as `up` has it, and Redis. Raises Failed when they do not answer.
+
+    `settings`: Postgres' own, where they are to be others than on a small machine.
+    """
     places = Places(home / "data")
     places.prepare()
     with ExitStack() as ending:
-        commands = (embedded.postgres(places, settings=embedded.DURABLE), embedded.redis_server(places))
+        commands = (embedded.postgres(places, settings=embedded.DURABLE | dict(settings)), embedded.redis_server(places))
         for command in commands:
             postgres_or_redis = subprocess.Popen(
                 command.argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,

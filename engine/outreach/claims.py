@@ -61,7 +61,9 @@ FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
 RETURNING m.id, m.state
 """)
 
-_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
+# What is due is read in the order of its index, a request's worth: the planner, which cannot know how many letters a sender has
+# in one mailing, would read all of them for each request.
+_TAKE_TURNS = text("SELECT set_config('enable_bitmapscan', 'off', true), pg_advisory_xact_lock(:lock)")
 
 # What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
 # longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter
