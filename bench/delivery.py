@@ -16,13 +16,11 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import psutil
-import urllib3
 
 from bench import audience, report, running
 from bench.handing import Taken
@@ -32,7 +30,6 @@ from engine.db import make_pool, make_sessions, transaction
 from engine.settings import ROOT
 
 PEOPLE = 1_000_000
-AS_COMPOSE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as compose.yaml has its Postgres
 # Letters of each contestant in each round.
 SHARE: Mapping[str, int] = {"ours": 60_000, "ceiling": 60_000, "one_each": 6_000, "tasks": 600}
 OF_CEILING, OF_TASKS, OF_ONE_EACH = 0.5, 40.0, 4.0  # what was asked
@@ -66,10 +63,10 @@ def run(arguments: Sequence[str]) -> None:
     if options.people < turns + 20_000:
         parser.error(f"the rounds alone take {turns:,} letters")
     busy = report.busy()
-    with running.folder() as home, running.servers(home, AS_COMPOSE) as servers:
+    with running.folder() as home, running.servers(home, running.AS_COMPOSE) as servers:
         _house(servers, options.people)
-        with sink() as provider:
-            contest = _Contest(servers, provider)
+        with running.neighbour("bench.sink") as (sink, _):
+            contest = _Contest(servers, f"http://127.0.0.1:{sink['port']}")
             passages: dict[str, list[Passage]] = {name: [] for name in SHARE}
             contest.turn("ours", 20_000)  # the first is warm for nobody
             for number in range(options.rounds):
@@ -114,21 +111,6 @@ class _Contest:
             if process == self._servers.postgres:
                 total += times.children_user + times.children_system
         return total
-
-
-@contextmanager
-def sink() -> Iterator[str]:
-    """The address of a provider that takes everything, in a process of its own."""
-    command = (sys.executable, "-m", "bench.sink")
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        try:
-            urllib3.request("GET", url)
-            yield url
-        finally:
-            process.stdin.close()
 
 
 def _house(servers: running.Servers, people: int) -> None:

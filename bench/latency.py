@@ -1,98 +1,74 @@
-"""`python -m bench latency`: from the moment a webhook is answered 200 to its letter in the mailbox.
+"""`python -m bench latency`: from the moment a webhook is answered 200 to its letter at the provider.
 
 Three contestants take turns on one machine, each event with an address of its own, evenly spaced with a little jitter
 (else they would fall in step with the pulse):
 
-- **ours**: a real `groundswell up --demo`, otherwise idle, gifts posted over kept-alive HTTP. From 200 to the letter.
+- **ours**: a whole system in production's settings, otherwise idle, gifts posted over kept-alive HTTP, letters handed over to
+  a stand-in of SendGrid. From 200 to the letter.
 - **floor**: the same work with nobody to wait for. One process calls the engine's own functions one after the other
-  (claim, apply, claim the letter, append it, record the answer: four commits and one fsynced append) on a database of its
-  own in the same Postgres; no HTTP, bells, queues, other processes or log lines. From the commit of the inbox row on.
+  (claim, apply, claim the letter, hand it over, record the answer: four commits and one request) on a database of its
+  own in the same Postgres; no webhook, bells, queues, other processes or log lines. From the commit of the inbox row on.
 - **pulse only**: rows put straight into the running system's inbox, so that no bell rings for them and the pulse has
   to find them. From that commit on. What it takes longer than ours is what the bells save.
 
-The letter's moment is the `at` of its line in the mailbox file, written just before the append. Applied and recorded are
-clocks of Postgres, read after all is done: nothing is polled while events are under way. Each of the three rounds has a
-system of its own, started on a fresh folder (first start), ended, and started again (second start) to be measured.
+The letter's moment is when its request was whole at the provider. Applied and recorded are clocks of Postgres, read after all
+is done: nothing is polled while events are under way. Each of the three rounds has servers and a system of its own. How long
+`up --demo` takes to start is measured on a fresh folder (first start), and once more on the same (second start).
+
+Then `bench/campaign.py`: gifts while a large campaign is handed over, and the provider tells of each of its letters.
 """
 
 import argparse
-import json
 import logging
-import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from pathlib import Path
 from statistics import median
-from time import monotonic, sleep, time
-from uuid import uuid4
 
 import psycopg
 import structlog
-import urllib3
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from bench import report, running
-from bench.report import Failed, Spread
-from engine import bell, demo_gift, demo_organisation, inbox, migrate
-from engine.adapters.mailbox import Mailbox
+from bench import campaign, gifts, provider, report, running
+from bench.campaign import Busy
+from bench.gifts import Passage, Sent
+from bench.provider import Provider
+from bench.report import Spread
+from engine import bell, demo_organisation, inbox, migrate
+from engine.adapters.sendgrid_mail import SendgridMail
 from engine.bootstrap import Deps, build
 from engine.db import driver_url, make_pool, make_sessions, transaction
-from engine.settings import DEVELOPMENT_CREDENTIALS, Settings
+from engine.settings import Settings
 from workers import delivery, intake
 
-EVENTS, RATE = 200, 5.0
-JITTER = 0.25  # of the space between two events, to either side
-SENDERS = 8
-PATIENCE_SECONDS = 30.0
+EVENTS, RATE, LETTERS = 200, 5.0, 1_000_000
+BUSY_RATE = 1.0  # gifts a second while the campaign leaves
 COMPARED = 2  # ours has this many times the events of each of the others
-P50_MS, P95_MS, FIRST_SECONDS, SECOND_SECONDS = 150, 500, 15, 6  # what we aim at
+P50_MS, P95_MS, BUSY_P95_MS, FIRST_SECONDS, SECOND_SECONDS = 150, 500, 2000, 15, 6  # what we aim at
 OURS, FLOOR, PULSE = "ours", "floor", "pulse only"
 FLOOR_DATABASE = "bench_floor"
-
-_STAGES = """
-SELECT c.email, extract(epoch FROM e.finished_at)::float8, extract(epoch FROM h.answered_at)::float8
-FROM contact c JOIN message m ON m.contact_id = c.id JOIN inbound_event e ON e.id = m.inbound_event_id
-JOIN handover h ON h.id = m.handover_id
-WHERE c.email = ANY(%s) AND h.answered_at IS NOT NULL
-"""
-
-_chosen = random.Random(27)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One gift: its donor's address, and when it was sent and known to be stored (seconds since 1970)."""
-
-    email: str
-    sent_at: float
-    stored_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """One gift's milliseconds: from sending it to knowing it stored; from then to applied, letter and recorded."""
-
-    stored: float
-    applied: float
-    letter: float
-    recorded: float
 
 
 @dataclass(slots=True)
 class Round:
     """What one round measured: seconds of each start, milliseconds of the very first gift, passages by contestant."""
 
+    number: int
     first_start: float
-    second_start: float = 0.0
+    second_start: float
     first_gift: float = 0.0
     passages: dict[str, list[Passage]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """A whole system, what it stands on, and its provider."""
+
+    servers: running.Servers
+    system: running.System
+    provider: Provider
 
 
 class _Silent:
@@ -114,119 +90,92 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench latency", description="webhook 200 to letter handed over")
     parser.add_argument("--events", type=int, default=EVENTS, metavar="N", help="gifts for ours, over all rounds")
     parser.add_argument("--rate", type=float, default=RATE, metavar="R", help="gifts a second")
+    parser.add_argument("--letters", type=int, default=LETTERS, metavar="N", help="of the campaign; 0: none")
     asked = parser.parse_args(arguments)
     if asked.events < report.ROUNDS or asked.rate <= 0:
         parser.error(f"at least {report.ROUNDS} events, and a rate above 0")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the floor is silent
-    busy = report.busy()
+    busy, measured = report.busy(), None
     rounds = []
     for number in range(report.ROUNDS):
         mine = asked.events // report.ROUNDS + (number < asked.events % report.ROUNDS)
-        rounds.append(_round(number, mine, asked.rate))
-    _tell(rounds, asked.events, asked.rate, busy)
+        report.progress(f"round {number + 1} of {report.ROUNDS}: starting")
+        rounds.append(Round(number, *_starts()))
+        with _house() as house:
+            _measure(house, rounds[-1], mine, asked.rate)
+            if number == report.ROUNDS - 1 and asked.letters:
+                measured = campaign.measure(house.servers, house.system, house.provider, asked.letters, BUSY_RATE)
+    _tell(rounds, measured, asked.events, asked.rate, busy)
 
 
-def _round(number: int, events: int, rate: float) -> Round:
+@contextmanager
+def _house() -> Iterator[_House]:
+    with (
+        running.folder() as home,
+        provider.started() as stand_in,
+        running.servers(home, running.AS_COMPOSE) as servers,
+        running.system(home, gifts.production(stand_in) | servers.addresses) as started,
+    ):
+        stand_in.events_to(f"http://127.0.0.1:{started.port}/webhooks/sendgrid")
+        yield _House(servers, started, stand_in)
+
+
+def _measure(house: _House, measured: Round, events: int, rate: float) -> None:
+    report.progress(f"  ready in {house.system.ready_seconds:.1f} s; preparing")
+    contestants = _contestants(house)
+    measured.first_gift = contestants[OURS](1, rate)[0].letter
+    contestants[FLOOR](1, rate)
+    for name in report.turns(list(contestants), measured.number):
+        count = events if name == OURS else max(1, events // COMPARED)
+        report.progress(f"  {name}: {count} events at {rate:g}/s")
+        measured.passages[name] = contestants[name](count, rate)
+
+
+def _starts() -> tuple[float, float]:
+    """What `up --demo` takes to start: on a fresh folder, and on one that is there."""
     with running.folder() as home:
-        report.progress(f"round {number + 1} of {report.ROUNDS}: first start")
-        with running.system(home) as started:
-            measured = Round(first_start=started.ready_seconds)
-        report.progress(f"  ready in {measured.first_start:.1f} s; second start")
-        with running.system(home) as started:
-            measured.second_start = started.ready_seconds
-            report.progress(f"  ready in {measured.second_start:.1f} s; preparing")
-            contestants = _contestants(started, home)
-            measured.first_gift = contestants[OURS](1, rate)[0].letter
-            contestants[FLOOR](1, rate)
-            for name in report.turns(list(contestants), number):
-                count = events if name == OURS else max(1, events // COMPARED)
-                report.progress(f"  {name}: {count} events at {rate:g}/s")
-                measured.passages[name] = contestants[name](count, rate)
-    return measured
+        seconds = []
+        for _ in range(2):
+            with running.system(home) as started:
+                seconds.append(started.ready_seconds)
+    return seconds[0], seconds[1]
 
 
-def _contestants(started: running.System, home: Path) -> Mapping[str, Callable[[int, float], list[Passage]]]:
+def _contestants(house: _House) -> Mapping[str, Callable[[int, float], list[Passage]]]:
     """Each as a function of how many events at what rate."""
-    shipped = started.settings
-    direct = _direct(shipped, home / "floor")
+    shipped = driver_url(house.servers.places.database_url)
+    direct, url = _direct(house)
 
     def ours(count: int, rate: float) -> list[Passage]:
-        return _passages(shipped, _post(started.port, count, rate))
+        return gifts.passages(shipped, house.provider, gifts.post(house.system.port, count, rate))
 
     def floor(count: int, rate: float) -> list[Passage]:
-        with _storing(direct.settings) as store:
-            return _passages(direct.settings, [_walk(direct, store()) for _ in _beats(count, rate)])
+        with gifts.storing(url) as store:
+            return gifts.passages(url, house.provider, [_walk(direct, store()) for _ in gifts.beats(count, rate)])
 
     def pulse_only(count: int, rate: float) -> list[Passage]:
-        with _storing(shipped) as store:
-            return _passages(shipped, [store() for _ in _beats(count, rate)])
+        with gifts.storing(shipped) as store:
+            return gifts.passages(shipped, house.provider, [store() for _ in gifts.beats(count, rate)])
 
     return {OURS: ours, FLOOR: floor, PULSE: pulse_only}
 
 
-def _beats(count: int, rate: float) -> Iterator[int]:
-    """Yield at the moments of this many events, whatever the one before took."""
-    began = monotonic()
-    for number in range(count):
-        due = began + (number + _chosen.uniform(0, 2 * JITTER)) / rate
-        sleep(max(0.0, due - monotonic()))
-        yield number
-
-
-def _gift() -> tuple[str, bytes]:
-    """A realistic gift of somebody who never gave before: address and body."""
-    body = demo_gift.contribution(_chosen, at=datetime.now(UTC))
-    email = f"{uuid4().hex}@example.org"
-    body["donor"]["email"] = email
-    return email, json.dumps(body).encode()
-
-
-def _post(port: int, count: int, rate: float) -> list[Sent]:
-    """Post gifts over a few kept-alive connections; a slow answer does not hold up the next."""
-    headers = urllib3.make_headers(basic_auth=DEVELOPMENT_CREDENTIALS) | {"Content-Type": "application/json"}
-    web = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=SENDERS, block=True, timeout=10.0, retries=False)
-
-    def send(email: str, body: bytes) -> Sent:
-        sent_at = time()
-        answer = web.request("POST", "/webhooks/actblue", body=body, headers=headers)
-        stored_at = time()
-        if answer.status != 200:
-            raise Failed(f"answered {answer.status} instead of 200")
-        return Sent(email, sent_at, stored_at)
-
-    with web, ThreadPoolExecutor(SENDERS) as hands:
-        web.request("GET", "/healthz")  # the first connection stands before the first gift
-        posts = [hands.submit(send, *_gift()) for _ in _beats(count, rate)]
-        return [post.result() for post in posts]
-
-
-@contextmanager
-def _storing(settings: Settings) -> Iterator[Callable[[], Sent]]:
-    """A function that commits one gift to the inbox with the receiver's own statement, and rings nobody."""
-    with psycopg.connect(_url(settings), autocommit=True) as connection:
-
-        def store() -> Sent:
-            email, body = _gift()
-            sent_at = time()
-            row = ([part] for part in ("actblue", sha256(body).hexdigest(), "", bell.INTAKE, body))
-            connection.execute(inbox.RECEIVE, list(row))
-            return Sent(email, sent_at, time())
-
-        yield store
-
-
-def _direct(shipped: Settings, folder: Path) -> Deps:
-    """The floor's house: a database beside the system's own, a mailbox of its own, bells that nobody hears."""
-    with psycopg.connect(_url(shipped), autocommit=True) as connection:
+def _direct(house: _House) -> tuple[Deps, str]:
+    """The floor's house: a database beside the system's own, bells that nobody hears; and that database's address."""
+    servers = house.servers
+    shipped = driver_url(servers.places.database_url)
+    with psycopg.connect(shipped, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(FLOOR_DATABASE)))
-    url = make_url(_url(shipped)).set(database=FLOOR_DATABASE).render_as_string(hide_password=False)
+    url = make_url(shipped).set(database=FLOOR_DATABASE).render_as_string(hide_password=False)
     pool = make_pool(url, size=1)
     migrate.upgrade(pool)
     with transaction(make_sessions(pool)) as session:
         demo_organisation.load(session)
     pool.dispose()
-    settings = Settings(data_dir=folder, database_url=SecretStr(url), redis_url=shipped.redis_url)
-    return replace(build(settings), bells=_Silent())
+    settings = Settings(
+        data_dir=servers.places.data_dir, database_url=SecretStr(url), redis_url=SecretStr(servers.places.redis_url)
+    )
+    return replace(build(settings), mailer=SendgridMail(gifts.KEY, house.provider.url), bells=_Silent()), url
 
 
 def _walk(deps: Deps, sent: Sent) -> Sent:
@@ -239,39 +188,8 @@ def _walk(deps: Deps, sent: Sent) -> Sent:
     return sent
 
 
-def _passages(settings: Settings, sent: Sequence[Sent]) -> list[Passage]:
-    """Wait until all of these are through, then look up when each was where. Raises Failed unless each has one letter."""
-    emails = [gift.email for gift in sent]
-    deadline = monotonic() + PATIENCE_SECONDS
-    with psycopg.connect(_url(settings), autocommit=True) as connection:
-        while len(stages := connection.execute(_STAGES, [emails]).fetchall()) < len(sent):
-            if monotonic() > deadline:
-                raise Failed(f"{len(sent) - len(stages)} letters were not handed over in {PATIENCE_SECONDS:.0f} s")
-            sleep(0.1)
-    kept = [(letter.letter["to_email"], letter.at) for letter in Mailbox(settings.mailbox_file).letters()]
-    times = Counter(email for email, _ in kept)
-    if wrong := [email for email in emails if times[email] != 1]:
-        raise Failed(f"{len(wrong)} gifts without exactly one letter")
-    handed = {email: datetime.fromisoformat(at).timestamp() for email, at in kept}
-    reached = {email: (applied, recorded) for email, applied, recorded in stages}
-    return [
-        Passage(
-            stored=(gift.stored_at - gift.sent_at) * 1000,
-            applied=(reached[gift.email][0] - gift.stored_at) * 1000,
-            letter=(handed[gift.email] - gift.stored_at) * 1000,
-            recorded=(reached[gift.email][1] - gift.stored_at) * 1000,
-        )
-        for gift in sent
-    ]
-
-
-def _url(settings: Settings) -> str:
-    assert settings.database_url is not None
-    return driver_url(settings.database_url.get_secret_value())
-
-
-def _tell(rounds: Sequence[Round], events: int, rate: float, busy: float) -> None:
-    """Two tables and the line of JSON."""
+def _tell(rounds: Sequence[Round], campaign: Busy | None, events: int, rate: float, busy: float) -> None:
+    """Two tables, what a campaign changes, and the line of JSON."""
 
     def spread(name: str, stage: str) -> Spread:
         return Spread([[getattr(passage, stage) for passage in one.passages[name]] for one in rounds])
@@ -299,8 +217,26 @@ def _tell(rounds: Sequence[Round], events: int, rate: float, busy: float) -> Non
         figures |= {f"{key}_{word}_ms": round(measured.percentile(n), 1) for word, n in _PERCENTILES.items()}
     for name in ("first_start", "second_start"):
         figures[f"{name}_s"] = round(median(getattr(one, name) for one in rounds), 2)
+    if campaign is not None:
+        figures |= _tell_campaign(campaign)
     figures["first_gift_ms"] = round(median(one.first_gift for one in rounds), 1)
     report.close("latency", ratios, figures)
+
+
+def _tell_campaign(campaign: Busy) -> Mapping[str, object]:
+    """What it changed, in a line and as figures."""
+    during = [each.letter for each in (*campaign.during_campaign, *campaign.during_events)]
+    p50, p95 = (report.percentile(during, percent) for percent in (50, 95))
+    print(
+        f"during a campaign of {campaign.letters:,}, handed over in {campaign.campaign_seconds:.0f} s, all its events after"
+        f" {campaign.events_seconds:.0f} s: p50 {p50:.0f} ms, p95 {_kept(p95, BUSY_P95_MS, 'ms')}; {campaign.line()};"
+        f" its worker held {campaign.worker_mb:.0f} MB"
+    )
+    return {
+        "campaign_letters": campaign.letters, "campaign_s": round(campaign.campaign_seconds),
+        "campaign_events_s": round(campaign.events_seconds), "campaign_worker_mb": round(campaign.worker_mb),
+        "campaign_p50_ms": round(p50, 1), "campaign_p95_ms": round(p95, 1),
+    }  # fmt: skip
 
 
 _PERCENTILES = {"p50": 50, "p95": 95, "max": 100}

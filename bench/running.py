@@ -1,5 +1,6 @@
 """Real processes, ended afterwards: a whole system (`groundswell up --demo`), or embedded servers and one command alone."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from types import MappingProxyType
+from typing import IO, Any
 
 import psutil
 import psycopg
@@ -30,25 +32,26 @@ PERSISTENT = "/var/tmp"  # /tmp is memory on many machines, where an fsync costs
 READY = b"Groundswell is ready"
 READY_SECONDS = 90.0
 END_SECONDS = 20.0
+AS_COMPOSE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as compose.yaml has its Postgres
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One running system: where it is, and how long it took until it said that it was ready."""
+    """One running system: where it is, how long it took until it said that it was ready, and the process above its others."""
 
     data: Path
     port: int
     ready_seconds: float
+    process: psutil.Process
 
-    @property
-    def places(self) -> Places:
-        """Its Postgres and Redis."""
-        return Places(self.data)
-
-    @property
-    def settings(self) -> Settings:
-        """Its settings, as far as a neighbour needs them."""
-        return Settings(data_dir=self.data, database_url=self.places.database_url, redis_url=self.places.redis_url)
+    def resident_mb(self, group: str) -> float:
+        """What the largest process of this group of workers holds in memory."""
+        members = [
+            each.memory_info().rss / 1e6
+            for each in self.process.children(recursive=True)
+            if each.environ().get("GROUNDSWELL_WORKER_GROUP") == group
+        ]
+        return max(members)
 
 
 @contextmanager
@@ -63,8 +66,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def system(home: Path) -> Iterator[System]:
-    """Start a system on this folder and end it afterwards. Raises Failed when it does not start, and shows its log."""
+def system(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[System]:
+    """Start a system on this folder, with these variables besides ours, and end it afterwards. Raises Failed when it does not
+    start, and shows its log."""
     port = _free_port()
     log = home / "up.log"
     command = (
@@ -81,11 +85,11 @@ def system(home: Path) -> Iterator[System]:
     began = monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment(), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            command, env=environment() | dict(settings), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
         )
     try:
         _await_ready(process, log)
-        yield System(home / "data", port, monotonic() - began)
+        yield System(home / "data", port, monotonic() - began, psutil.Process(process.pid))
     except Failed:
         progress(log.read_text("utf-8", "replace")[-3000:])
         raise
@@ -101,10 +105,16 @@ class Servers:
     postgres: psutil.Process
 
     @property
+    def addresses(self) -> dict[str, str]:
+        """The variables that say where they are."""
+        return {"DATABASE_URL": self.places.database_url, "REDIS_URL": self.places.redis_url}
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables of a process that uses them, logging as in production."""
-        addresses = {"DATABASE_URL": self.places.database_url, "REDIS_URL": self.places.redis_url}
-        return environment() | addresses | {"GROUNDSWELL_DATA_DIR": str(self.places.data_dir), "LOG_FORMAT": "json"}
+        return (
+            environment() | self.addresses | {"GROUNDSWELL_DATA_DIR": str(self.places.data_dir), "LOG_FORMAT": "json"}
+        )
 
 
 @contextmanager
@@ -116,7 +126,10 @@ def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> I
     places = Places(home / "data")
     places.prepare()
     with ExitStack() as ending:
-        commands = (embedded.postgres(places, settings=embedded.DURABLE | dict(settings)), embedded.redis_server(places))
+        commands = (
+            embedded.postgres(places, settings=embedded.DURABLE | dict(settings)),
+            embedded.redis_server(places),
+        )
         for command in commands:
             postgres_or_redis = subprocess.Popen(
                 command.argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,
@@ -130,6 +143,19 @@ def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> I
         migrate.upgrade(pool)
         pool.dispose()
         yield Servers(places, postgres)
+
+
+@contextmanager
+def neighbour(module: str) -> Iterator[tuple[Mapping[str, Any], IO[str]]]:
+    """Run a module of ours that serves until its standard input ends: what its first line tells, and its standard input."""
+    command = (sys.executable, "-m", module)
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline()), process.stdin
+        finally:
+            process.stdin.close()
 
 
 @contextmanager

@@ -6,53 +6,65 @@ It reads and forgets, so that what is measured is who sends. `GET /` says how ma
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 
 _ANSWER = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: sink\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = b"content-length:"
 
 
-class _Taker(asyncio.Protocol):
-    requests = 0
-    taken = 0
+class Taker(asyncio.Protocol):
+    """One connection. `take` gets the body of each request, before it is answered; `tell` says what `GET /` answers."""
+
+    def __init__(self, take: Callable[[bytes], None] | None, tell: Callable[[], object]) -> None:
+        self._take, self._tell = take, tell
+        self._head = b""
+        self._missing = 0
+        self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.head = b""
-        self.missing = 0
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        _Taker.taken += len(data)
-        if self.missing:
-            self.missing -= len(data)
-            if self.missing <= 0:
-                self._answer()
-            return
-        self.head += data
-        before, mark, body = self.head.partition(b"\r\n\r\n")
-        if not mark:
-            return
-        self.head = b""
-        if before.startswith(b"GET"):
-            told = json.dumps({"requests": _Taker.requests, "bytes": _Taker.taken}).encode()
-            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
-            return
-        place = before.lower().index(_LENGTH) + len(_LENGTH)
-        self.missing = int(before[place:].partition(b"\r\n")[0]) - len(body)
-        if self.missing <= 0:
+        """Read on; what is whole is answered."""
+        if not self._missing:
+            self._head += data
+            before, mark, data = self._head.partition(b"\r\n\r\n")
+            if not mark:
+                return
+            self._head = b""
+            if before.startswith(b"GET"):
+                told = json.dumps(self._tell()).encode()
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+                return
+            place = before.lower().index(_LENGTH) + len(_LENGTH)
+            self._missing = int(before[place:].partition(b"\r\n")[0])
+        self._missing -= len(data)
+        if self._take is not None:
+            self._body.append(data)
+        if self._missing <= 0:
             self._answer()
 
     def _answer(self) -> None:
-        self.missing = 0
-        _Taker.requests += 1
-        self.transport.write(_ANSWER)
+        self._missing = 0
+        if self._take is not None:
+            self._take(b"".join(self._body))
+            self._body.clear()
+        self._transport.write(_ANSWER)
 
 
-async def _main() -> None:
-    server = await asyncio.get_running_loop().create_server(_Taker, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+async def serve(make: Callable[[], Taker], told: object = None) -> None:
+    """Serve on a free port, said in a line of JSON with what else is told, until standard input ends."""
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1], "told": told}), flush=True)
     await asyncio.to_thread(sys.stdin.read)  # until whoever started it is gone
 
 
+def main() -> None:
+    """Take and forget."""
+    asyncio.run(serve(lambda: Taker(None, lambda: None)))
+
+
 if __name__ == "__main__":
-    asyncio.run(_main())
+    main()
