@@ -27,13 +27,15 @@ people      contacts, the chapter near them, sign-ups, consents; admission: who 
 
 giving      contributions, refunds, disputes, plans; the ledger, the totals, the books
 
-mail        letters: their words, rendering, handing over, what became of them; suppressions and holds
+letters     letters as they are written: merge language, Markdown, layouts, checks, versions, notes of chapters, senders
 
-outreach    who is written to, when, and the last look before a letter leaves
+mail        handovers and what became of letters; doubt, holds, limits; suppressions, unsubscribing
+
+outreach    who is written to, when, and the last look before a letter leaves; letters before they are sent, long silence
 staff       what needs a person
 
 reactions   everything that follows from an event, on one screen
-adapters    the outside: Redis, Stripe, signatures, the mailbox, embedded servers, processes
+adapters    the outside: Redis, Stripe, SendGrid, signatures, the mailbox, embedded servers, processes
 migrate     migrations, then the data that comes with the code: ZIPs and shipped letters
 demo_organisation   the invented organisation
 

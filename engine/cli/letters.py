@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -35,21 +34,23 @@ Files = Annotated[
 Slug = Annotated[str, typer.Argument(help="The letter's name.")]
 
 _CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
-_FUNDS = text("SELECT slug, name, express_lane FROM fund ORDER BY id")
+_FUNDS = text("SELECT slug, name, disclaimer, deductibility, express_lane FROM fund ORDER BY id")
 _EXPRESS = text("UPDATE fund SET express_lane = :on WHERE slug = :slug RETURNING id")
 
 
 @letters.command(name="list")
 def list_letters(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Show all letters, those of the organisation first."""
-    table = Table("Letter", "Kind", "Version", "Languages", "Subject", "Handed over", "")
     with house(data_dir).work() as (session, now):
-        for row in shelf.every(session):
-            takes = f"notes until {row.note_until:%Y-%m-%d}" if row.note_until and row.note_until > now else ""
-            version, standing = str(row.version), "paused" if row.paused else takes
-            kind = row.kind or "transactional"
-            table.add_row(row.slug, kind, version, row.languages, row.subject, f"{row.handed:,}", standing)
-    out.print(table)
+        found = shelf.every(session)
+    width = max((len(row.slug) for row in found), default=0)
+    for row in found:
+        said = f"{row.slug:{width}}  {row.kind or 'transactional':13} {row.languages:6} version {row.version:<3}"
+        notes = [f"notes until {row.note_until:%Y-%m-%d}"] if row.note_until and row.note_until > now else []
+        notes += ["paused"] if row.paused else []
+        standing = f" ({', '.join(notes)})" if notes else ""
+        handed = f"{row.handed:>9,} handed over" if row.kind else ""  # of campaign letters alone it is counted
+        out.print(f"{said} {handed:21}  {row.subject}{standing}", markup=False)
 
 
 @letters.command()
@@ -142,14 +143,16 @@ def note(
 @domains.command(name="list")
 def list_domains(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Show the domains that campaign letters came from, with what they may send today and have sent."""
-    table = Table("Domain", "Warming up since", "May send today", "Sent today")
     with house(data_dir).work() as (session, now):
-        for row in allowances.standing(session, now):
-            day = (now.date() - row.warming_since).days if row.warming_since else allowances.DAYS
-            most = allowances.allowed(max(day, 0))
-            since = "" if row.warming_since is None else str(row.warming_since)
-            table.add_row(row.domain, since, "no limit" if most is None else f"{most:,}", f"{row.letters:,}")
-    out.print(table if table.row_count else "no campaign letter has left yet")
+        found = allowances.standing(session, now)
+    for row in found:
+        day = (now.date() - row.warming_since).days if row.warming_since else allowances.DAYS
+        most = allowances.allowed(max(day, 0))
+        limit = "" if most is None else f" of {most:,}"
+        since = f"warmed up since {row.warming_since}" if row.warming_since else "known"
+        out.print(f"{row.domain}: {since}, {row.letters:,}{limit} letters today", markup=False)
+    if not found:
+        out.print("no campaign letter has left yet")
 
 
 @domains.command()
@@ -173,12 +176,15 @@ def known(
 
 @funds.command(name="list")
 def list_funds(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Show the funds."""
-    table = Table("Fund", "Legal name", "Express links")
+    """Show the funds, with what letters say of each."""
     with house(data_dir).work() as (session, _):
-        for row in session.execute(_FUNDS):
-            table.add_row(row.slug, row.name, "on" if row.express_lane else "off")
-    out.print(table)
+        found = session.execute(_FUNDS).all()
+    width = max((len(row.slug) for row in found), default=0)
+    for row in found:
+        out.print(f"{row.slug:{width}}  {row.name}", markup=False)
+        lines = (row.disclaimer, row.deductibility, f"express links: {'on' if row.express_lane else 'off'}")
+        for line in filter(None, lines):
+            out.print(f"{'':{width}}  {line}", markup=False)
 
 
 @funds.command()

@@ -17,7 +17,9 @@ from engine.money import dollars
 from engine.staff import audit, notices
 
 events = typer.Typer(no_args_is_help=True, help="Raw events: look at one, try quarantined ones again.")
-letters = typer.Typer(no_args_is_help=True, help="Letters: try failed ones again, let campaigns go on.")
+letters = typer.Typer(
+    no_args_is_help=True, help="Letters: check, keep, read, test them; try failed ones again, let campaigns go on."
+)
 books = typer.Typer(no_args_is_help=True, help="The ledger and what must agree with it.")
 matters = typer.Typer(no_args_is_help=True, help="What needs a person: list it, say that it was seen to.")
 imports = typer.Typer(no_args_is_help=True, help="What others keep of us, as files.")

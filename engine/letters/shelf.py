@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 from engine.errors import NotFound
 
 _EVERY = text("""
-SELECT l.slug, l.kind, l.shipped, l.note_until, w.version, w.languages, w.subject, w.handed, w.paused
+SELECT l.slug, l.kind, l.shipped, l.note_until, w.version, spoken.languages, w.subject, w.handed, w.paused
 FROM letter l CROSS JOIN LATERAL (
-    SELECT max(m.version) AS version, string_agg(DISTINCT m.language, ' ') AS languages, sum(m.handed) AS handed,
-        bool_or(m.paused_at IS NOT NULL) AS paused,
+    SELECT max(m.version) AS version, sum(m.handed) AS handed, bool_or(m.paused_at IS NOT NULL) AS paused,
         (array_agg(m.subject ORDER BY m.version DESC) FILTER (WHERE m.language = 'en'))[1] AS subject
     FROM mailing m WHERE m.letter_id = l.id) w
+CROSS JOIN LATERAL (
+    SELECT string_agg(m.language, ' ' ORDER BY m.language) AS languages
+    FROM mailing m WHERE m.letter_id = l.id AND m.version = w.version) spoken
 ORDER BY l.shipped, l.id DESC
 """)
 _ONE = text("""

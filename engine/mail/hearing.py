@@ -1,7 +1,7 @@
 """Whether the provider tells us what became of letters. While it does not, production sends nothing in bulk: nobody would
 know of bounces, complaints and people who unsubscribed there."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from engine.mail import holds
 
 DEAF = "no word from the mail provider"  # kind of notice
 WEBHOOK = "event webhook"
+STILL = timedelta(minutes=20)  # that a hold lasts: longer than until the next look
 
 # Letters that were taken hours ago and of which nothing was told, and nothing of any letter since.
 _SILENT = text("""
@@ -35,7 +36,7 @@ def look(session: Session, now: datetime) -> list[Event]:
         return [HumanNeeded(None, DEAF, WEBHOOK, advice)]
     if session.scalar(_SILENT):
         detail = "nothing was told of letters that were handed over hours ago: is its event webhook still pointed here?"
-        return holds.hold(session, holds.SILENT, now, wait=holds.LONGEST, detail=detail)
+        return holds.hold(session, holds.SILENT, now, wait=STILL, detail=detail)
     lifted = session.execute(_HEARD, {"now": now}).all()
     settled: list[Event] = [MatterSettled(None, DEAF, WEBHOOK)]
     return [*settled, MatterSettled(None, holds.STOPPED, f"{holds.PROVIDER}: {holds.SILENT}")] if lifted else settled

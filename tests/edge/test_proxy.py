@@ -51,6 +51,12 @@ def test_a_body_as_long_as_its_place_allows_passes_and_one_byte_more_does_not(mi
     assert post(through(mirror), path, b"a" * (limit + 1)).status == 413
 
 
+@pytest.mark.parametrize(("path", "limit"), [("/staff/sheet", MORE), ("/staff/letters/new", LIST)])
+def test_a_letter_may_be_longer_than_any_other_form_of_staff(mirror: Nginx, path: str, limit: int):
+    assert post(through(mirror), path, b"a" * limit).status == 503  # nobody is behind
+    assert post(through(mirror), path, b"a" * (limit + 1)).status == 413
+
+
 @pytest.mark.parametrize(("path", "limit"), [("/join", FORM), ("/webhooks/stripe", MORE)])
 def test_a_body_in_chunks_is_measured_as_it_comes(mirror: Nginx, path: str, limit: int):
     head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
@@ -139,8 +145,21 @@ def test_no_token_no_query_and_no_referrer_is_written_down(mirror: Nginx):
     get(Door(mirror.http, HOST), f"/u/{SECRET}?key={SECRET}")
     assert SECRET not in mirror.log
     written = {json.loads(line)["path"] for line in (mirror.folder / "access.log").read_text().splitlines()}
-    assert written >= {"/webhooks/actionnetwork/{secret}", "/u/{token}", "/me/{token}", "/confirm/{token}",
-                       "/give/me/{token}", "/join/{chapter}", "/staff", "/api", "/webhooks/actblue"}  # fmt: skip
+    assert written >= {"/webhooks/actionnetwork/{secret}", "/u/{token}", "/me/{token}", "/confirm/{token}", "/api",
+                       "/give/me/{token}", "/join/{chapter}", "/staff", "/staff/letters/{slug}",
+                       "/webhooks/actblue"}  # fmt: skip
+
+
+def test_every_url_is_logged_by_a_template_of_its_own_or_of_its_beginning():
+    """What is not listed is logged as "other", and nobody can see there what is slow or refused."""
+    (listed,) = re.findall(r"map \$uri \$template \{\n(.*?)\n    \}", SHIPPED.read_text("utf-8"), re.DOTALL)
+    patterns = [line.split()[0] for line in listed.splitlines()]
+    (known,) = re.findall(r"request>uri regexp \"(.+?)\" \"", (SHIPPED.parent / "Caddyfile").read_text("utf-8"))
+    for path in sorted({re.sub(r"\{.+?\}", SECRET, entry.path) for entry in ROUTES if entry.part != DEVELOPMENT}):
+        found = [each for each in patterns if each == path or (each[0] == "~" and re.search(each[1:], path))]
+        assert found, f"deploy/nginx.conf has no template for {path}"
+        logged = re.sub(known, lambda match: match[1] or "", path)
+        assert (logged != "", SECRET in logged) == (path != "/", False), f"deploy/Caddyfile logs {path} as {logged}"
 
 
 def statuses(said: Said) -> list[bytes]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.letters import checks, drafts, writing
 from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
-from engine.settings import ROOT
+from engine.settings import ROOT, Settings
+from engine.states import STATES
 from engine.tokens import Signer
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
@@ -44,3 +46,22 @@ def test_the_catalogue_of_the_readme_is_one_and_changes_little_of_the_invented_o
     outcome = catalogues.bring_in(session, told.catalogue)
     assert not any(outcome.made.values())
     assert not catalogues.bring_in(session, told.catalogue).anything
+
+
+def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Session, tmp_path: Path):
+    (words,) = re.findall(r"(?ms)^```markdown\n(.*?)^```", README)
+    (tmp_path / "supper.md").write_text(words, "utf-8")
+    done = writing.check(session, drafts.read([tmp_path / "supper.md"]))
+    assert [remark for finished in done.values() for remark in checks.of(finished)] == []
+
+
+def test_the_readme_names_every_state_that_a_letter_and_a_handover_can_be_in():
+    for table in ("message", "handover"):
+        (said,) = re.findall(rf"(?m)^\| `{table}\.state` .*\n\|.*\n((?:\|.*\n)+)", README)
+        assert sorted(re.findall(r"(?m)^\| `(\w+)` ", said)) == sorted(STATES[table])
+
+
+def test_the_readme_has_a_row_for_every_setting_and_every_setting_is_one():
+    (rows,) = re.findall(r"(?m)^\| variable .*\n\|.*\n((?:\|.*\n)+)", README)
+    named = {name for row in rows.splitlines() for name in re.findall(r"`([A-Z_0-9]+)`", row.split("|")[1])}
+    assert named == {str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()}

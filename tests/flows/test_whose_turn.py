@@ -12,9 +12,11 @@ from engine.db import transaction
 from engine.mail import allowances
 from engine.settings import Settings
 from tests.campaigns import ASK, NOW, enqueue, go, in_production, letter, people, states
+from tests.fakes import FakeClock
 from tests.flows.house import change, one, rows
 from tests.readers import said
 from workers import upkeep
+from workers.pulse import SCHEDULE
 
 # Whose turn it is.
 
@@ -258,6 +260,9 @@ def test_a_provider_that_falls_silent_stops_campaigns_until_it_speaks(deps: Deps
     upkeep.listen(careful)
     go(careful)
     assert states(deps) == {"ready": 6}
+    later = replace(careful, clock=FakeClock(NOW + SCHEDULE["hearing"]))
+    go(later)
+    assert states(deps) == {"ready": 6}, "the hold ended before anybody looked again"
     assert one(deps, "SELECT subject FROM notice WHERE resolved_at IS NULL").subject == "mail provider: silent"
     change(deps, "UPDATE handover SET heard_at = now() WHERE heard_at IS NULL")
     upkeep.listen(careful)
