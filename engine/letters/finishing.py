@@ -39,7 +39,7 @@ def finish(body: Body, layout: str, spoken: str, vocabulary: Vocabulary) -> Fini
     subject = _line(body.subject, "subject", LONGEST_SUBJECT, vocabulary)
     holding = Holding(vocabulary)
     preview = markdown.escaped(holding.hold(_line(body.preview, "preview", LONGEST_PREVIEW, vocabulary), "preview"))
-    blocks = markdown.blocks(holding.hold(body.markdown, part), holding)
+    blocks = markdown.blocks(holding.hold(body.markdown, part), part, holding)
     if not blocks:
         raise Faulty([Fault(part, 1, 1, "it says nothing")])
     written = markdown.written(blocks, part, holding)
@@ -72,7 +72,7 @@ def _text(body: Body, layout: str, part: str, vocabulary: Vocabulary) -> str:
         said = body.text
     else:
         said = holding.hold(body.markdown, part)
-        said = holding.restore(plain.written(markdown.blocks(said, holding), part, holding), whole=False)
+        said = holding.restore(plain.written(markdown.blocks(said, part, holding), part, holding), whole=False)
     whole = plain.tidied(layouts.pour_text(layout, said))
     language.parse(whole)
     return whole

@@ -15,6 +15,7 @@ A condition or a loop stands alone on its line, around whole paragraphs, or insi
 with words in place of its tags (`engine.letters.holding`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,10 +29,12 @@ from mdit_py_plugins.container import container_plugin
 from engine.letters import layouts
 from engine.letters.cleaning import LINK_SCHEMES, cleaned
 from engine.letters.holding import WORD, Holding
-from engine.letters.language import Fault, Faulty
+from engine.letters.language import MOST_FAULTS, Fault, Faulty
 
 BLOCKS = ("button", "ladder", "note")
 STATEMENT = "statement"  # a line that is a condition or a loop and nothing else
+_STRAY = re.compile(r"[ \t]*:{3,}[ \t]*(\S{0,20})")  # a line that was meant to begin or end a block
+_NEW_LINE = re.compile(r"\r\n?|\n")
 
 _STYLES = {
     "h1": "margin:0;font-size:26px;line-height:1.25;font-weight:650;letter-spacing:-0.01em",
@@ -66,10 +69,13 @@ class Written:
     removed: list[str] = field(default_factory=list)
 
 
-def blocks(markdown: str, holding: Holding) -> list[Block]:
-    """The things that a body is made of, from top to bottom."""
+def blocks(markdown: str, part: str, holding: Holding) -> list[Block]:
+    """The things that a body is made of, from top to bottom. Raises Faulty for those that nobody knows, or without an end."""
     statements = {word for word, place in holding.places.items() if place.tag.does is not None}
-    return list(_blocks(_parser().parse(markdown, {"statements": statements})))
+    tokens = _parser().parse(markdown, {"statements": statements})
+    if found := [Fault(part, line, 1, says) for line, says in _strays(tokens, _NEW_LINE.split(markdown))]:
+        raise Faulty(found[:MOST_FAULTS])
+    return list(_blocks(tokens))
 
 
 def written(found: Sequence[Block], part: str, holding: Holding) -> Written:
@@ -120,6 +126,8 @@ def _mjml(block: Block, part: str, holding: Holding, removed: list[str]) -> str:
             image = picture(block)
             made = layouts.block("image").substitute(src=escaped(str(image.attrs["src"])), alt=escaped(image.content))
         case "ladder":
+            if block.tokens:
+                raise Faulty([Fault(part, block.line, 1, "a ladder has nothing inside: the line after it is :::")])
             made = holding.hold(layouts.block("ladder").template, "the ladder")
         case "note":
             otherwise = "\n".join(_mjml(each, part, holding, removed) for each in inside(block))
@@ -162,6 +170,21 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
             yield Block("image", line, tokens=group)
         else:
             yield Block("text", line, tokens=group)
+
+
+def _strays(tokens: Sequence[Token], lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The lines that were meant to be blocks and are none, and blocks that go on to the end of all."""
+    for token in tokens:
+        first = (token.map or [0])[0]
+        if token.type in ("inline", "html_block"):
+            for number, said in enumerate(token.content.split("\n"), first + 1):
+                if found := _STRAY.match(said):
+                    unknown = f"no block `{found[1]}` can begin here; there are {', '.join(BLOCKS)}"
+                    yield number, unknown if found[1] else "there is no block open here for this :::"
+        elif token.type.startswith("container_") and token.map:
+            end = token.map[1]
+            if end >= len(lines) or not lines[end].rstrip().endswith(":::"):
+                yield first + 1, "this block has no end: ::: on a line of its own"
 
 
 def _grouped(tokens: Sequence[Token]) -> Iterator[list[Token]]:

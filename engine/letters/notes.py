@@ -50,7 +50,7 @@ def finished(source: str) -> tuple[str, str]:
     if any(tags(source)):
         raise Faulty([Fault("note", 1, 1, "a note is the same for all its readers: no fields, conditions or loops")])
     holding = Holding({})
-    blocks = markdown.blocks(source, holding)
+    blocks = markdown.blocks(source, "note", holding)
     if odd := next((block for block in blocks if block.name != "text"), None):
         raise Faulty([Fault("note", odd.line, 1, "a note is text and links: no buttons, ladders, pictures or lines")])
     html = "".join(markdown.html_of(block) for block in blocks)
