@@ -85,10 +85,8 @@ def read(paths: Sequence[Path]) -> Draft:
         slugs.add(named["slug"])
         front, body = _apart(path)
         spoken = named["spoken"] or ENGLISH
-        bodies[spoken] = Body(
-            subject=str(front.pop("subject", "")), markdown=body, preview=str(front.pop("preview", "")),
-            text=_text(path.with_suffix(".txt")),
-        )  # fmt: skip
+        subject, preview = (_line(path, front, name) for name in ("subject", "preview"))
+        bodies[spoken] = Body(subject, body, preview, text=_text(path.with_suffix(".txt")))
         if front and spoken != ENGLISH:
             raise Invalid(f"{path.name}: {', '.join(front)} stands in the English file alone")
         told |= front
@@ -108,29 +106,39 @@ def made(told: Mapping[str, Any]) -> Draft:
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML that leaves dates as they were written."""
+    """YAML whose values are text as it was written, and None where nothing is; no dates, numbers, yes or no."""
 
 
-_Plain.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_Plain.yaml_implicit_resolvers = {"": [("tag:yaml.org,2002:null", re.compile("^$"))]}
 
 
 def _field(problem: Mapping[str, Any]) -> str:
     return ".".join(map(str, problem["loc"])) or "letter"
 
 
+def _line(path: Path, front: dict[str, Any], name: str) -> str:
+    """What a file says under this name, taken out of the rest."""
+    said = front.pop(name, "")
+    if not isinstance(said, str):
+        raise Invalid(f"{path.name}: {name} is a line of words")
+    return said
+
+
 def _apart(path: Path) -> tuple[dict[str, Any], str]:
+    """What stands between the first two ---, every value as it was written, and the words after it."""
     found = _FRONT.fullmatch(_text(path, must_be=True))
     if found is None:
         raise Invalid(f"{path.name}: it begins with ---, what the letter is, and --- again")
     try:
-        front = yaml.load(found["front"], _Plain) or {}  # noqa: S506 it makes nothing but text, numbers, lists and names
-    except yaml.YAMLError:
-        raise Invalid(f"{path.name}: what stands between the first two --- is no YAML") from None
+        front = yaml.load(found["front"], _Plain) or {}  # noqa: S506 it makes nothing but text, lists and names
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 2}" if mark else ""
+        raise Invalid(f"{path.name}{where}: what stands between the first two --- is no YAML") from None
     if not isinstance(front, dict):
         raise Invalid(f"{path.name}: what stands between the first two --- is not a list of names and values")
+    if odd := front.keys() & {"slug", "bodies"}:
+        raise Invalid(f"{path.name}: {', '.join(sorted(odd))} is said by the file's name and its words")
     return front, found["body"]
 
 
