@@ -6,7 +6,6 @@ Weight: Gmail cuts what is longer than 102 kB off (its help, "Message clipped").
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from itertools import pairwise
 from urllib.parse import urlsplit
 
 from engine.letters.finishing import Finished
@@ -64,8 +63,8 @@ def _subject(subject: str) -> Iterator[str]:
 
 
 def _shouting(said: str) -> Iterator[str]:
-    shouted = [one for one, other in pairwise([*_SHOUTED.findall(said), ""]) if other]
-    if len(shouted) > 1:
+    shouted = _SHOUTED.findall(said)
+    if len(shouted) > 2:  # one or two are names
         yield f"It shouts: {', '.join(dict.fromkeys(shouted[:5]))}."
     if "!!" in said or said.count("!") > 5:
         yield "It has many exclamation marks."
