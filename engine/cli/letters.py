@@ -20,6 +20,7 @@ from engine.letters.links import Links
 from engine.mail import allowances
 from engine.outreach import trying
 from engine.people import contacts
+from engine.sources.words import email_address
 from engine.staff import audit
 
 letters = work.letters
@@ -206,6 +207,8 @@ def express(
 
 
 def _say_of_domain(deps: Deps, domain: str, since: str) -> None:
+    if email_address(f"hello@{domain}") is None:
+        raise Invalid(f"{domain[:80]} is no domain: say what stands behind the @")
     with deps.work() as (session, now):
         began = None if not since else now.date() if since == "today" else _day(since)
         allowances.warm(session, domain, began)
