@@ -31,7 +31,7 @@ from engine.settings import ROOT
 
 PEOPLE = 1_000_000
 # Letters of each contestant in each round.
-SHARE: Mapping[str, int] = {"ours": 60_000, "ceiling": 60_000, "one_each": 6_000, "tasks": 600}
+SHARE: Mapping[str, int] = {"ours": 120_000, "ceiling": 120_000, "one_each": 6_000, "tasks": 600}
 OF_CEILING, OF_TASKS, OF_ONE_EACH = 0.5, 40.0, 4.0  # what was asked
 MOST_POSTGRES, LETTERS_A_SECOND, MOST_MB, MOST_GROWTH = 0.9, 10_000, 150.0, 1.1
 

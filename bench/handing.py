@@ -4,6 +4,7 @@ The designs: ours; the ceiling of rendering, JSON and POST with nothing else; on
 write first, a task for each contact with an ORM, Jinja and SendGrid's own package.
 """
 
+import gc
 import json
 import logging
 import resource
@@ -46,7 +47,7 @@ CEILING_KEPT = 20  # requests whose letters are loaded once and rendered again a
 
 _HANDED = text("SELECT handed FROM mailing WHERE slug = :slug")
 _CLAIMED = text("""
-SELECT array_agg(m.id) AS ids FROM message m JOIN mailing w ON w.id = m.mailing_id
+SELECT m.handover_id, array_agg(m.id) AS ids FROM message m JOIN mailing w ON w.id = m.mailing_id
 WHERE w.slug = :slug AND m.state = 'handed' GROUP BY m.handover_id ORDER BY m.handover_id DESC LIMIT :most
 """)
 _DUE = text("""
@@ -82,9 +83,7 @@ class _NoBells:
 
 def ours(deps: Deps, letters: int) -> Iterator[int]:
     """The product's own turns, in as many threads as its worker has."""
-    with deps.work() as (session, _):
-        before = session.scalar(_HANDED, {"slug": CAMPAIGN}) or 0
-    handed, idle, threads = 0, 0, GROUPS["delivery"].threads
+    before, handed, idle, threads = _handed(deps), 0, 0, GROUPS["delivery"].threads
     with ThreadPoolExecutor(threads) as pool:
         turns = [pool.submit(delivery.hand_over, deps, bell.DELIVERY) for _ in range(threads)]
         while handed < letters:
@@ -92,13 +91,18 @@ def ours(deps: Deps, letters: int) -> Iterator[int]:
             for turn in done:
                 turn.result()
                 turns[turns.index(turn)] = pool.submit(delivery.hand_over, deps, bell.DELIVERY)
-            with deps.work() as (session, _):
-                now_handed = (session.scalar(_HANDED, {"slug": CAMPAIGN}) or 0) - before
-            idle = 0 if now_handed > handed else idle + 1  # the other thread's claim may be counted already
+            new = _handed(deps) - before - handed
+            idle = 0 if new else idle + 1  # the other thread's claim may be counted already
             assert idle < MOST_IDLE, "nothing leaves any more"
-            if now_handed > handed:
-                yield now_handed - handed
-            handed = now_handed
+            if new:
+                yield new
+            handed += new
+    yield _handed(deps) - before - handed  # the last turns of all threads
+
+
+def _handed(deps: Deps) -> int:
+    with deps.work() as (session, _):
+        return session.scalar(_HANDED, {"slug": CAMPAIGN}) or 0
 
 
 def ceiling(deps: Deps, letters: int) -> Iterator[int]:
@@ -106,8 +110,8 @@ def ceiling(deps: Deps, letters: int) -> Iterator[int]:
     mailer = delivery.mailer_of(deps)
     with deps.work() as (session, now):
         links = Links(deps.signer, deps.settings.base_url, now)
-        found = session.execute(_CLAIMED, {"slug": CAMPAIGN, "most": CEILING_KEPT}).scalars().all()
-        parcels = [deliver.load(session, ids, deps.settings.base_url)[0] for ids in found]
+        found = session.execute(_CLAIMED, {"slug": CAMPAIGN, "most": CEILING_KEPT}).all()
+        parcels = [deliver.load(session, {row.handover_id: row.ids}, deps.settings.base_url)[0] for row in found]
     yield 0
     handed = 0
     while handed < letters:
@@ -198,9 +202,10 @@ def main(design: str, letters: int) -> Taken:
     careful = settings.model_copy(update={"env": "production"})
     deps = replace(build(settings), settings=careful, mailer=mailer, bells=_NoBells())
     own, taken = psutil.Process(), Taken()
+    gc.freeze()  # as a worker does
     began, cpu = monotonic(), process_time()
     for handed in DESIGNS[design](deps, letters):
-        if handed == 0:  # it was only made ready
+        if handed == 0 and not taken.letters:  # it was only made ready
             began, cpu = monotonic(), process_time()
         taken.letters += handed
         if not taken.early_mb and taken.letters >= letters / 10:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell, metrics
 from engine.bootstrap import Deps
+from engine.db import transaction
 from engine.errors import Unavailable
 from engine.events import Event
 from engine.letters.links import Links
@@ -80,8 +81,10 @@ def claim(deps: Deps, lane: str) -> Batch:
             return Batch([], links, more=False, claimed_at=monotonic())
         terms = replace(_terms(deps, mailer, now), most=most, domain=domain)
         claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
-        parcels = deliver.load(session, claimed.message_ids, deps.settings.base_url) if claimed.message_ids else []
-    return Batch(parcels, links, more=claimed.more, claimed_at=monotonic())
+    claimed_at = monotonic()
+    with transaction(deps.sessions) as session:  # the next worker claims meanwhile
+        parcels = deliver.load(session, claimed.letters, deps.settings.base_url) if claimed.letters else []
+    return Batch(parcels, links, more=claimed.more, claimed_at=claimed_at)
 
 
 def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:

@@ -3,6 +3,7 @@
 ACTORS says what answers each bell; GROUPS which bells one process group listens to. Importing this touches nothing.
 """
 
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def setup() -> None:
     broker = build_broker(deps.settings, [TimeLimit(time_limit=LONGEST_JOB_MS), Jobs()])
     declare(broker, deps)
     dramatiq.set_broker(broker)
+    gc.freeze()  # what is here now stays: collecting need not look at it
 
 
 def serve_numbers() -> None:

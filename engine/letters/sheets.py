@@ -148,14 +148,18 @@ def _fold(words: Words, sender: tuple[tuple[str, Any], ...]) -> Sheet:
 
 def _static(source: str, known: Mapping[str, Any], holes: _Holes, mark: str) -> str:
     """The source with all that is known filled in, and a token for what is not."""
+    found = list(_resolved(language.parse(source).body, known))
+    told = [node for node in found if not isinstance(node, nodes.TemplateData) and _names(node) <= known.keys()]
+    known_places, said_of_them = (
+        {id(node) for node in told},
+        iter(_render(_template(holes.environment, _apart(told)), known).split(_SEPARATOR)),
+    )
     said = []
-    for node in _resolved(language.parse(source).body, known):
+    for node in found:
         if isinstance(node, nodes.TemplateData):
             said.append(node.data)
-        elif _names(node) <= known.keys():
-            said.append(_render(_template(holes.environment, _apart([node])), known))
         else:
-            said.append(holes.token(node, mark))
+            said.append(next(said_of_them) if id(node) in known_places else holes.token(node, mark))
     return "".join(said)
 
 

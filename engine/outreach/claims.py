@@ -5,7 +5,7 @@ mailing from one sender, up to a whole request, under one lock for all workers: 
 letter. One statement locks what is due, gives each letter its verdict, and writes the handover of those that may go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.mail import allowances
 from engine.mail.holds import HELD
-from engine.people.consent import PAUSED, PAUSED_UNTIL, STANDING_SUPPRESSIONS, WANTS_FEWER, refusal
+from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
 
 LOCK = 0x67726E6C
 RECEIPTS = 16
@@ -58,11 +58,11 @@ UPDATE message m SET state = v.state, reason = v.reason,
     handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
     attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
 FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
-RETURNING m.id, m.state
+RETURNING m.id, m.state, m.handover_id
 """)
 
-# What is due is read in the order of its index, a request's worth: the planner, which cannot know how many letters a sender has
-# in one mailing, would read all of them for each request.
+# What is due is read in the order of its index, a request's worth: the planner, which cannot know how many letters a sender
+# has in one mailing, would read all of them for each request.
 _TAKE_TURNS = text("SELECT set_config('enable_bitmapscan', 'off', true), pg_advisory_xact_lock(:lock)")
 
 # What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
@@ -79,17 +79,23 @@ WITH RECURSIVE line AS (
             AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
         ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1) n
 )
-SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
-    coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until, sender.domain,
-    since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
-    least(:most, line.together, h.daily_letters - coalesce(of_chapter.letters, 0),
-        (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
-FROM line JOIN mailing w ON w.id = line.mailing_id AND w.paused_at IS NULL JOIN letter l ON l.id = w.letter_id
-LEFT JOIN chapter h ON h.id = line.chapter
+SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
+    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
+    room.most
+FROM (
+    SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
+        coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until,
+        w.priority, w.served_at, line.chapter <= w.served_chapter AS had_its_turn
+    FROM line JOIN mailing w ON w.id = line.mailing_id AND w.paused_at IS NULL JOIN letter l ON l.id = w.letter_id
+    WHERE line.due_at <= :now AND NOT ({HELD})
+        AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
+    ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
+) next
+LEFT JOIN chapter h ON h.id = next.chapter
 CROSS JOIN LATERAL (
     WITH RECURSIVE up AS (
         SELECT id, parent_id, sender_email, 0 AS level FROM chapter
-        WHERE CASE line.chapter WHEN 0 THEN parent_id IS NULL ELSE id = line.chapter END
+        WHERE CASE next.chapter WHEN 0 THEN parent_id IS NULL ELSE id = next.chapter END
         UNION ALL
         SELECT p.id, p.parent_id, p.sender_email, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
     )
@@ -101,17 +107,19 @@ CROSS JOIN LATERAL (
     SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
 ) since
 LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain AND of_domain.day = CAST(:day AS date)
-LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || line.chapter AND of_chapter.day = CAST(:day AS date)
-WHERE line.due_at <= :now AND NOT ({HELD})
-    AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
-    AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
-ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
+LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || next.chapter AND of_chapter.day = CAST(:day AS date)
+CROSS JOIN LATERAL (
+    SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
+        (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
+) room
+WHERE room.most > 0 AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
+ORDER BY next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter LIMIT 2
 """)
 
 # When she may have the next one, by how many she was handed in the last day and week; NULL: now.
-_FREE_AT = f"""
+_FREE_AT = """
 (SELECT greatest(recent.at[:a_day] + interval '1 day',
-    recent.at[CASE WHEN {WANTS_FEWER} THEN :a_week_fewer ELSE :a_week END] + interval '7 days')
+    recent.at[CASE WHEN said.fewer THEN :a_week_fewer ELSE :a_week END] + interval '7 days')
 FROM (SELECT array_agg(x.handed_at ORDER BY x.handed_at DESC) AS at FROM message x
     WHERE x.contact_id = c.id AND x.lane = 'delivery' AND x.kind <> '' AND x.handed_at > :now - interval '7 days') recent)
 """
@@ -133,25 +141,28 @@ m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.co
 """
 _LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}'"
 
+_REFUSAL = refusal("m.kind", "m.chapter_id", "said")
+
 # Of two letters to one person a claim takes one: two in one batch would both pass a cap.
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
-    SELECT m.id, m.contact_id FROM message m {{joined}}
+    SELECT m.* FROM message m {{joined}}
     WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = :mailing_id AND coalesce(m.chapter_id, 0) = :chapter
         AND m.due_at <= :now AND m.together IS NOT DISTINCT FROM CAST(:together AS int)
         AND m.fund_id IS NOT DISTINCT FROM CAST(:own_fund_id AS bigint)
     ORDER BY {{order}} LIMIT :most FOR UPDATE OF m SKIP LOCKED
 ), once AS MATERIALIZED (
-    SELECT DISTINCT ON (contact_id) id FROM due ORDER BY contact_id, id
+    SELECT DISTINCT ON (contact_id) * FROM due ORDER BY contact_id, id
 ), look AS MATERIALIZED (
     SELECT m.id, m.expires_at, why.reason,
         CASE why.reason WHEN '{PAUSED}' THEN later.paused_until WHEN '{CAPPED}' THEN later.free_at
             WHEN '{QUIET}' THEN later.wakes_at END AS until
-    FROM once JOIN message m ON m.id = once.id JOIN contact c ON c.id = m.contact_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN {PAUSED_UNTIL} END AS paused_until,
+    FROM once m JOIN contact c ON c.id = m.contact_id
+    CROSS JOIN LATERAL ({words("m.kind")} OFFSET 0) said
+    CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until,
         CASE WHEN m.kind <> '' THEN {_FREE_AT} END AS free_at, {_WAKES_AT} AS wakes_at OFFSET 0) later
     CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {{unless}} THEN 'gave'
-        ELSE coalesce(nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {refusal("m.kind", "m.chapter_id")} END, ''),
+        ELSE coalesce(nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
             CASE WHEN later.free_at > :now THEN '{CAPPED}' WHEN later.wakes_at > :now THEN '{QUIET}' ELSE '' END)
         END AS reason OFFSET 0) why
 ), verdict AS MATERIALIZED (
@@ -165,14 +176,19 @@ WITH due AS MATERIALIZED (
     INSERT INTO handover (id, mailing_id, lane, letters, due_at) OVERRIDING SYSTEM VALUE
     SELECT id, :mailing_id, 'delivery', letters, now() + make_interval(secs => :lease) FROM request WHERE letters > 0
     RETURNING id
+), decided AS (
+    UPDATE message m SET state = v.state, due_at = CASE v.state WHEN 'ready' THEN v.until ELSE m.due_at END,
+        reason = CASE WHEN v.state = 'skipped' AND v.until IS NOT NULL THEN v.reason || ' until after its time'
+            ELSE v.reason END,
+        handover_id = CASE v.state WHEN 'handed' THEN request.id END,
+        handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
+        attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
+    FROM verdict v CROSS JOIN request LEFT JOIN opened ON opened.id = request.id WHERE m.id = v.id
+    RETURNING m.id, m.handover_id
 )
-UPDATE message m SET state = v.state, due_at = CASE v.state WHEN 'ready' THEN v.until ELSE m.due_at END,
-    reason = CASE WHEN v.state = 'skipped' AND v.until IS NOT NULL THEN v.reason || ' until after its time' ELSE v.reason END,
-    handover_id = CASE v.state WHEN 'handed' THEN request.id END,
-    handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
-    attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
-FROM verdict v CROSS JOIN request LEFT JOIN opened ON opened.id = request.id WHERE m.id = v.id
-RETURNING m.id, m.state
+SELECT count(*) AS decided, max(handover_id) AS handover_id,
+    array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going
+FROM decided
 """
 
 _SERVED = text("""
@@ -204,9 +220,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The letters that may go, and whether there may be more that are due."""
+    """The letters that may go, by their handovers, and whether there may be more that are due."""
 
-    message_ids: Sequence[int]
+    letters: Mapping[int, Sequence[int]]
     more: bool
 
 
@@ -214,7 +230,7 @@ def receipts(session: Session, terms: Terms) -> Claimed:
     """Claim receipts that are due, each under a handover of its own."""
     values = {"lane": bell.RECEIPTS, "now": terms.now, "most": RECEIPTS, "lease": terms.lease}
     decided = session.execute(_CLAIM_RECEIPTS, values).all()
-    return Claimed([row.id for row in decided if row.state == "handed"], len(decided) == RECEIPTS)
+    return Claimed({row.handover_id: [row.id] for row in decided if row.state == "handed"}, len(decided) == RECEIPTS)
 
 
 def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
@@ -225,20 +241,22 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
     session.execute(_TAKE_TURNS, {"lock": LOCK})
     line = _line(session, terms)
     if not line:
-        return Claimed([], more=False)
+        return Claimed({}, more=False)
     found = line[0]
     named = ("mailing_id", "chapter", "together", "own_fund_id", "fund_id", "quiet_from", "quiet_until", "most")
     values = {name: getattr(found, name) for name in named} | {
         "now": terms.now, "lease": terms.lease, "zone": terms.zone, "a_day": terms.a_day, "a_week": terms.a_week,
         "a_week_fewer": terms.a_week_fewer,
     }  # fmt: skip
-    decided = session.execute(_statement(unless, warming=bool(found.warming)), values).all()
-    going = [row.id for row in decided if row.state == "handed"]
+    done = session.execute(_statement(unless, warming=bool(found.warming)), values).one()
+    going: list[int] = done.going or []
     session.execute(_SERVED, {"mailing_id": found.mailing_id, "chapter": found.chapter, "letters": len(going)})
     if going:
-        allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
+        if not found.known:
+            allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
         allowances.count(session, found.domain, found.chapter, len(going), terms.now)
-    return Claimed(going, more=len(decided) >= found.most or len(line) > 1)
+    letters = {done.handover_id: going} if going else {}
+    return Claimed(letters, more=done.decided >= found.most or len(line) > 1)
 
 
 def next_domain(session: Session, terms: Terms) -> str | None:
@@ -248,12 +266,12 @@ def next_domain(session: Session, terms: Terms) -> str | None:
 
 
 def _line(session: Session, terms: Terms) -> list[Row[Any]]:
-    """What could be claimed, the next one first: a row for each mailing and sender."""
+    """What could be claimed next, and after that: rows of a mailing and a sender, two at most."""
     values = {
         "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(), "domain": terms.domain,
         "production": terms.production, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
     }  # fmt: skip
-    return [row for row in session.execute(_PICK, values) if row.most > 0]
+    return list(session.execute(_PICK, values))
 
 
 @cache

@@ -1,6 +1,6 @@
 """From claimed letters to what is handed to the provider: one sheet for all under one handover, and a copy for each.
 
-What that needs is loaded in the claim's transaction; the rendering happens outside of any.
+What that needs is loaded once the claim is committed; the rendering happens outside of any transaction.
 """
 
 import json
@@ -26,15 +26,13 @@ from engine.ports import Copy, Sheet
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 
 _PARCELS = text("""
-SELECT p.handover_id, p.mailing_id, p.chapter_id, p.fund_id, p.lane, CASE WHEN p.trial THEN l.kind ELSE p.kind END AS kind,
-    p.trial, p.ids, w.subject, w.body_html, w.body_text
-FROM (SELECT handover_id, mailing_id, chapter_id, fund_id, lane, kind, occasion LIKE 'trial:%' AS trial,
-        array_agg(id ORDER BY id) AS ids
-    FROM message WHERE id = ANY(:ids) GROUP BY 1, 2, 3, 4, 5, 6, 7) p
-JOIN mailing w ON w.id = p.mailing_id JOIN letter l ON l.id = w.letter_id ORDER BY p.handover_id
+SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.lane, CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
+    w.subject, w.body_html, w.body_text
+FROM message m CROSS JOIN LATERAL (SELECT m.occasion LIKE 'trial:%' AS trial) of_staff
+JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id WHERE m.id = ANY(:ids)
 """)
 _READERS = """
-SELECT m.id, m.contact_id, m.occasion, CAST(m.facts AS text) AS facts, m.attempts, m.inbound_event_id, c.email,
+SELECT m.id, m.contact_id, CAST(m.facts AS text) AS facts, m.attempts, m.inbound_event_id, c.email,
     c.first_name, c.last_name, {express} AS express {fields}
 FROM message m JOIN contact c ON c.id = m.contact_id WHERE m.id = ANY(:ids) ORDER BY m.id
 """
@@ -75,24 +73,25 @@ class Request:
     alone: list[int] = field(default_factory=list)
 
 
-def load(session: Session, message_ids: Sequence[int], base_url: str) -> list[Parcel]:
-    """The parcels of these claimed letters."""
-    found = session.execute(_PARCELS, {"ids": list(message_ids)}).all()
+def load(session: Session, letters: Mapping[int, Sequence[int]], base_url: str) -> list[Parcel]:
+    """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund."""
+    found = session.execute(_PARCELS, {"ids": [ids[0] for ids in letters.values()]}).all()
     known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], base_url)
     opened = [_opened(session, row, known[row.chapter_id, row.fund_id, row.mailing_id]) for row in found]
     names = {name for each in opened for name in each.sheet.names}
     express = _EXPRESS if any(each.sender.express for each in opened) else "false"
-    readers = _readers(session, message_ids, names, express)
+    readers = _readers(session, [each for ids in letters.values() for each in ids], names, express)
+    of = {ids[0]: (handover_id, ids) for handover_id, ids in letters.items()}
     return [
         Parcel(
-            row.handover_id,
+            of[row.id][0],
             row.mailing_id,
             row.lane,
             row.kind,
             each.sender,
             each.refcode,
             each.sheet,
-            [readers[i] for i in row.ids],
+            [readers[each] for each in of[row.id][1]],
         )
         for row, each in zip(found, opened, strict=True)
     ]
@@ -159,6 +158,8 @@ def _copy(
     parcel: Parcel, reader: Mapping[str, Any], links: Links, *, alone: bool
 ) -> tuple[Copy, sheets.Rendered | None]:
     """Her copy; of a letter alone, the whole of it, with nothing to fill in. Raises Invalid when it does not render."""
+    if not reader["email"]:
+        raise Invalid("she has no address any more")  # erased, since the claim
     addresses = links.of(reader["contact_id"], reader["id"], reader["facts"])
     values = filling.values(parcel.sheet.names, reader, reader["facts"], addresses, parcel.sender)
     if "ladder" in parcel.sheet.names:

@@ -57,6 +57,18 @@ PAUSED_UNTIL = f"""
 """
 
 
+def words(kind: str) -> str:
+    """SQL, one row: what contact `c` said last of mail, as a letter of this kind (SQL, as of `mailable`) goes by it."""
+    return f"""
+SELECT bool_or(word.kind = '' AND NOT word.given) AS stopped, bool_or(word.kind = {kind} AND NOT word.given) AS stopped_kind,
+    bool_or(word.kind = 'chapter' AND NOT word.given) AS stopped_chapters,
+    coalesce(bool_or(word.kind IN ('', {kind}) AND word.given), false) AS said_yes,
+    coalesce(bool_or(word.kind = 'many' AND NOT word.given), false) AS fewer,
+    max(word.until) FILTER (WHERE word.kind = 'pause' AND NOT word.given AND word.until > :now) AS paused_until
+FROM ({_LAST_WORDS}) word
+"""
+
+
 def mailable(kind: str, chapter: str = "NULL") -> str:
     """SQL: whether contact `c` may get a letter of this kind at :now.
 
@@ -66,8 +78,9 @@ def mailable(kind: str, chapter: str = "NULL") -> str:
     return f"({refusal(kind, chapter)} = '')"
 
 
-def refusal(kind: str, chapter: str = "NULL") -> str:
-    """SQL: why contact `c` may not get such a letter at :now, in plain words; '' if she may. Arguments as of `mailable`.
+def refusal(kind: str, chapter: str = "NULL", said: str = "") -> str:
+    """SQL: why contact `c` may not get such a letter at :now, in plain words; '' if she may. Arguments as of `mailable`;
+    `said`: a row of `words`, for whoever has it already.
 
     The strictest word wins, whichever is newer: who wants no mail at all gets none of a kind that she allowed later, until
     she says expressly that she wants mail again. Of several reasons the one that lasts longest: PAUSED comes last.
@@ -80,15 +93,15 @@ def refusal(kind: str, chapter: str = "NULL") -> str:
     ELSE coalesce(
         (SELECT 'address suppressed: ' || min(x.reason) FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = c.email),
         (SELECT CASE
-            WHEN bool_or(word.kind = '' AND NOT word.given) THEN 'wants no letters'
-            WHEN bool_or(word.kind = {kind} AND NOT word.given) THEN 'wants no ' || {kind}
-            WHEN bool_or(word.kind = 'chapter' AND NOT word.given)
+            WHEN said.stopped THEN 'wants no letters'
+            WHEN said.stopped_kind THEN 'wants no ' || {kind}
+            WHEN said.stopped_chapters
                 AND EXISTS (SELECT FROM chapter h WHERE h.id = {chapter} AND h.parent_id IS NOT NULL)
                 THEN 'wants no letters of chapters'
-            WHEN NOT coalesce(bool_or(word.kind IN ('', {kind}) AND word.given), false) THEN 'never said yes'
-            WHEN bool_or(word.kind = 'pause' AND NOT word.given AND word.until > :now) THEN '{PAUSED}'
+            WHEN NOT said.said_yes THEN 'never said yes'
+            WHEN said.paused_until IS NOT NULL THEN '{PAUSED}'
             END
-        FROM ({_LAST_WORDS}) word),
+        FROM {f"(SELECT {said}.*)" if said else f"({words(kind)})"} said),
         '')
     END)"""
 

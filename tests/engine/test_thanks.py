@@ -94,7 +94,7 @@ def test_a_hostile_donor_gets_a_letter_whose_headers_are_each_one_line(session: 
         session, [gift(donor=Person(email="rosa@example.org", first_name=stored, last_name=stored))], NOON, Settings()
     )
     claimed = claims.receipts(session, TERMS)
-    (parcel,) = deliver.load(session, claimed.message_ids, "https://give.example.org")
+    (parcel,) = deliver.load(session, claimed.letters, "https://give.example.org")
     links = Links(Signer(["a key of these tests"]), "https://give.example.org", NOON)
     made = deliver.request(parcel, links, 10_000)
     letter = letter_of(made.sheet, made.copies[0])
