@@ -27,7 +27,7 @@ CONNECT_SECONDS, CALL_SECONDS = 3.0, 15.0
 LARGEST_ANSWER = 64 * 1024
 CATEGORY = "letters"
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds, that a 429 is believed
-_NOT_IN_A_NAME = re.compile(r"[;,<>\"\\]+")  # a recipient's name may not hold these
+_NOT_IN_A_NAME = re.compile(r"[;,<>\"\\]+|=\?")  # a recipient's name may not hold these, nor what programs would decode
 _PLACE = re.compile(r"personalizations\.(\d+)\.")
 _CLOSED = frozenset({401, 403, 404, 405})  # our key, or our address of it, is wrong
 

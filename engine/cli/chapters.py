@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out
+from engine.mail import allowances
 from engine.people import chapter_files, chapter_import, explaining, lands, territories
 from engine.people.chapter_files import Fault
 from engine.people.territories import Change
@@ -68,6 +69,21 @@ def import_chapters(
         territories.apply(deps.work)
     deps.ring_for(everything)
     deps.bells.close()
+
+
+@chapters.command()
+def limit(
+    slug: Annotated[str, typer.Argument(help="The chapter.")],
+    letters: Annotated[
+        int | None, typer.Argument(min=0, max=MOST_ID, help="Campaign letters a day; nothing: no limit.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Say how many campaign letters a day may leave in a chapter's name."""
+    with house(data_dir).work() as (session, now):
+        chapter_id = allowances.limit(session, slug, letters)
+        audit.write(session, None, "letters limited", "chapter", chapter_id, {"letters": letters}, now)
+    out.print(f"{slug}: {f'{letters:,} campaign letters a day' if letters is not None else 'no limit'}", markup=False)
 
 
 @chapters.command()

@@ -112,13 +112,14 @@ def _resume_one(deps: Deps, mailing: str) -> None:
 def list_notices(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """What still needs a person, the newest first."""
     deps = house(data_dir)
-    table = Table("Id", "What", "Of what", "What it says", "Times", "Last")
     with deps.work() as (session, _):
-        for row in notices.open_notices(session):
-            table.add_row(
-                str(row.id), row.kind, row.subject, row.detail, str(row.seen), f"{row.last_at:%Y-%m-%d %H:%M}"
-            )
-    out.print(table if table.row_count else "nothing needs a person")
+        found = notices.open_notices(session)
+    for row in found:
+        often = "once" if row.seen == 1 else f"{row.seen} times"
+        out.print(f"{row.id:>6}  {row.kind}: {row.subject} ({often}, last {row.last_at:%Y-%m-%d %H:%M})", markup=False)
+        out.print(f"        {row.detail}", markup=False)
+    if not found:
+        out.print("nothing needs a person")
 
 
 @matters.command()

@@ -1,6 +1,7 @@
 """From what was written to the finished words of a mailing: poured into a layout, every fault told with its place. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,15 +37,32 @@ class Finished:
 def finish(body: Body, layout: str, spoken: str, vocabulary: Vocabulary) -> Finished:
     """The finished words. Raises Faulty with all faults that can be told at once."""
     part = "body" if spoken == ENGLISH else f"body ({spoken})"
-    subject = _line(body.subject, "subject", LONGEST_SUBJECT, vocabulary)
-    holding = Holding(vocabulary)
-    preview = markdown.escaped(holding.hold(_line(body.preview, "preview", LONGEST_PREVIEW, vocabulary), "preview"))
-    blocks = markdown.blocks(holding.hold(body.markdown, part), part, holding)
-    if not blocks:
-        raise Faulty([Fault(part, 1, 1, "it says nothing")])
-    written = markdown.written(blocks, part, holding)
-    html = layouts.pour(layout, spoken, preview, written.mjml, holding)
+    holding, faults = Holding(vocabulary), list[Fault]()
+    subject, preview, written = "", "", markdown.Written()
+    with _gathered(faults):
+        subject = _line(body.subject, "subject", LONGEST_SUBJECT, vocabulary)
+    with _gathered(faults):
+        preview = holding.hold(_line(body.preview, "preview", LONGEST_PREVIEW, vocabulary), "preview")
+    with _gathered(faults):
+        blocks = markdown.blocks(holding.hold(body.markdown, part), part, holding)
+        if not blocks:
+            raise Faulty([Fault(part, 1, 1, "it says nothing")])
+        written = markdown.written(blocks, part, holding)
+    with _gathered(faults):
+        language.read(body.text, vocabulary, "text")
+    if faults:
+        raise Faulty(faults)
+    html = layouts.pour(layout, spoken, markdown.escaped(preview), written.mjml, holding)
     return Finished(Words(subject, html, _text(body, layout, part, vocabulary)), written.removed)
+
+
+@contextmanager
+def _gathered(faults: list[Fault]) -> Iterator[None]:
+    """Keep the faults of this part, and look at the next."""
+    try:
+        yield
+    except Faulty as error:
+        faults.extend(error.faults)
 
 
 def finish_mjml(words: Words, layout: str, spoken: str, vocabulary: Vocabulary) -> Words:
@@ -68,7 +86,6 @@ def sample(kind: Kind) -> Any:
 def _text(body: Body, layout: str, part: str, vocabulary: Vocabulary) -> str:
     holding = Holding(vocabulary)
     if body.text.strip():
-        language.read(body.text, vocabulary, "text")
         said = body.text
     else:
         said = holding.hold(body.markdown, part)

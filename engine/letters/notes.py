@@ -29,14 +29,6 @@ ON CONFLICT (letter_id, chapter_id, language) DO UPDATE SET source = excluded.so
 _TAKE_OUT = text("""
 DELETE FROM chapter_note WHERE letter_id = :letter_id AND chapter_id = :chapter_id AND language = :language
 """)
-_OPEN = text("""
-SELECT l.slug, l.note_until, w.subject, n.source FROM letter l
-JOIN LATERAL (
-    SELECT subject, body_html FROM mailing WHERE letter_id = l.id AND language = 'en' ORDER BY version DESC LIMIT 1
-) w ON strpos(w.body_html, '{{ chapter_note }}') > 0
-LEFT JOIN chapter_note n ON n.letter_id = l.id AND n.chapter_id = :chapter_id AND n.language = 'en'
-WHERE l.note_until > :now ORDER BY l.note_until, l.slug
-""")
 _OF = text("""
 SELECT h.name AS chapter, n.chapter_id, n.language, n.source, n.at FROM chapter_note n JOIN chapter h ON h.id = n.chapter_id
 WHERE n.letter_id = :letter_id ORDER BY h.name, n.language
@@ -79,8 +71,3 @@ def put(
 def of(session: Session, letter_id: int) -> Sequence[Row[Any]]:
     """What chapters added to this letter: rows of (chapter, chapter_id, language, source, at)."""
     return session.execute(_OF, {"letter_id": letter_id}).all()
-
-
-def open_for(session: Session, chapter_id: int, now: datetime) -> Sequence[Row[Any]]:
-    """The letters that still take a note of this chapter: rows of (slug, note_until, subject, source: what it wrote)."""
-    return session.execute(_OPEN, {"chapter_id": chapter_id, "now": now}).all()

@@ -22,6 +22,8 @@ _HTML, _PLAIN = language.environment(html=True), language.environment(html=False
 _PARTS = ("subject", "html", "text")
 LADDER, MOST_LADDERS = "ladder", 1000
 
+Where = frozenset[tuple[str, bool]]  # names of conditions, and whether each holds
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -192,18 +194,25 @@ def _holds(test: nodes.Node, known: Mapping[str, Any]) -> bool:
     return bool(known[test.name])
 
 
-def bare_names(words: Words) -> set[str]:
-    """What is named without saying what to say when it is empty."""
-    return {name for source in (words.subject, words.html, words.text) for name in _bare(language.parse(source))}
+def bare_names(words: Words) -> set[tuple[str, Where]]:
+    """What is named without saying what to say when it is empty, and where: under which names' yes or no."""
+    sources = (words.subject, words.html, words.text)
+    return {found for source in sources for found in _bare(language.parse(source), frozenset())}
 
 
-def _bare(node: nodes.Node) -> Iterator[str]:
+def _bare(node: nodes.Node, where: Where) -> Iterator[tuple[str, Where]]:
     if isinstance(node, nodes.Name) and node.ctx == "load":
-        yield node.name
+        yield node.name, where
     if isinstance(node, nodes.Filter) and node.name == "default":
         return
+    branches = {id(each): where for each in node.iter_child_nodes()}
+    if isinstance(node, nodes.If):
+        test, holds = (node.test.node, False) if isinstance(node.test, nodes.Not) else (node.test, True)
+        if isinstance(test, nodes.Name):
+            branches |= {id(each): where | {(test.name, holds)} for each in node.body}
+            branches |= {id(each): where | {(test.name, not holds)} for each in (*node.elif_, *node.else_)}
     for inner in node.iter_child_nodes():
-        yield from _bare(inner)
+        yield from _bare(inner, branches[id(inner)])
 
 
 def _names(node: nodes.Node) -> set[str]:

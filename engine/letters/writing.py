@@ -51,7 +51,7 @@ _FOUND = text("""
 SELECT (SELECT id FROM fund WHERE slug = :fund) AS fund_id, f.id AS form_id, f.fund_id AS form_fund_id
 FROM (VALUES (1)) one LEFT JOIN donation_form f ON f.slug = :form
 """)
-_OWN = text("SELECT id, facts FROM letter WHERE slug = :slug")
+_OWN = text("SELECT id, kind, facts FROM letter WHERE slug = :slug")
 _HAS_CUSTOM = text("SELECT EXISTS (SELECT FROM contact WHERE jsonb_exists(custom, :name))")
 
 
@@ -102,6 +102,10 @@ def check(session: Session, draft: Draft) -> dict[str, Finished]:
     if ENGLISH not in draft.bodies:
         raise Invalid("a letter is written in English first: other languages stand beside it")
     own = session.execute(_OWN, {"slug": draft.slug}).one_or_none()
+    if "" in (draft.kind, own.kind if own else draft.kind) and (own is None or own.kind != draft.kind):
+        raise Invalid(
+            "letters that need nobody's leave come with Groundswell: say a kind, and of those do not change it"
+        )
     known = vocabulary(own.facts if own else {}, _custom(session, draft))
     done: dict[str, Finished] = {}
     faults: list[Fault] = []
@@ -113,6 +117,7 @@ def check(session: Session, draft: Draft) -> dict[str, Finished]:
             faults += error.faults
     if faults:
         raise Faulty(faults)
+    _terms(session, draft, done.values())
     return done
 
 

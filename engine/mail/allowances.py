@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine.errors import NotFound
+
 FIRST_DAY, GROWTH, DAYS = 480, 1.4, 35
 WARM_UP = tuple(int(FIRST_DAY * GROWTH**day) for day in range(DAYS))  # after that there is no limit
 
@@ -27,6 +29,7 @@ INSERT INTO sent_count AS s (scope, day, letters)
 SELECT scope, CAST(:day AS date), :letters FROM unnest(CAST(:scopes AS text[])) scope
 ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
 """)
+_LIMIT = text("UPDATE chapter SET daily_letters = :letters WHERE slug = :slug RETURNING id")
 _STANDING = text("""
 SELECT d.domain, d.warming_since, coalesce(s.letters, 0) AS letters FROM sending_domain d
 LEFT JOIN sent_count s ON s.scope = 'domain ' || d.domain AND s.day = CAST(:day AS date) ORDER BY d.domain
@@ -67,3 +70,14 @@ def warm(session: Session, domain: str, since: date | None) -> None:
 def seen(session: Session, domain: str, since: date | None) -> None:
     """The domain sends now; the first time this is told says whether it is to be warmed up."""
     session.execute(_SEEN, {"domain": domain, "since": since})
+
+
+def limit(session: Session, chapter: str, letters: int | None) -> int:
+    """At most so many campaign letters a day leave in this chapter's name; None: as many as there are.
+
+    Returns its id. Raises NotFound.
+    """
+    found = session.scalar(_LIMIT, {"slug": chapter, "letters": letters})
+    if found is None:
+        raise NotFound(f"there is no chapter {chapter[:60]}")
+    return int(found)

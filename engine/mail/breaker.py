@@ -38,7 +38,8 @@ RETURNING w.id, w.slug, w.paused_because
 """)
 _RESUME = text("""
 UPDATE mailing SET paused_at = NULL, paused_because = '', excused = jsonb_build_object(
-    'handed', handed, 'bounced', bounced, 'complained', complained, 'refused', refused)
+    'handed', handed, 'bounced', bounced, 'complained', complained, 'refused', refused,
+    'upto', (SELECT coalesce(max(id), 0) FROM handover))
 WHERE slug = :slug AND paused_at IS NOT NULL RETURNING id
 """)
 _KNOWN = text("SELECT id FROM mailing WHERE slug = :slug")

@@ -112,7 +112,7 @@ UPDATE message m SET delivered_at = least(m.delivered_at, v.delivered_at),
     state = CASE WHEN array_position(:forward, m.state) < array_position(:forward, v.state) THEN v.state ELSE m.state END
 FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz)
 WHERE m.id = v.id
-RETURNING m.mailing_id, m.lane, old.state AS before, new.state AS after,
+RETURNING m.mailing_id, m.lane, m.handover_id, old.state AS before, new.state AS after,
     old.delivered_at IS NULL AND new.delivered_at IS NOT NULL AS delivered
 """)
 

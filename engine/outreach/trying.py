@@ -19,7 +19,7 @@ from engine.languages import ENGLISH
 from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
 from engine.letters.sheets import Rendered, Words
-from engine.letters.vocabulary import READER
+from engine.letters.vocabulary import FLAG, READER, TEXT
 from engine.sources.words import email_address
 
 MOST_READERS = 200  # that a look for empty fields takes
@@ -104,25 +104,37 @@ def somebody(session: Session, chapters: Collection[int] | None = None) -> int |
 
 def blanks(session: Session, slug: str) -> list[str]:
     """Which fields of this letter that have no `default` are empty, for how many of some people at random, in sentences."""
-    words = writing.newest(session, slug)
-    bare = {
-        name
-        for each in words.values()
-        for name in sheets.bare_names(Words(each.subject, each.body_html, each.body_text))
-    }
-    named = sorted(name for name in bare if name in READER and READER[name].kind == "text")
-    ids = session.scalars(_SOMEBODY, {"most": MOST_READERS, "chapters": None, "whoever": False}).all()
+    words = writing.newest(session, slug).values()
+    bare = {found for each in words for found in sheets.bare_names(Words(each.subject, each.body_html, each.body_text))}
+    named = sorted((name, sorted(where)) for name, where in bare if name in READER and READER[name].kind == TEXT)
+    readers = {"most": MOST_READERS, "chapters": None}
+    ids = session.scalars(_SOMEBODY, readers | {"whoever": False}).all()
+    if len(ids) < MOST_READERS:  # there are few, or it began among the last
+        ids = session.scalars(_SOMEBODY, readers | {"whoever": True}).all()
     if not named or not ids:
         return []
     counts = "".join(
-        f", count(*) FILTER (WHERE coalesce(CAST({READER[n].sql} AS text), '') IN ('', '0')) AS n_{n}" for n in named
+        f", count(*) FILTER (WHERE {_empty(name, where)}) AS n_{place}" for place, (name, where) in enumerate(named)
     )
     found = session.execute(text(_BLANK.format(counts=counts)), {"ids": list(ids)}).one()
+    empty = {name: 0 for name, _ in named}
+    for place, (name, _) in enumerate(named):
+        empty[name] = max(empty[name], getattr(found, f"n_{place}"))
     return [
-        f'{name} is empty for {empty:,} of {found.readers:,} people at random: say what then, | default("…").'
-        for name in named
-        if (empty := getattr(found, f"n_{name}"))
+        f'{name} is empty for {people:,} of {found.readers:,} people at random: say what then, | default("…").'
+        for name, people in empty.items()
+        if people
     ]
+
+
+def _empty(name: str, where: Iterable[tuple[str, bool]]) -> str:
+    """SQL: whether this says nothing of contact `c`, and she reads the place where it stands."""
+    conditions = [
+        f"coalesce({READER[flag].sql}, false) = {holds}"
+        for flag, holds in where
+        if flag in READER and READER[flag].kind == FLAG
+    ]
+    return " AND ".join([f"coalesce(CAST({READER[name].sql} AS text), '') IN ('', '0')", *conditions])
 
 
 def send(session: Session, slug: str, address: str, now: datetime, *, chapter_id: int | None = None) -> list[Event]:

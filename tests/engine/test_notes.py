@@ -94,22 +94,6 @@ def test_a_language_that_we_do_not_speak_is_refused(session: Session):
         put(session, "Come.", language="xx")
 
 
-def test_a_chapter_is_shown_the_letters_that_still_take_its_note_the_most_urgent_first(session: Session):
-    save(session, "later", note_until=UNTIL + timedelta(days=1))
-    save(session, "rent")
-    save(session, "over", note_until=NOW)
-    save(session, "none", note_until=None)
-    save(session, "placeless", bodies={"en": Body("No place for one", "Hello")})
-    put(session, "Come.")
-    put(session, "Ven.", "later", language="es")
-    open_now = notes.open_for(session, chapter(session), NOW)
-    assert [(row.slug, row.subject, row.source) for row in open_now] == [
-        ("rent", "The vote", "Come."),
-        ("later", "The vote", None),
-    ]
-    assert [row.source for row in notes.open_for(session, chapter(session, "lowell"), NOW)] == [None, None]
-
-
 # What a note can say.
 
 

@@ -287,3 +287,23 @@ def test_an_address_that_is_none_gets_nothing(session: Session, address: str):
     with pytest.raises(NotFound, match="there is no letter nothing"):
         trying.send(session, "nothing", "ana@example.org", NOW)
     assert session.scalar(text("SELECT count(*) FROM message")) == 0
+
+
+def test_a_field_is_empty_only_for_those_who_read_the_place_where_it_stands(session: Session):
+    for cents in (0, 2700):
+        known(session, gave_last_cents=cents, gave_count=1 if cents else 0)
+    save(session, "{% if has_given %}You gave {{ last_gift }}.{% else %}Give.{% endif %}")
+    assert trying.blanks(session, "vote") == []
+    save(session, "{% if not has_given %}You gave {{ last_gift }}.{% endif %}")
+    assert [each.partition(" for")[0] for each in trying.blanks(session, "vote")] == ["last_gift is empty"]
+    save(session, "{% if has_given %}You gave.{% else %}You gave {{ last_gift }}.{% endif %}")
+    assert [each.partition(" for")[0] for each in trying.blanks(session, "vote")] == ["last_gift is empty"]
+
+
+def test_in_a_small_house_everybody_is_looked_at(session: Session):
+    for _ in range(9):
+        known(session, city="")
+    save(session, "In {{ city }}")
+    told = [trying.blanks(session, "vote") for _ in range(5)]
+    assert all(each == told[0] for each in told)
+    assert told[0][0].startswith("city is empty for 9 of ")

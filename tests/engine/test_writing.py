@@ -292,3 +292,27 @@ def test_a_link_of_markdown_cannot_run_anything_either(session: Session):
     assert 'href="javascript' not in kept.body_html
     assert 'src="javascript' not in kept.body_html
     assert 'href="data' not in kept.body_html
+
+
+# Whose leave is needed.
+
+
+@pytest.mark.parametrize("kind", ["", "news"])
+def test_a_letter_that_needs_nobodys_leave_comes_with_the_code_and_from_nowhere_else(session: Session, kind: str):
+    slug = "note" if kind == "" else "thank_you"
+    told = draft(slug=slug, kind=kind)
+    for refuse in (writing.check, writing.save):
+        with pytest.raises(Invalid, match="letters that need nobody's leave come with Groundswell"):
+            refuse(session, told)
+    save(session, slug="thank_you", kind="")
+    assert shelf.one(session, "thank_you").kind == ""
+
+
+def test_a_check_refuses_what_saving_would(session: Session):
+    with pytest.raises(Invalid, match="there is no donation form nowhere"):
+        writing.check(session, draft(kind="asks", form="nowhere"))
+
+
+def test_the_faults_of_every_part_are_told_at_once(session: Session):
+    told = faults(session, "{{ nobody }}", subject="{{ no_subject }}", preview="{{ no_preview }}", text="{{ no_text }}")
+    assert [each.partition(",")[0] for each in told] == ["subject", "preview", "body", "text"]

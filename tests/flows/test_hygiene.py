@@ -308,7 +308,8 @@ def test_what_a_person_excused_does_not_count_again(deps: Deps):
     resume(deps)
     row = mailing(deps)
     assert (row.paused_at, row.paused_because) == (None, "")
-    assert row.excused == {"handed": 40, "bounced": 11, "complained": 0, "refused": 0}
+    upto = one(deps, "SELECT max(id) FROM handover").max
+    assert row.excused == {"handed": 40, "bounced": 11, "complained": 0, "refused": 0, "upto": upto}
     assert rows(deps, "SELECT 1 FROM notice WHERE resolved_at IS NULL") == []
     letters = campaign(deps, 60)
     told(deps, "bounce", letters[:10])
@@ -316,6 +317,19 @@ def test_what_a_person_excused_does_not_count_again(deps: Deps):
     told(deps, "bounce", letters[10:11])
     assert mailing(deps).paused_because == "11 of 60 came back"
     assert (mailing(deps).bounced, states(deps)["bounced"]) == (22, 22)
+
+
+def test_what_comes_back_late_of_letters_from_before_stops_nothing_again(deps: Deps):
+    letters = campaign(deps, 60)
+    told(deps, "bounce", letters[:11])
+    resume(deps)
+    told(deps, "bounce", letters[11:40])
+    told(deps, "spamreport", letters[40:45])
+    row = mailing(deps)
+    assert (row.paused_at, row.bounced, row.complained) == (None, 40, 5)
+    assert (row.excused["bounced"], row.excused["complained"]) == (40, 5)
+    told(deps, "bounce", campaign(deps, 30)[:11])
+    assert mailing(deps).paused_because == "11 of 30 came back"
 
 
 def test_what_never_stood_still_is_not_excused(deps: Deps):

@@ -227,3 +227,12 @@ def test_express_links_of_a_fund_are_off_until_they_are_switched_on(deps: Deps, 
     assert "there is no fund nothing" in refused(groundswell, "funds", "express", "nothing", "on")
     wrong = groundswell("funds", "express", "action", "yes")
     assert (wrong.returncode, "say on or off" in wrong.stderr) == (2, True)
+
+
+def test_a_chapter_gets_a_limit_of_letters_a_day_and_loses_it(deps: Deps, groundswell: Command):
+    limit = "SELECT daily_letters FROM chapter WHERE slug = 'worcester'"
+    assert said(groundswell, "chapters", "limit", "worcester", "1500") == "worcester: 1,500 campaign letters a day\n"
+    assert one(deps, limit).daily_letters == 1500
+    assert said(groundswell, "chapters", "limit", "worcester") == "worcester: no limit\n"
+    assert one(deps, limit).daily_letters is None
+    assert "there is no chapter nowhere" in refused(groundswell, "chapters", "limit", "nowhere", "5")
