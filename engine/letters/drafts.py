@@ -151,6 +151,9 @@ def _text(path: Path, *, must_be: bool = False) -> str:
     if len(raw) > MOST_BYTES:
         raise Invalid(f"{path.name}: longer than {MOST_BYTES:,} bytes")
     try:
-        return raw.decode("utf-8-sig")
+        said = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Invalid(f"{path.name}: not UTF-8") from None
+        said = "\0"
+    if "\0" in said:  # no text has it, and Postgres takes none
+        raise Invalid(f"{path.name}: not UTF-8 text")
+    return said

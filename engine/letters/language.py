@@ -4,8 +4,9 @@
     {% if gives_monthly %}…{% else %}…{% endif %}      a named yes or no, or `not` one
     {% for rung in ladder %}…{{ rung.words }}…{% endfor %}      one of the lists that we give
 
-No calls, comparisons, sums or globals: what a letter says can be checked when it is written, every fault with its line and
-column. `read` finds all of them; `parse` gives Jinja's own tree of a source that has none.
+No calls, comparisons, sums or globals, and no control in a quoted word, however it is written: what a letter says can be
+checked when it is written, every fault with its line and column. `read` finds all of them; `parse` gives Jinja's own tree of
+a source that has none.
 """
 
 import re
@@ -132,7 +133,7 @@ def read(source: str, vocabulary: Vocabulary, part: str) -> list[Place]:
 
 
 def parse(source: str) -> nodes.Template:
-    """Jinja's tree of a source in which `check` finds no fault. Raises Invalid for any other node than those it lets by."""
+    """Jinja's tree of a source in which `read` finds no fault. Raises Invalid for any other node than those it lets by."""
     try:
         tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
@@ -140,6 +141,7 @@ def parse(source: str) -> nodes.Template:
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _NODES):
             raise Invalid(f"line {node.lineno}: {type(node).__name__} is not possible here")
+    _seen(tree)
     return tree
 
 
@@ -298,12 +300,20 @@ def _expression(said: str) -> nodes.Node:
 def _statement(source: str, kind: type[Any]) -> Any:
     """The one statement of a source. Raises Invalid when there is none, or more."""
     try:
-        body = _ENVIRONMENT.parse(source).body
+        tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
         raise Invalid(_plainly(error.message or "")) from None
+    _seen(tree)
+    body = tree.body
     if len(body) != 1 or not isinstance(body[0], kind):
         raise Invalid("not a tag that can be understood")
     return body[0]
+
+
+def _seen(tree: nodes.Template) -> None:
+    """Raises Invalid for a quoted word with something in it that is not printed: "\\n" would break a header's line."""
+    if any(isinstance(each.value, str) and not each.value.isprintable() for each in tree.find_all(nodes.Const)):
+        raise Invalid("this word holds a control, or something else that nobody sees")
 
 
 def _plainly(said: str) -> str:

@@ -13,6 +13,7 @@ from engine.db import rows
 from engine.giving import form_links
 from engine.giving.form_links import Form
 from engine.languages import catalogue
+from engine.letters.vocabulary import one_line
 
 _LOAD = text("""
 WITH RECURSIVE wanted AS (
@@ -91,9 +92,11 @@ def _sender(row: Row[Any], base_url: str) -> Sender:
     name, postal_address = row.sender_name or "", row.postal_address or ""
     lines = [row.disclaimer or "", row.deductibility or "", ", ".join(filter(None, (name, postal_address)))]
     fine_print = [line for line in lines if line]
-    said = {
-        "chapter": row.chapter, "organisation": row.organisation or "", "sender_name": name,
-        "postal_address": postal_address, "disclaimer": lines[0], "deductibility": lines[1],
+    names = {
+        "chapter": row.chapter, "organisation": row.organisation, "sender_name": name, "postal_address": postal_address,
+        "disclaimer": lines[0], "deductibility": lines[1],
+    }  # fmt: skip
+    said = {called: one_line(words or "") for called, words in names.items()} | {
         "fine_print": Markup("<br />").join(fine_print), "fine_print_text": "\n".join(fine_print),
         "chapter_wrote": row.note_html is not None, "chapter_note": Markup(row.note_html or ""),  # noqa: S704 cleaned when it was saved
         "chapter_note_text": row.note_text or "",

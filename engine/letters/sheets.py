@@ -15,9 +15,10 @@ from jinja2 import Environment, Template, nodes
 
 from engine.errors import Invalid
 from engine.letters import language, plain
+from engine.letters.vocabulary import one_line
 
 MOST_BYTES = 512 * 1024  # of one reader's part of a letter
-_SEPARATOR = "\x00"  # values hold no controls
+_SEPARATOR = "\x00"  # neither values nor the words of a letter hold controls
 _HTML, _PLAIN = language.environment(html=True), language.environment(html=False)
 _PARTS = ("subject", "html", "text")
 LADDER, MOST_LADDERS = "ladder", 1000
@@ -125,7 +126,8 @@ def filled(sheet: Sheet, substitutions: Mapping[str, str]) -> Rendered:
     said = [getattr(sheet, part) for part in _PARTS]
     for token, value in substitutions.items():
         said = [part.replace(token, value) for part in said]
-    return Rendered(*said)
+    subject, html, text = said
+    return Rendered(one_line(subject), html, text)
 
 
 def fold(words: Words, sender: Mapping[str, Any]) -> Sheet:
@@ -145,7 +147,7 @@ def _fold(words: Words, sender: tuple[tuple[str, Any], ...]) -> Sheet:
     named = frozenset(name for holes in (html, rest) for node in holes.found for name in _names(node))
     makers = tuple(maker for holes in (html, rest) for maker in holes.makers(known.keys()))
     inside = {name: known[name] for name in named & known.keys()}
-    return Sheet(subject, body, plain.tidied(text), named - known.keys(), makers, inside)
+    return Sheet(one_line(subject), body, plain.tidied(text), named - known.keys(), makers, inside)
 
 
 def _static(source: str, known: Mapping[str, Any], holes: _Holes, mark: str) -> str:

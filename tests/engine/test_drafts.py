@@ -105,7 +105,8 @@ def test_a_file_that_is_named_otherwise_is_refused_by_its_name(tmp_path: Path, n
      ("---\nkind: news\n\tsubject: x\n---\nHello", "line 3: what stands between the first two --- is no YAML"),
      ("---\n- kind\n---\nHello", "what stands between the first two --- is not a list of names and values"),
      ("---\nkind: news\nsubject: a\x07b\n---\nHello", "what stands between the first two --- is no YAML"),
-     (b"---\nkind: news\n---\n\xff\xfe", "not UTF-8"), (b"x" * (drafts.MOST_BYTES + 1), "longer than 524,288 bytes")],
+     (b"---\nkind: news\n---\n\xff\xfe", "not UTF-8"), (b"---\nkind: news\n---\na\x00b", "not UTF-8"),
+     (b"x" * (drafts.MOST_BYTES + 1), "longer than 524,288 bytes")],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_is_refused_by_its_name_and_line(tmp_path: Path, content: str | bytes, says: str):
@@ -116,7 +117,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_name_and_line(tmp_path: Pa
 def test_a_text_part_that_cannot_be_read_is_refused_by_its_own_name(tmp_path: Path):
     path = written(tmp_path, "vote.md")
     written(tmp_path, "vote.txt", b"\xff")
-    assert refused(path) == "vote.txt: not UTF-8"
+    assert refused(path) == "vote.txt: not UTF-8 text"
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,20 @@ def test_chapters_that_are_called_so_are_words_and_nothing_more(deps: Deps):
         harmless(parsed, deps.mailer.accepted[-1][1].to_email)
 
 
+def test_chapters_that_are_called_so_in_a_subject_are_words_and_nothing_more(deps: Deps):
+    mailing = letter(deps)
+    subject = "For {{ chapter }}{% if has_given %}{{ sender_name }}{% else %}{{ sender_name }}{% endif %}."
+    change(deps, "UPDATE mailing SET subject = :subject WHERE id = :id", subject=subject, id=mailing)
+    for name in HOSTILE:
+        change(deps, "UPDATE chapter SET sender_name = :name, name = :name WHERE slug = 'worcester'", name=name)
+        deps.mailer.requests.clear()
+        enqueue(deps, mailing, people(deps, 2))
+        go(deps)
+        for parsed in read(deps):
+            assert not {"bcc", "x-evil", "x"} & {header.lower() for header in parsed}
+            assert (parsed["Subject"][:4], parsed["Subject"][-1]) == ("For ", ".")
+
+
 def test_facts_that_try_to_are_words_and_nothing_more(deps: Deps):
     change(deps, "UPDATE mailing SET subject = 'For {{ receiver }}.' WHERE slug = 'thank_you'")
     for name in HOSTILE:

@@ -28,6 +28,14 @@ BAD = {
     "{{ custom['size'] }}": "only the name of a field can stand here",
     "{{ first_name | attr('upper') }}": "there is no filter `attr`",
     "{{ first_name | safe }}": "there is no filter `safe`",
+    '{{ first_name | default("\\x00") }}': "this word holds a control",
+    '{{ first_name | default("\\ud800") }}': "this word holds a control",
+    '{{ first_name | default("a\\r\\nBcc: x@example.org") }}': "this word holds a control",
+    '{{ first_name | default("a\\u202eb") | upper }}': "this word holds a control",
+    '{{ first_name | upper("\\n") }}': "this word holds a control",
+    '{{ "\\u2028" }}': "this word holds a control",
+    '{% if "\\n" %}x{% endif %}': "this word holds a control",
+    '{% for rung in "\\0" %}{% endfor %}': "this word holds a control",
     "{{ first_name | default(amount) }}": "a filter takes a plain word",
     "{{ first_name | default }}": "default takes one word",
     "{{ first_name | upper('x') }}": "default takes one word, no other filter takes any",
@@ -117,10 +125,19 @@ def test_a_source_that_is_a_bomb_is_refused_at_once(source: str):
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ 7 * 7 }}", "{{ x() }}", "{% set x = 1 %}", "{{ x[0] }}", "{{ a if b }}", "{{ x is y }}"]
+    "source",
+    [
+        "{{ 7 * 7 }}",
+        "{{ x() }}",
+        "{% set x = 1 %}",
+        "{{ x[0] }}",
+        "{{ a if b }}",
+        "{{ x is y }}",
+        r'{{ x | default("\x00") }}',
+    ],
 )
 def test_the_parser_lets_no_other_node_by_even_if_nobody_read_the_source(source: str):
-    with pytest.raises(Invalid, match="is not possible here"):
+    with pytest.raises(Invalid, match=r"is not possible here|holds a control"):
         language.parse(source)
 
 

@@ -85,9 +85,9 @@ def test_split_rendering_is_full_rendering_byte_for_byte(subject, html, text, se
         Sheet("us@example.org", "Us", "", sheet.subject, sheet.html, sheet.text),
         Copy(1, "rosa@example.org", "Rosa", sheet.substitutions(value), {}),
     )
-    assert (given_to_a_provider.subject, given_to_a_provider.html) == (letter.subject, letter.html)
+    assert (one_line(given_to_a_provider.subject), given_to_a_provider.html) == (letter.subject, letter.html)
     everything = sender | value
-    assert letter.subject == language.environment(html=False).from_string(subject).render(everything)
+    assert letter.subject == one_line(language.environment(html=False).from_string(subject).render(everything))
     assert letter.html == language.environment(html=True).from_string(html).render(everything)
 
 
@@ -142,6 +142,14 @@ def test_no_value_can_take_the_place_of_another():
     assert token not in secret
     other = fold(Words("{{ a }} {{ b }} ", "", ""), {}).subject.split(" ")[1]
     assert other != token  # nobody can know it
+
+
+def test_a_subject_is_one_line_whatever_it_is_made_of():
+    broken = {"chapter": "Worcester\r\nBcc: sam@example.org", "monthly": True}
+    for said in ("{{ chapter }}\n", "{% if has_given %}{{ chapter }}{% endif %}"):
+        sheet = fold(Words(said, "", ""), broken)
+        assert "\n" not in sheet.subject
+        assert sheet.letter({"has_given": True}).subject == "Worcester Bcc: sam@example.org"
 
 
 def test_a_letter_without_end_is_refused():

@@ -230,7 +230,7 @@ def test_a_test_comes_in_each_language_to_that_address_alone_as_often_as_it_is_a
         save(session, spanish="Hola")
     for _ in range(2):
         letters = sent(deps, "vote")
-        assert sorted(each.subject for each in letters) == ["[Test] El voto", "[Test] The vote, "]
+        assert sorted(each.subject for each in letters) == ["[Test] El voto", "[Test] The vote,"]
         assert {each.to_email for each in letters} == {"ana@staff.example.org"}
     assert one(deps, "SELECT count(*) AS n FROM contact WHERE email = 'ana@staff.example.org'").n == 1
     assert rows(deps, "SELECT 1 FROM consent c JOIN contact p ON p.id = c.contact_id WHERE p.email LIKE 'ana%'") == []
