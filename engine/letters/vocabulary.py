@@ -152,6 +152,8 @@ READER: Mapping[str, Field] = MappingProxyType({
     "custom": Field(Record({}), "CAST(c.custom AS text)", Said(), _custom),
 })  # fmt: skip
 
+AMOUNTS = frozenset({"last_gift", "last_gift_on", "given_in_all"})  # what not everybody who works here may see
+
 
 def vocabulary(facts: Mapping[str, Any], custom: Sequence[str] = ()) -> dict[str, Kind]:
     """All that a letter can name: of its sender, its reader, and its own facts (samples show their kind)."""

@@ -4,7 +4,7 @@ No preview and no test carries a link that charges a card, or a code that a gift
 """
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from engine.languages import ENGLISH
 from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
 from engine.letters.sheets import Rendered, Words
-from engine.letters.vocabulary import FLAG, READER, TEXT
+from engine.letters.vocabulary import AMOUNTS, FLAG, READER, TEXT
 from engine.sources.words import email_address
 
 MOST_READERS = 200  # that a look for empty fields takes
@@ -55,12 +55,13 @@ RETURNING id
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A letter as somebody reads it. `reader`: the contact; None: an invented one."""
+    """A letter as somebody reads it. `reader`: the contact; None: an invented one. `invented`: fields that are not hers."""
 
     reader: int | None
     language: str
     from_name: str
     letter: Rendered
+    invented: Sequence[str] = ()
 
 
 def preview(
@@ -71,9 +72,11 @@ def preview(
     contact_id: int | None = None,
     language: str = "",
     chapter_id: int | None = None,
+    amounts: bool = True,
 ) -> Preview:
     """The newest words of this letter as this contact reads them, in her language and from her chapter unless it is said
-    otherwise; as an invented person, if it is said whose. Raises NotFound, Invalid when it does not render."""
+    otherwise; without one, as an invented person reads them. Without `amounts`, what she gave is invented, too. Raises
+    NotFound, Invalid when it does not render."""
     words = writing.newest(session, slug)
     hers = _reader(session, contact_id, "") if contact_id is not None else None
     spoken = language or (hers["language"] if hers and hers["language"] in words else ENGLISH)
@@ -91,8 +94,10 @@ def preview(
     else:
         reader = _reader(session, contact_id, filling.columns(sheet.names))
         made = filling.values(sheet.names, reader, told.facts, addresses, sender)
+    withheld = [] if amounts or contact_id is None else sorted(AMOUNTS & sheet.names)
+    made |= {name: READER[name].sample for name in withheld}
     made["ladder"] = sender.ladder(None, "", express=False)
-    return Preview(contact_id, spoken, sender.name, sheet.letter(made))
+    return Preview(contact_id, spoken, sender.name, sheet.letter(made), withheld)
 
 
 def somebody(session: Session, chapters: Collection[int] | None = None) -> int | None:

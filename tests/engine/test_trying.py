@@ -72,6 +72,20 @@ def test_a_letter_is_read_as_somebody_would_with_what_is_known_of_her(session: S
     assert "No gift." not in whole(shown)
 
 
+def test_what_she_gave_is_invented_for_whoever_may_not_see_it(session: Session):
+    save(session, "{{ last_gift }}, {{ last_gift_on }}, {{ given_in_all }}, {{ city }}.")
+    hers = known(session, gave_count=2, gave_last_cents=4100, gave_cents=9900, gave_last_at=NOW, city="Lowell")
+    shown = preview(session, hers)
+    assert "$41, November 3, 2026, $99, Lowell." in shown.letter.text
+    assert not shown.invented
+    for who in (hers, known(session, city="Lowell")):  # whether she gave at all
+        withheld = preview(session, who, amounts=False)
+        assert "$27, June 7, 2026, $154, Lowell." in withheld.letter.text
+        assert withheld.invented == ["given_in_all", "last_gift", "last_gift_on"]
+    save(session, "In {{ city }}.")
+    assert not preview(session, hers, amounts=False).invented
+
+
 def test_without_a_reader_it_is_read_as_an_invented_person_would(session: Session):
     save(session)
     shown = preview(session)

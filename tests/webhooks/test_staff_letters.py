@@ -146,6 +146,23 @@ def test_a_letter_is_read_as_anybody_within_reach_would(house: Deps, desk: Desk)
     assert desk.get(where(answer)).status == 200
 
 
+def test_amounts_are_read_by_who_may_see_gifts_and_by_nobody_else(house: Deps, door: Client):
+    hers = known(house, f"reader.{next(_numbers)}@example.org", "01605")
+    change(
+        house, "UPDATE contact SET gave_count = 1, gave_cents = 8300, gave_last_cents = 4100 WHERE id = :id", id=hers
+    )
+    desk, told = of(house, door, "admin"), typed(**{"body-en": "{{ last_gift }} of {{ given_in_all }}"})
+    desk.get("/staff/letters/new")
+    path = where(posted(desk, "/staff/letters/new", **told)).partition("?")[0]
+    for role, sees in (("admin", True), ("treasurer", True), ("organizer", False), ("viewer", False)):
+        desk = of(house, door, role)
+        framed = desk.get(f"{path}/html?as={hers}").body.decode()
+        desk.get(f"{path}?as={hers}")
+        for page in (framed, desk.page):
+            assert ("$41 of $83" in page, "$27 of $154" in page) == (sees, not sees)
+        assert ("Amounts are for the treasurer and admins" in desk.page) is not sees
+
+
 def test_a_preview_gives_nobody_a_link_that_acts_for_its_reader(house: Deps, desk: Desk):
     rosa = known(house, f"reader.{next(_numbers)}@example.org", "01605")
     desk.get(f"/staff/letters/rent-vote?as={rosa}")

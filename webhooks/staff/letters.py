@@ -129,8 +129,9 @@ def _preview(visit: Visit) -> Preview:
     told = asked.get("chapter", "")
     chapter_id = _chapter(visit, int(told) if told.isascii() and told.isdigit() and len(told) <= 18 else 0)
     return trying.preview(
-        visit.session, slug(visit), links, contact_id=reader, language=asked.get("language", ""), chapter_id=chapter_id
-    )
+        visit.session, slug(visit), links, contact_id=reader, language=asked.get("language", ""), chapter_id=chapter_id,
+        amounts=visit.who.may(rights.SEE_GIFTS),
+    )  # fmt: skip
 
 
 def _chapter(visit: Visit, chapter_id: int) -> int | None:
