@@ -30,6 +30,7 @@ SELECT slug, version, language, created_at, handed, delivered, bounced, complain
 FROM mailing WHERE letter_id = :letter_id ORDER BY version DESC, language LIMIT :most
 """)
 _FORMS = text("SELECT slug, title FROM donation_form ORDER BY slug")
+_FUNDS = text("SELECT slug, name FROM fund ORDER BY id")
 
 
 def every(session: Session) -> Sequence[Row[Any]]:
@@ -55,3 +56,8 @@ def fared(session: Session, letter_id: int, most: int = 40) -> Sequence[Row[Any]
 def forms(session: Session) -> Sequence[Row[Any]]:
     """The donation forms that a letter can lead to: rows of (slug, title)."""
     return session.execute(_FORMS).all()
+
+
+def funds(session: Session) -> Sequence[Row[Any]]:
+    """The funds whose disclaimer a letter can carry: rows of (slug, name)."""
+    return session.execute(_FUNDS).all()

@@ -1,6 +1,7 @@
 """Letters on the pages of staff: written, checked, kept, read as anybody would, tested, with notes of chapters."""
 
 import html
+import re
 from datetime import timedelta
 from itertools import count
 
@@ -113,6 +114,27 @@ def test_a_name_that_is_taken_is_not_written_over(desk: Desk):
     desk.get("/staff/letters/new")
     assert posted(desk, "/staff/letters/new", **typed(slug="rent-vote")).status == 409
     assert posted(desk, "/staff/letters/new", **typed(slug="thank_you")).status == 409
+
+
+def test_a_letter_with_a_fund_and_no_form_keeps_it_when_it_is_edited(house: Deps, desk: Desk):
+    desk.get("/staff/letters/new")
+    told = typed(fund="pac")
+    answer = posted(desk, "/staff/letters/new", **told)
+    path = f"/staff/letters/{told['slug']}"
+    assert where(answer) == f"{path}?said=kept"
+    desk.get(f"{path}/edit")
+    (chosen,) = re.findall(r'<option value="([^"]+)" selected>[^<]+PAC', desk.page)
+    assert posted(desk, f"{path}/edit", **typed(fund=chosen, **{"body-en": "Anew"})).status == 303
+    query = f"SELECT f.slug, l.id FROM letter l LEFT JOIN fund f ON f.id = l.fund_id WHERE l.slug = '{told['slug']}'"
+    assert one(house, query).slug == "pac"
+    desk.get(f"{path}/edit")
+    assert posted(desk, f"{path}/edit", **typed(fund="pac", form_of="common-ground")).status == 422
+    assert "the donation form is another fund" in html.unescape(desk.page)
+    assert posted(desk, f"{path}/edit", **typed(fund="none")).status == 422
+    assert posted(desk, f"{path}/edit", **typed(form_of="common-ground")).status == 303
+    assert one(house, query).slug == "action"
+    desk.get(f"{path}/edit")  # the form says whose it is
+    assert not re.findall(r'<option value="[^"]+" selected>[^<]+PAC', desk.page)
 
 
 def test_the_kind_of_a_letter_that_the_house_writes_stays(house: Deps, desk: Desk):

@@ -31,6 +31,7 @@ class Typed:
     slug: str = ""
     kind: str = "news"
     layout: str = "letter"
+    fund: str = ""  # where it has no form: that one says whose it is
     form: str = ""
     note_until: str = ""
     quiet_from: str = ""
@@ -46,8 +47,8 @@ class Typed:
             if spoken == ENGLISH or any(said.values())
         }
         return drafts.made({
-            "slug": self.slug, "kind": self.kind if kind is None else kind, "layout": self.layout, "form": self.form,
-            "note_until": _moment(self.note_until, zone), "quiet_hours": hours, "bodies": bodies,
+            "slug": self.slug, "kind": self.kind if kind is None else kind, "layout": self.layout, "fund": self.fund,
+            "form": self.form, "note_until": _moment(self.note_until, zone), "quiet_hours": hours, "bodies": bodies,
         })  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def _shown(
     return visit.page(
         "writing.html", HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK, typed=typed, new=new, faults=faults,
         checked=done is not None, remarks=remarks, tongues=offered(), own_name=own_name, forms=shelf.forms(visit.session),
-        layouts=layouts.names(), fixed=bool(own is not None and (own.shipped or own.facts)),
+        funds=shelf.funds(visit.session), layouts=layouts.names(), fixed=bool(own is not None and (own.shipped or own.facts)),
         fields=sorted(vocabulary(facts)), path="/staff/letters/new" if new else f"{path_of(typed.slug)}/edit",
         zone=visit.deps.settings.time_zone, rows=_rows(typed),
     )  # fmt: skip
@@ -121,7 +122,7 @@ def _typed(form: Form, name: str) -> Typed:
                  for part in PARTS}
         for spoken in offered()
     }  # fmt: skip
-    plain = ("kind", "layout", "note_until", "quiet_from", "quiet_until")
+    plain = ("kind", "layout", "fund", "note_until", "quiet_from", "quiet_until")
     return Typed(slug=name, form=form.one("form_of"), words=words, **{part: form.one(part) for part in plain})
 
 
@@ -135,6 +136,7 @@ def _kept(visit: Visit) -> Typed:
     until = letter.note_until.astimezone(ZoneInfo(visit.deps.settings.time_zone)) if letter.note_until else None
     return Typed(
         slug=letter.slug, kind=letter.kind, layout=letter.layout, form=letter.form, words=words,
+        fund="" if letter.form else letter.fund,
         note_until=f"{until:%Y-%m-%dT%H:%M}" if until else "",
         quiet_from="" if letter.quiet_from is None else str(letter.quiet_from),
         quiet_until="" if letter.quiet_until is None else str(letter.quiet_until),
