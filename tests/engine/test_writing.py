@@ -1,6 +1,7 @@
 """Letters as they are kept: versions, what is refused with its line and column, those that come with the code. F3 to F5."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -255,6 +256,21 @@ def test_a_letter_that_fits_nothing_here_is_refused_in_words(session: Session, c
     with pytest.raises(Invalid, match=says):
         save(session, **changed)
     assert mailings(session) == []
+
+
+@pytest.mark.parametrize(
+    "until",
+    ["9999-12-31T23:59-05:00", "9999-12-31T23:59+00:00", "0001-01-01T00:00+05:00", "0001-01-01T00:00+00:00",
+     f"{datetime.now(UTC) + timedelta(days=5 * 366 + 1):%Y-%m-%dT%H:%M}+00:00",
+     f"{datetime.now(UTC) - timedelta(days=5 * 366 + 1):%Y-%m-%dT%H:%M}+00:00"],
+)  # fmt: skip
+def test_a_deadline_for_notes_that_nobody_can_mean_is_refused(session: Session, until: str):
+    for refuse in (writing.check, writing.save):
+        with pytest.raises(Invalid, match="the deadline for notes is more than five years away"):
+            refuse(session, draft(note_until=until))
+    assert mailings(session) == []
+    save(session, note_until=f"{datetime.now(UTC) + timedelta(days=5 * 365 - 1):%Y-%m-%dT%H:%M}+00:00")
+    assert "vote" in [row.slug for row in shelf.every(session)]
 
 
 def test_a_form_of_its_own_or_of_its_fund_makes_an_ask(session: Session):

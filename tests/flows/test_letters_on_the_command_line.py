@@ -18,7 +18,7 @@ from tests.flows.house import change, one, rows
 Command = Callable[..., Done]
 ENGLISH = """---
 kind: news
-note_until: 2100-01-01T18:00-05:00
+note_until: 2030-01-01T18:00-05:00
 subject: "The vote, {{ first_name }}"
 ---
 Dear {{ first_name }} of {{ city }},
@@ -89,7 +89,7 @@ def test_a_letter_is_checked_kept_once_a_version_and_listed(
     assert "nothing changed: it is version 2 of vote" in again
     (line,) = [each for each in said(groundswell, "letters", "list").splitlines() if each.startswith("vote")]
     assert " ".join(line.split()) == (
-        "vote news en es version 2 0 handed over The vote, {{ first_name }} (notes until 2100-01-01)"
+        "vote news en es version 2 0 handed over The vote, {{ first_name }} (notes until 2030-01-01)"
     )
     assert [row.action for row in rows(deps, "SELECT action FROM audit WHERE subject = 'letter'")] == [
         "letter saved"

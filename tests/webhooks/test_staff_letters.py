@@ -95,7 +95,8 @@ def test_a_letter_is_written_checked_and_kept_and_then_changed(house: Deps, desk
     [({"body-en": "Dear {{ frist_name }},"}, "Body, line 1, column 6:"), ({"subject-en": ""}, "a letter has a subject"),
      ({"body-en": "Hi {% if a > b %}x{% endif %}"}, "Body, line 1, column 4:"), ({"slug": "no good"}, "slug:"),
      ({"form_of": "none"}, "there is no donation form none"), ({"quiet_from": "21"}, "quiet hours are written like 21-8"),
-     ({"note_until": "tomorrow"}, "the deadline for notes is a day and an hour"), ({"kind": "spam"}, "kind:"),
+     ({"note_until": "tomorrow"}, "the deadline for notes is a day and an hour"),
+     ({"note_until": "9999-12-31T23:59"}, "the deadline for notes is more than five years away"), ({"kind": "spam"}, "kind:"),
      ({"layout": "../../etc"}, "there is no layout"), ({"body-en": "::: ladder\n:::"}, "say which, as form"),
      ({"body-en": "x" * 300_000}, "longer than"), ({"body-es": "Hola {{"}, "Subject, line 1, column 1:")],
 )  # fmt: skip
