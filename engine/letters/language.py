@@ -37,10 +37,25 @@ _TAG = re.compile(
 )
 
 
+class _Environment(Environment):
+    """Jinja that finds nothing in a value but what stands under a name in it: no attribute, no method, no place of a list."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping):
+            try:
+                return obj[argument]
+            except KeyError:
+                pass
+        return self.undefined(obj=obj, name=argument)
+
+
 def environment(*, html: bool) -> Environment:
     """Jinja with our filters and nothing else. A field is never missing when a letter is rendered, but may be empty: that is
     when `default` fills in."""
-    made = Environment(autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701 text is none
+    made = _Environment(autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True)
     made.globals.clear()
     made.tests.clear()
     made.filters = {name: made.filters[name] for name in FILTERS} | {"default": lambda value, word: value or word}

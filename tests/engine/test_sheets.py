@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment, UndefinedError
 
 from engine.errors import Invalid
 from engine.letters import language, plain, sheets
 from engine.letters.sheets import Words, filled, fold
-from engine.letters.vocabulary import one_line
+from engine.letters.vocabulary import Said, one_line
 from engine.ports import Copy, Sheet, letter_of
 
 READER = ("first_name", "amount", "city")  # text
@@ -150,6 +151,22 @@ def test_a_subject_is_one_line_whatever_it_is_made_of():
         sheet = fold(Words(said, "", ""), broken)
         assert "\n" not in sheet.subject
         assert sheet.letter({"has_given": True}).subject == "Worcester Bcc: sam@example.org"
+
+
+@pytest.mark.parametrize("name", ["items", "values", "keys", "get", "copy", "clear"])
+def test_a_field_that_is_called_like_something_of_a_mapping_is_a_field(name: str):
+    words = Words(f"{{{{ custom.{name} }}}}", f"{{% for r in rows %}}{{{{ r.{name} }}}}{{% endfor %}}", "")
+    sheet = fold(words, {})
+    said = sheet.letter({"custom": Said({name: "a word"}), "rows": [{name: "one"}, {name: "two"}]})
+    assert (said.subject, said.html) == ("a word", "onetwo")
+    assert sheet.letter({"custom": Said(), "rows": []}).subject == ""
+
+
+@pytest.mark.parametrize("environment", [language.environment(html=True), language.environment(html=False)])
+def test_nothing_of_a_value_is_reached_but_what_stands_under_a_name(environment: Environment):
+    for reached in ("a.upper", "a['upper']", "a[0]", "a.__class__", "b.append", "b[0]", "c.items", "c['items']"):
+        with pytest.raises(UndefinedError):
+            environment.from_string(f"{{{{ {reached} }}}}").render(a="text", b=["x"], c={"x": "y"})
 
 
 def test_a_letter_without_end_is_refused():
