@@ -146,9 +146,10 @@ def _html(block: Block, removed: list[str]) -> str:
     return html.strip()
 
 
-def html_of(block: Block) -> str:
-    """A text in HTML, its paragraph around it."""
-    return cleaned(_parser().renderer.render(block.tokens, _parser().options, {}))[0].strip()
+def html_of(block: Block) -> tuple[str, list[str]]:
+    """A text in HTML, its paragraph around it; and what was taken out of it."""
+    html, gone = cleaned(_parser().renderer.render(block.tokens, _parser().options, {}))
+    return html.strip(), gone
 
 
 def escaped(text: str) -> str:

@@ -1,10 +1,10 @@
 """Chapter notes: a paragraph that each chapter may add to a letter of the root's, until its deadline.
 
-Plain Markdown without tags or blocks: it is the same for all of a chapter's readers. Who of the staff may write for which
-chapter is asked outside.
+Plain Markdown without tags, blocks, HTML or pictures: it is the same for all of a chapter's readers. What cannot stay is
+refused with its place, and nothing is taken out in silence. Who of the staff may write for which chapter is asked outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.languages import offered
 from engine.letters import markdown, plain
 from engine.letters.holding import Holding
-from engine.letters.language import Fault, Faulty, tags
+from engine.letters.language import MOST_FAULTS, Fault, Faulty, tags
+from engine.letters.markdown import Block
 
 LONGEST = 2_000  # characters
 
@@ -43,10 +44,27 @@ def finished(source: str) -> tuple[str, str]:
         raise Faulty([Fault("note", 1, 1, "a note is the same for all its readers: no fields, conditions or loops")])
     holding = Holding({})
     blocks = markdown.blocks(source, "note", holding)
-    if odd := next((block for block in blocks if block.name != "text"), None):
-        raise Faulty([Fault("note", odd.line, 1, "a note is text and links: no buttons, ladders, pictures or lines")])
-    html = "".join(markdown.html_of(block) for block in blocks)
-    return html, plain.written(blocks, "note", holding).strip()
+    if odd := sorted({line for block in blocks for line in _odd(block)})[:MOST_FAULTS]:
+        says = "a note is text and links: no buttons, ladders, pictures, lines or HTML"
+        raise Faulty([Fault("note", line, 1, says) for line in odd])
+    made = [markdown.html_of(block) for block in blocks]
+    if gone := [(block.line, taken) for block, (_, taken) in zip(blocks, made, strict=True) if taken]:
+        raise Faulty([Fault("note", line, 1, f"this cannot stay: {', '.join(taken)}") for line, taken in gone])
+    return "".join(html for html, _ in made), plain.written(blocks, "note", holding).strip()
+
+
+def _odd(block: Block) -> Iterator[int]:
+    """The lines of what is neither text nor a link."""
+    if block.name != "text":
+        yield block.line
+    for token in block.tokens:
+        line = (token.map or [0])[0] + 1
+        if token.type == "html_block":
+            yield line
+        for inner in token.children or ():
+            if inner.type in ("image", "html_inline"):
+                yield line
+            line += inner.type in ("softbreak", "hardbreak")
 
 
 def put(
