@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 
 from engine.letters.holding import WORD, Holding
-from engine.letters.language import Fault, Place
+from engine.letters.language import Fault, Place, last_filter
 from engine.letters.vocabulary import HTML, URL
 
 LINKS = frozenset({"href", "src", "action", "background", "cite", "data", "formaction", "poster", "srcset"})
@@ -84,8 +84,8 @@ class _Looking(HTMLParser):
                 self._fault(place, "this is a whole address: nothing can stand before or after it")
         elif not _HOST.match(before):
             self._fault(place, "a link can be one of our own, or begin with https://, a site's name and a slash")
-        elif "urlencode" not in (place.tag.says or ""):
-            self._fault(place, "in an address it needs | urlencode")
+        elif last_filter(place.tag) != "urlencode":
+            self._fault(place, "in an address it needs | urlencode, as the last of its filters")
 
     def _refuse(self, text: str, where: str) -> None:
         for word in WORD.findall(text):

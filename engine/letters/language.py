@@ -160,6 +160,12 @@ def parse(source: str) -> nodes.Template:
     return tree
 
 
+def last_filter(tag: Tag) -> str:
+    """The filter that what a tag prints goes through last; "" when there is none. Of a tag without a fault."""
+    node = _expression(tag.says or "''")
+    return node.name if isinstance(node, nodes.Filter) else ""
+
+
 _NODES = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const, nodes.Filter, nodes.If, nodes.Not, nodes.For,
 )  # fmt: skip

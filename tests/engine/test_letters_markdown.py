@@ -115,6 +115,8 @@ def test_a_subject_or_preview_that_cannot_be_one_is_refused(changed: dict[str, s
      ("[x]({{ first_name }})", 1, "a link can be one of our own, or begin with https://"),
      ("[x](https://{{ first_name }}/)", 1, "a link can be one of our own, or begin with https://"),
      ("[x](https://example.org/?q={{ first_name }})", 1, "in an address it needs | urlencode"),
+     ("[x](https://example.org/?q={{ first_name | default('urlencode') }})", 1, "in an address it needs | urlencode"),
+     ("[x](https://example.org/?q={{ first_name | urlencode | default('&r=1') }})", 1, "as the last of its filters"),
      ("[x](https://example.org/?next={{ preferences_url }})", 1, "this is a whole address"),
      ("[x]({% if has_given %}https://a.example.org{% endif %})", 1, "lost or doubled"),
      ('<p style="color:{{ first_name }}">x</p>', 1, "a field cannot stand in style"),
@@ -134,7 +136,7 @@ def test_what_cannot_stand_is_refused_with_its_line(markdown: str, where: int, s
 
 @pytest.mark.parametrize(
     "markdown",
-    ["[x](https://example.org/?q={{ first_name | urlencode }})", "[x]({{ preferences_url }})", "![{{ city }}](https://example.org/a.png)",
+    ["[x](https://example.org/?q={{ first_name | default('x') | urlencode }})", "[x]({{ preferences_url }})", "![{{ city }}](https://example.org/a.png)",
      "::: button {{ give_url }}\nGive, {{ first_name }}\n:::", "<u>{{ first_name }}</u> <br> <span lang='es'>hola</span>",
      "1. one\n2. two {{ city }}\n\n> quoted {{ city }}", "{% if has_given %}inside{% endif %} of a line",
      "{% if has_given %}\n- a\n{% endif %}\nafter", "a\n{% if has_given %}\nb\n{% else %}\nc\n{% endif %}\nd"],
