@@ -12,11 +12,11 @@ from engine import bell
 from engine.db import rows
 from engine.events import ContributionRecorded, DonorLearned, Event, HumanNeeded, InstalmentRecorded, LettersComposed
 from engine.languages import ENGLISH, catalogue
+from engine.letters.vocabulary import greeted
 from engine.money import amount
 from engine.settings import Settings
 
 SHIPPED = "thank_you"
-LONGEST_NAME = 100
 RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter", "yearly": " a year"}
 
 _FACTS = text("""
@@ -81,7 +81,7 @@ def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
         "fund_id": gift.fund_id,
         "cause": gift.inbound_event_id,
         "facts": {
-            "first_name": str(gift.first_name)[:LONGEST_NAME] or spoken("friend"),
+            "first_name": greeted(gift.first_name) or spoken("friend"),
             "amount": amount(gift.amount_cents, gift.currency),
             "given_on": _day(gift.paid_at, gift.paid_at_offset, language),
             "receiver": gift.receiver,

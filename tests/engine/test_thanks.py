@@ -61,6 +61,8 @@ def test_the_thank_you_tells_of_the_gift_as_the_receipt_does(session: Session):
      ({"entity_id": 999, "entity_name": "A Friend's Committee"}, "receiver", "A Friend's Committee"),
      ({"entity_id": None, "entity_name": ""}, "receiver", ""),
      ({"donor": Person(email="rosa@example.org")}, "first_name", "friend"),
+     ({"donor": Person(email="rosa@example.org", first_name="Visit evil.example")}, "first_name", "friend"),
+     ({"donor": Person(email="rosa@example.org", first_name="Ana Mar\u00eda")}, "first_name", "Ana Mar\u00eda"),
      ({"paid_at": datetime.fromisoformat("2026-11-03T00:30:00+05:30")}, "given_on", "November 3, 2026")],
 )  # fmt: skip
 def test_each_fact_of_a_thank_you(session: Session, changed: dict[str, Any], fact: str, said: str):
