@@ -4,6 +4,7 @@ Two bookmarks say how far that has come: the list and the place in it, and how m
 short, by a crash or by the end of its turn, it goes on there minutes later. No address ever stands in a line of the log.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 
@@ -25,7 +26,7 @@ PROVIDER = "sendgrid"
 PLACE, SHARED = "sendgrid suppressions", "sendgrid suppressions shared"  # bookmarks
 LIST = 10**12  # the number of a place: which list, times this, and the offset in it
 
-REMOVED = 100  # addresses a day that come off its list; the others follow
+REMOVED = 100  # addresses a turn that come off its list; the others follow
 TURN_SECONDS = 30.0  # other chores wait meanwhile
 AGAIN, LATER = timedelta(minutes=5), timedelta(hours=1)
 
@@ -88,10 +89,10 @@ def _list(deps: Deps, theirs: Suppressions, number: int, start: int, ends: float
         added += found.new
         came_back += found.came_back
         if monotonic() > ends:
+            _take_off(deps, theirs, came_back[:REMOVED], number * LIST + start)
             log.info("suppressions compared in part", list=reason, compared=start, new=added)
             return False
-    for email in came_back[:REMOVED]:  # only now: a list that shrinks while it is paged is not read whole
-        theirs.remove(email)
+    _take_off(deps, theirs, came_back[:REMOVED], number * LIST + start)
     with deps.work() as (session, _):
         shared = bookmarks.find(session, SHARED)
         ours = comparing.ours(session, reason)
@@ -107,3 +108,14 @@ def _list(deps: Deps, theirs: Suppressions, number: int, start: int, ends: float
         came_back=len(came_back),
     )
     return True
+
+
+def _take_off(deps: Deps, theirs: Suppressions, came_back: Sequence[str], place: int) -> None:
+    """Take these addresses off its list, of which everything before this place was read. Only when no page is asked for any
+    more, and with the bookmark set back by as many before: of a list that shrinks while it is paged some are passed by."""
+    if not came_back:
+        return
+    with deps.work() as (session, _):
+        bookmarks.put(session, PLACE, Place(number=place - len(came_back)))
+    for email in came_back:
+        theirs.remove(email)

@@ -215,6 +215,38 @@ def test_who_came_back_comes_off_the_list_there_and_nobody_else(house: Deps, sen
     SendgridSuppressions(KEY, sendgrid.url).remove("nobody@example.org")
 
 
+def test_who_came_back_comes_off_a_list_that_takes_many_turns_and_nobody_is_passed_by(
+    house: Deps, sendgrid: FakeSendgrid
+):
+    back = ["rosa.3@example.org", "rosa.400@example.org"]
+    for email in back:
+        came_back(house, email)
+    sendgrid.lists["unsubscribes"] += [listed(f"rosa.{number}@example.org") for number in range(2 * PAGE)]
+    for _ in range(3):
+        suppressions.compare(house, turn_seconds=-1)
+    assert [offset for name, offset in sendgrid.asked if name == "unsubscribes"] == [0, PAGE - 2, 2 * PAGE - 2]
+    assert len(sendgrid.lists["unsubscribes"]) == 2 * PAGE - 2
+    assert not {each["email"] for each in sendgrid.lists["unsubscribes"]} & set(back)
+    assert len(ours(house)) == 2 * PAGE
+
+
+def test_who_came_back_is_taken_off_after_the_bookmark_went_back(house: Deps, sendgrid: FakeSendgrid):
+    came_back(house, "rosa.3@example.org")
+    sendgrid.lists["unsubscribes"] += [listed(f"rosa.{number}@example.org") for number in range(PAGE + 1)]
+
+    class Dying:
+        listed = house.suppressions.listed
+
+        def remove(self, _: str):
+            raise Unavailable("it does not answer")
+
+    suppressions.compare(replace(house, suppressions=Dying()), turn_seconds=-1)
+    place = one(house, "SELECT number FROM bookmark WHERE name = 'sendgrid suppressions'").number
+    assert place % suppressions.LIST == PAGE - 1
+    suppressions.compare(house)
+    assert len(ours(house)) == PAGE + 1
+
+
 def test_who_came_back_and_unsubscribed_there_once_more_gets_nothing(house: Deps, sendgrid: FakeSendgrid):
     came_back(house, ROSA)
     sendgrid.lists["unsubscribes"].append(listed(ROSA))
