@@ -23,13 +23,17 @@ SCOPES = (EVERYTHING, CHAPTER, *KINDS)
 PAUSE = timedelta(days=30)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
+_LETTERS = text("""
+SELECT id FROM message WHERE contact_id = ANY(:ids) AND state = 'ready' ORDER BY id FOR NO KEY UPDATE
+""")
+
 # Before any suppression is written: the order in which the provider's words are followed, too.
 _CANCEL = text("""
 WITH unwanted AS MATERIALIZED (
     SELECT m.id FROM message m LEFT JOIN chapter h ON h.id = m.chapter_id
     WHERE m.contact_id = ANY(:ids) AND m.state = 'ready' AND m.kind <> ''
         AND CASE :scope WHEN 'everything' THEN true WHEN 'chapter' THEN h.parent_id IS NOT NULL ELSE m.kind = :scope END
-    ORDER BY m.id FOR UPDATE OF m
+    ORDER BY m.id FOR NO KEY UPDATE OF m
 )
 UPDATE message m SET state = 'cancelled', reason = 'unsubscribed' FROM unwanted u WHERE m.id = u.id
 """)
@@ -94,7 +98,7 @@ def unsubscribe(
     `message_id`: the letter whose link she followed; none: her preferences. Of somebody who was erased nothing is left to
     stop: what is known of her is a hash, and it stands.
     """
-    same = contacts.same(session, contact_id, lock=True)
+    same = _held(session, contact_id)
     if not same:
         return []
     session.execute(_CANCEL, {"ids": _ids(same), "scope": scope})
@@ -137,10 +141,16 @@ def resume(session: Session, contact_id: int, now: datetime, *, source: str, wor
 def _say(
     session: Session, contact_id: int, word: Said, message_id: int | None, now: datetime, *, source: str
 ) -> Sequence[Same]:
-    same = contacts.same(session, contact_id, lock=True)
+    same = _held(session, contact_id)
     if same:
         consent.say(session, _ids(same), [word], now, source=source, place=_place(message_id))
     return same
+
+
+def _held(session: Session, contact_id: int) -> Sequence[Same]:
+    """Who she is, locked in the order of the house (`engine.people.locks`): her letters that wait, then herself."""
+    session.execute(_LETTERS, {"ids": _ids(contacts.same(session, contact_id, lock=False))}).all()
+    return contacts.same(session, contact_id, lock=True)
 
 
 def _ids(same: Sequence[Same]) -> list[int]:
