@@ -12,14 +12,13 @@ from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import books, keeping
 from engine.mail import hearing
-from engine.outreach import sunset
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
-from workers import delivery, fraud_refunds, stripe_catch_up, suppressions
+from workers import delivery, fraud_refunds, silence, stripe_catch_up, suppressions
 
 BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
-HEARING, SUNSET = "hearing", "sunset"
+HEARING = "hearing"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -103,20 +102,6 @@ def listen(deps: Deps) -> None:
     deps.ring_for(everything)
 
 
-def look_for_silence(deps: Deps) -> None:
-    """Ask who was silent for too long whether she still wants letters, and rest who did not answer; a stretch at a time."""
-    after: int | None = 0
-    rested = 0
-    while after is not None:
-        with deps.work() as (session, now):
-            happened, some, after = sunset.look(session, after, now, deps.settings)
-            everything = deps.react(session, happened, now)
-        deps.ring_for(everything)
-        rested += some
-    if rested:
-        log.info("people rest after long silence", count=rested)
-
-
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
@@ -125,7 +110,7 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     UNCONFIRMED: forget_unconfirmed,
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
-    SUNSET: look_for_silence,
+    silence.CHORE: silence.look,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,

@@ -53,12 +53,14 @@ RETURNING c.id
 """)
 
 
-def look(session: Session, after: int, now: datetime, settings: Settings) -> tuple[list[Event], int, int | None]:
+def look(
+    session: Session, after: int, now: datetime, settings: Settings, stretch: int = STRETCH
+) -> tuple[list[Event], int, int | None]:
     """One stretch of contacts behind this id: ask who was silent for too long, rest who did not answer.
 
     Returns what followed, how many rest from now on, and the id to go on after; None: that was the last.
     """
-    upto = session.scalar(_STRETCH, {"after": after, "most": STRETCH})
+    upto = session.scalar(_STRETCH, {"after": after, "most": stretch})
     mailings = writing.spoken(session, SHIPPED)
     if upto is None or not mailings:
         return [], 0, None

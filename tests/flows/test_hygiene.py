@@ -15,7 +15,7 @@ from engine.outreach.sunset import ANSWER, FEWEST
 from tests.campaigns import NOW, enqueue, go, letter, people, states
 from tests.flows.house import change, one, rows
 from tests.letters import AT, Sent, element, sent, tell, word
-from workers import upkeep
+from workers import pulse, silence
 
 YEAR = timedelta(days=366)
 
@@ -95,7 +95,7 @@ def silent(deps: Deps, many: int = 1, since: timedelta = YEAR, letters: int = FE
 
 def asked(deps: Deps) -> list[int]:
     """Who was asked, once for each time, as soon as somebody looked."""
-    upkeep.look_for_silence(deps)
+    silence.look(deps)
     query = "SELECT contact_id FROM message WHERE occasion LIKE 'still-there:%' ORDER BY contact_id, id"
     return [row.contact_id for row in rows(deps, query)]
 
@@ -116,6 +116,30 @@ def test_who_was_silent_for_a_year_is_asked_once_however_often_one_looks(deps: D
     message = one(deps, f"SELECT * FROM message WHERE contact_id = {ids[0]} AND occasion LIKE 'still%'")
     assert (message.kind, message.state, message.expires_at) == ("news", "handed", NOW + timedelta(days=14))
     assert resting(deps) == []
+
+
+def test_a_look_that_was_cut_short_goes_on_where_it_was_and_is_due_at_once(deps: Deps):
+    ids = silent(deps, 3)
+    with deps.work() as (session, _):
+        pulse.plan(session)
+
+    def turn(turn_seconds: float) -> tuple[list[int], bool]:
+        change(deps, "UPDATE chore SET due_at = now() + interval '1 day' WHERE name = 'sunset'")
+        silence.look(deps, turn_seconds, stretch=1)
+        found = rows(deps, "SELECT contact_id FROM message WHERE occasion LIKE 'still-there:%' ORDER BY contact_id")
+        due = one(deps, "SELECT due_at <= now() AS now FROM chore WHERE name = 'sunset'")
+        return [row.contact_id for row in found], due.now
+
+    for _ in range(one(deps, f"SELECT count(*) AS n FROM contact WHERE id < {ids[0]}").n):
+        turn(-1)
+    assert turn(-1) == (ids[:1], True)
+    change(
+        deps, "DELETE FROM message WHERE occasion LIKE 'still-there:%'"
+    )  # whoever was looked at is not looked at again
+    assert turn(-1) == (ids[1:2], True)
+    assert turn(30) == (ids[1:], False)
+    assert rows(deps, "SELECT 1 FROM bookmark") == []
+    assert turn(30) == (ids, False)  # the next day from the first one on
 
 
 def test_she_is_asked_in_her_own_language(deps: Deps):
@@ -177,7 +201,7 @@ def test_a_question_that_never_reached_her_is_no_question(deps: Deps):
     (hers,) = silent(deps)
     asked(deps)
     deps.clock.skip(timedelta(days=60))
-    upkeep.look_for_silence(deps)
+    silence.look(deps)
     assert resting(deps) == []
     go(deps)
     assert tuple(one(deps, "SELECT state, reason FROM message ORDER BY id DESC LIMIT 1")) == (
