@@ -19,18 +19,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from engine.errors import Invalid
 from engine.languages import ENGLISH
 from engine.letters.finishing import Body
 from engine.letters.language import LONGEST_SOURCE
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
 _NAME = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]{0,60})(?:\.(?P<spoken>[a-z]{2}))?\.md")
 _FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>.*?)^---[ \t]*\r?\n(?P<body>.*)", re.DOTALL | re.MULTILINE)
 _HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
 MOST_BYTES = LONGEST_SOURCE * 2
+
+
+def _free(slug: str) -> str:
+    """A letter's name that is no page of staff's own."""
+    if slug == "new":
+        raise ValueError("new is the page on which letters begin: call it something else")
+    return slug
 
 
 def _moment(said: Any) -> Any:
@@ -54,6 +60,9 @@ def _hours(said: Any) -> Any:
     if since > 23 or until > 23 or since == until:
         raise ValueError("quiet hours are written like 21-8")
     return since, until
+
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$"), AfterValidator(_free)]
 
 
 class Draft(BaseModel):

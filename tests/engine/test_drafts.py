@@ -156,6 +156,11 @@ def test_a_subject_is_read_as_it_is_written(tmp_path: Path, subject: str):
     assert drafts.read([path]).bodies["en"].subject == subject
 
 
+def test_no_letter_is_called_like_the_page_on_which_letters_begin(tmp_path: Path):
+    assert "new is the page on which letters begin" in refused(written(tmp_path, "new.md"))
+    assert drafts.read([written(tmp_path, "news.md")]).slug == "news"
+
+
 def test_several_things_wrong_are_told_at_once(tmp_path: Path):
     said = refused(written(tmp_path, "vote.md", "---\nkind: spam\nquiet_hours: never\nsubject: Hi\n---\nHello\n"))
     assert "kind: " in said

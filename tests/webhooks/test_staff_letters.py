@@ -111,10 +111,20 @@ def test_what_is_wrong_is_told_with_its_place_and_nothing_typed_is_lost(
     assert rows(house, "SELECT 1 FROM mailing WHERE preview = 'Precious words'") == []
 
 
-def test_a_name_that_is_taken_is_not_written_over(desk: Desk):
-    desk.get("/staff/letters/new")
-    assert posted(desk, "/staff/letters/new", **typed(slug="rent-vote")).status == 409
-    assert posted(desk, "/staff/letters/new", **typed(slug="thank_you")).status == 409
+def test_a_name_that_is_taken_is_not_written_over_and_nothing_typed_is_lost(house: Deps, desk: Desk):
+    for name in ("rent-vote", "thank_you", "new"):
+        for do in ("save", "check"):
+            desk.get("/staff/letters/new")
+            told = typed(slug=name, do=do, **{"preview-en": "Precious words"})
+            assert posted(desk, "/staff/letters/new", **told).status == 422
+            says = "the page on which letters begin" if name == "new" else f"there is a letter {name} already"
+            assert says in html.unescape(desk.page)
+            assert "Precious words" in desk.page
+            assert '<select id="kind"' in desk.page  # it is not that letter
+            assert f'name="slug" value="{name}"' in desk.page
+            assert 'action="/staff/letters/new"' in desk.page
+    assert rows(house, "SELECT 1 FROM letter WHERE slug = 'new'") == []
+    assert rows(house, "SELECT 1 FROM mailing WHERE preview = 'Precious words'") == []
 
 
 def test_a_letter_with_a_fund_and_no_form_keeps_it_when_it_is_edited(house: Deps, desk: Desk):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Invalid, NotFound
 from engine.languages import ENGLISH, offered, own_name
 from engine.letters import checks, drafts, layouts, shelf, writing
 from engine.letters.finishing import Body, Finished
@@ -79,7 +79,10 @@ def save(visit: Visit) -> Response:
 def _taken(visit: Visit, typed: Typed, *, new: bool) -> Response:
     own = _own(visit, typed.slug)
     if new and own is not None:
-        raise Conflict(f"there is a letter {typed.slug} already: open it to change it")
+        taken = Fault(
+            "letter", 0, 0, f"there is a letter {typed.slug} already: call it something else, or open that one"
+        )
+        return _shown(visit, typed, new=True, faults=[taken])
     kind = own.kind if own is not None and (own.shipped or own.facts) else None
     try:
         draft = typed.draft(visit.deps.settings.time_zone, kind)
@@ -99,7 +102,7 @@ def _taken(visit: Visit, typed: Typed, *, new: bool) -> Response:
 def _shown(
     visit: Visit, typed: Typed, *, new: bool, faults: Any = (), done: Mapping[str, Finished] | None = None
 ) -> Response:
-    own = _own(visit, typed.slug)
+    own = None if new else _own(visit, typed.slug)
     facts = own.facts if own is not None else {}
     remarks = {spoken: checks.of(finished) for spoken, finished in (done or {}).items()}
     return visit.page(
