@@ -211,6 +211,8 @@ def _say_of_domain(deps: Deps, domain: str, since: str) -> None:
         raise Invalid(f"{domain[:80]} is no domain: say what stands behind the @")
     with deps.work() as (session, now):
         began = None if not since else now.date() if since == "today" else _day(since)
+        if began is not None and began > now.date():
+            raise Invalid("that day has not come: a domain is warmed up from today, or from a day before")
         allowances.warm(session, domain, began)
         audit.write(session, None, "domain described", "", None, {"domain": domain, "warming_since": str(began)}, now)
     out.print(f"{domain} is known" if began is None else f"{domain} is warmed up since {began}")

@@ -110,7 +110,8 @@ LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain A
 LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || next.chapter AND of_chapter.day = CAST(:day AS date)
 CROSS JOIN LATERAL (
     SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
-        (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
+        (CAST(:warm_up AS bigint[]))[1 + CASE WHEN since.day > CAST(:day AS date) THEN 0
+            ELSE CAST(:day AS date) - since.day END] - coalesce(of_domain.letters, 0)) AS most
 ) room
 WHERE room.most > 0 AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
 ORDER BY next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter LIMIT 2

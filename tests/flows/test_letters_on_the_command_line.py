@@ -199,6 +199,7 @@ def test_domains_are_warmed_up_or_known_and_show_what_they_may_send(deps: Deps, 
     since: date = one(deps, "SELECT warming_since FROM sending_domain WHERE domain = 'old.example.org'").warming_since
     assert abs((since - today).days) <= 1
     assert "a day is written like 2026-11-29" in refused(groundswell, *warm, "--since", "yesterday")
+    assert "that day has not come" in refused(groundswell, *warm, "--since", str(today + timedelta(days=2)))
     assert len(rows(deps, "SELECT 1 FROM audit WHERE action = 'domain described'")) == 4
 
 

@@ -197,6 +197,15 @@ def test_a_new_domain_is_warmed_up_with_those_who_did_something_most_recently(de
     assert states(deps) == {"handed": 700}
 
 
+def test_a_domain_whose_first_day_is_to_come_sends_as_on_its_first(deps: Deps):
+    with deps.work() as (session, now):
+        allowances.warm(session, "commonground.example.org", now.date() + timedelta(days=3))
+    enqueue(deps, letter(deps), people(deps, 500))
+    for _ in range(2):
+        go(deps)
+    assert states(deps) == {"handed": 480, "ready": 20}
+
+
 def test_a_domain_that_is_known_sends_as_much_as_there_is(deps: Deps):
     careful = in_production(deps)
     with deps.work() as (session, _):
