@@ -132,11 +132,13 @@ def note(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Add a chapter's own paragraph to a letter that takes notes, until its deadline."""
-    with house(data_dir).work() as (session, now):
+    deps = house(data_dir)
+    with deps.work() as (session, now):
         chapter_id = _chapter(session, chapter)
         if chapter_id is None:
             raise typer.BadParameter("say which chapter")
-        notes.put(session, slug, chapter_id, words, now, language=language, staff_id=None)
+        zone = deps.settings.time_zone
+        notes.put(session, slug, chapter_id, words, now, language=language, staff_id=None, zone=zone)
         audit.write(session, None, "note written", "chapter", chapter_id, {"letter": slug, "language": language}, now)
     out.print("kept" if words.strip() else "taken out")
 

@@ -7,6 +7,7 @@ refused with its place, and nothing is taken out in silence. Who of the staff ma
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
@@ -37,9 +38,9 @@ WHERE n.letter_id = :letter_id ORDER BY h.name, n.language
 
 
 def finished(source: str) -> tuple[str, str]:
-    """A note as HTML and as text. Raises Faulty, or Invalid for one that is too long."""
+    """A note as HTML and as text. Raises Faulty."""
     if len(source) > LONGEST:
-        raise Invalid(f"a note has at most {LONGEST:,} characters")
+        raise Faulty([Fault("note", 1, 1, f"a note has at most {LONGEST:,} characters")])
     if any(tags(source)):
         raise Faulty([Fault("note", 1, 1, "a note is the same for all its readers: no fields, conditions or loops")])
     holding = Holding({})
@@ -68,14 +69,24 @@ def _odd(block: Block) -> Iterator[int]:
 
 
 def put(
-    session: Session, slug: str, chapter_id: int, source: str, now: datetime, *, language: str, staff_id: int | None
+    session: Session,
+    slug: str,
+    chapter_id: int,
+    source: str,
+    now: datetime,
+    *,
+    language: str,
+    staff_id: int | None,
+    zone: str,
 ) -> None:
-    """Keep what a chapter adds to a letter; nothing, to take it out. Raises NotFound, Conflict when it is late, Invalid."""
+    """Keep what a chapter adds to a letter; nothing, to take it out. Raises NotFound, Invalid, and Conflict when it is late,
+    with the deadline as the clocks of this zone show it."""
     letter = session.execute(_LETTER, {"slug": slug}).one_or_none()
     if letter is None or letter.note_until is None:
         raise NotFound(f"no letter {slug[:60]} takes notes of chapters")
     if letter.note_until <= now:
-        raise Conflict(f"notes for {slug} were taken until {letter.note_until:%B %-d, %H:%M} UTC")
+        until = letter.note_until.astimezone(ZoneInfo(zone))
+        raise Conflict(f"notes for {slug} were taken until {until:%B %-d, %H:%M} ({zone})")
     if language not in offered():
         raise Invalid(f"we do not speak {language[:10]}")
     place = {"letter_id": letter.id, "chapter_id": chapter_id, "language": language}

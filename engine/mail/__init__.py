@@ -1,3 +1,3 @@
-"""Letters: their words (letters), their rendering (render), the links in them (links), each request to the provider
-(handovers), what became of them (feedback), addresses never to be written to (suppressions), what people stopped
-(unsubscribing), and the account at the provider standing still (holds)."""
+"""Letters on their way: each request to the provider (handovers) and what is in doubt of it (settling), what became of
+letters (feedback, tally, hearing), addresses never to be written to (suppressions, comparing), what people stopped
+(unsubscribing), and what holds letters back (holds, breaker, pace, allowances). Their words are `engine.letters`."""

@@ -41,11 +41,6 @@ def allowed(day: int) -> int | None:
     return WARM_UP[day] if day < DAYS else None
 
 
-def domain_of(address: str) -> str:
-    """The domain that an address writes from."""
-    return address.rpartition("@")[2].lower()
-
-
 def scopes(domain: str, chapter_id: int) -> list[str]:
     """What a letter counts for."""
     return [f"domain {domain}", f"chapter {chapter_id}"]

@@ -36,7 +36,8 @@ def chapter(session: Session, slug: str = "worcester") -> int:
 
 def put(session: Session, source: str, slug: str = "rent", *, of: str = "worcester", **changed: Any) -> None:
     terms = {"now": NOW, "language": "en"} | changed
-    notes.put(session, slug, chapter(session, of), source, terms["now"], language=terms["language"], staff_id=None)
+    place = {"language": terms["language"], "staff_id": None, "zone": "America/New_York"}
+    notes.put(session, slug, chapter(session, of), source, terms["now"], **place)
 
 
 def kept(session: Session, slug: str = "rent") -> list[tuple[Any, ...]]:
@@ -74,7 +75,7 @@ def test_a_note_is_taken_until_the_deadline_and_no_moment_longer(session: Sessio
     save(session)
     put(session, "In time.", now=UNTIL - timedelta(seconds=1))
     for late in (UNTIL, UNTIL + timedelta(days=1)):
-        with pytest.raises(Conflict, match="notes for rent were taken until November 6, 12:00 UTC"):
+        with pytest.raises(Conflict, match=r"notes for rent were taken until November 6, 07:00 .America/New_York"):
             put(session, "Late.", now=late)
         with pytest.raises(Conflict):
             put(session, "", now=late)

@@ -112,7 +112,9 @@ def test_it_is_in_her_language_where_it_is_written_in_that_or_in_the_one_that_is
 
 def test_it_comes_from_her_chapter_or_from_the_one_that_is_asked_for_with_its_note(session: Session):
     save(session, "::: note\nFrom the root.\n:::", note_until="2026-12-01T18:00-05:00")
-    notes.put(session, "vote", chapter(session, "lowell"), "From Lowell.", NOW, language="en", staff_id=None)
+    notes.put(
+        session, "vote", chapter(session, "lowell"), "From Lowell.", NOW, language="en", staff_id=None, zone="UTC"
+    )
     hers = known(session)
     assert "From the root." in preview(session, hers).letter.text
     for shown in (

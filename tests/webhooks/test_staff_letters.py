@@ -220,6 +220,8 @@ def test_who_works_for_one_chapter_reads_as_its_people_alone_and_writes_its_note
     desk.get("/staff/letters/rent-vote")
     assert posted(desk, "/staff/letters/rent-vote/note", **note | {"note": "{{ first_name }}"}).status == 422
     assert "the same for all its readers" in desk.page
+    assert 'aria-invalid="true" aria-describedby="note-faults note-hint"' in desk.page
+    assert '<div id="note-faults">' in desk.page
     assert "{{ first_name }}" in html.unescape(desk.page)
     assert where(posted(desk, "/staff/letters/rent-vote/note", **note | {"note": " "})).endswith("said=unnoted")
     assert rows(house, "SELECT 1 FROM chapter_note") == []
@@ -240,7 +242,10 @@ def test_a_note_is_too_late_after_its_deadline(house: Deps, desk: Desk):
     )
     answer = posted(desk, "/staff/letters/rent-vote/note", chapter=there, language="en", note="Late")
     assert answer.status == 409
+    assert "(America/New_York)" in desk.page
     desk.get("/staff/letters/rent-vote")
+    assert "aria-invalid" not in desk.page
+    assert "<caption" in desk.page.partition("How it fared")[2]
     assert "Which chapter writes" not in desk.page
     change(house, "UPDATE letter SET note_until = :then WHERE slug = 'rent-vote'", then=until)
 

@@ -61,7 +61,10 @@ def note(visit: Visit) -> Response:
         raise Invalid("say which chapter writes")
     said = form.many_lines("note")
     try:
-        notes.put(visit.session, letter.slug, chapter_id, said, visit.now, language=language, staff_id=visit.who.id)
+        notes.put(
+            visit.session, letter.slug, chapter_id, said, visit.now, language=language, staff_id=visit.who.id,
+            zone=visit.deps.settings.time_zone,
+        )  # fmt: skip
     except Faulty as error:
         typed = {"chapter": chapter_id, "language": language, "note": said}
         return _page(visit, status=422, typed=typed, faults=error.faults)
