@@ -1,7 +1,7 @@
 """`python -m tests [--quick]`: every check, as `make test` and `make quick` run them. Exits 1 when any failed.
 
 Tests that have a database to themselves run two at a time, each process with servers of its own; those that start whole
-systems, servers or browsers have the machine to themselves.
+systems or servers have the machine to themselves.
 """
 
 import subprocess
@@ -26,8 +26,9 @@ TESTS = (
         "tests/engine",
         "tests/webhooks",
         "tests/flows",
+        "tests/browser",
     ),
-    ("tests/processes", "tests/edge", "tests/browser"),
+    ("tests/processes", "tests/edge"),
 )
 
 
