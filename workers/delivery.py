@@ -91,6 +91,8 @@ def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
     """One request for one parcel, and its answer on record."""
     mailer = mailer_of(deps)
     request = deliver.request(parcel, batch.links, mailer.most_substitution_bytes)
+    if request.copies and (request.failing or request.alone):
+        _set_aside(deps, parcel, request)
     answer = _handed(mailer, parcel, request, batch.claimed_at)
     outcome = _outcome(parcel, request, answer)
     with deps.work() as (session, now):
@@ -99,6 +101,14 @@ def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
     deps.ring_for(everything)
     _say(parcel, outcome, len(request.copies))
     return outcome
+
+
+def _set_aside(deps: Deps, parcel: Parcel, request: Request) -> None:
+    """Letters that are not in the request are on record before it is made."""
+    with deps.work() as (session, now):
+        happened = handovers.set_aside(session, parcel.handover_id, request.failing, request.alone, now)
+        everything = deps.react(session, happened, now)
+    deps.ring_for(everything)
 
 
 def _terms(deps: Deps, mailer: Mailer, now: datetime) -> Terms:

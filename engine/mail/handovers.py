@@ -20,6 +20,7 @@ from engine.events import Event, HumanNeeded, LettersComposed
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
 FAILED = "letter failed"  # the kind of notice
+_PLAIN: Mapping[str, object] = {"doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None}
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
 _RECORD = text("""
@@ -33,6 +34,9 @@ UPDATE handover h SET state = o.state, provider_id = o.provider_id, reason = o.r
 FROM open o WHERE h.id = o.id
 RETURNING h.id
 """)
+
+# The handover, while nobody but the process that makes its request knows what came of it.
+_STILL_OPEN = text("SELECT id FROM handover WHERE id = :id AND state IN ('submitting', 'uncertain') FOR UPDATE")
 
 # Letters that nobody has. For certain (refused, abandoned, split): ready again. It only seems so (resent): ready again, but
 # only so often, for each time may be a double.
@@ -80,7 +84,7 @@ UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNI
 class Outcome:
     """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
     of them in one request. `failing`, `alone`: of its letters these fail (why), or go out in a request of their own, however
-    it ended."""
+    it ended; those that were set aside before the request are not looked at again."""
 
     id: int
     state: Literal["accepted", "refused", "abandoned", "split", "uncertain", "resent", "presumed"]
@@ -98,8 +102,21 @@ def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list
     values = [{"id": o.id, "state": o.state, "provider_id": o.provider_id, "reason": o.reason} for o in outcomes]
     recorded = set(session.scalars(_RECORD, {"rows": rows(values)}))
     back = [each for outcome in outcomes if outcome.id in recorded for each in _back(outcome)]
-    if not back:
+    return _returned(session, back, now) if back else []
+
+
+def set_aside(
+    session: Session, handover_id: int, failing: Mapping[int, str], alone: Sequence[int], now: datetime
+) -> list[Event]:
+    """Before the request is made: these of its letters are not in it. They fail (why), or are ready to go alone, whatever
+    becomes of the others: once the provider has told of those, nobody takes the answer's word for these."""
+    if session.scalar(_STILL_OPEN, {"id": handover_id}) is None:
         return []
+    return _returned(session, _apart(handover_id, failing, alone), now)
+
+
+def _returned(session: Session, back: Sequence[Mapping[str, object]], now: datetime) -> list[Event]:
+    """Letters that go back: ready, or failed, and a person is told."""
     returned = session.execute(_RETURN, {"rows": rows(back), "now": now, "most_doubts": MOST_DOUBTS}).all()
     _uncount(session, [row for row in returned if row.lane == bell.DELIVERY])
     failed = [row for row in returned if row.state == "failed"]
@@ -138,15 +155,23 @@ def _uncount(session: Session, returned: Sequence[Row[Any]]) -> None:
 
 def _back(outcome: Outcome) -> list[dict[str, object]]:
     """Which of its letters go back, and how: first those that fail or go alone, then the rest."""
-    plain = {"id": outcome.id, "doubtful": False, "pause": outcome.pause, "together": None, "ids": None, "others": None}
     apart = [*outcome.failing, *outcome.alone]
-    found: list[dict[str, object]] = [
-        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in outcome.failing.items()
-    ]
-    if outcome.alone:
-        one = {"again": True, "together": 1, "reason": "too long to travel with others", "ids": list(outcome.alone)}
-        found.append(plain | one)
+    found = _apart(outcome.id, outcome.failing, outcome.alone, outcome.pause)
     if outcome.state in ("refused", "abandoned", "split", "resent"):
         rest = {"again": outcome.again, "reason": outcome.reason, "together": outcome.together, "others": apart or None}
-        found.append(plain | rest | {"doubtful": outcome.state == "resent"})
+        known = {"id": outcome.id, "pause": outcome.pause, "doubtful": outcome.state == "resent"}
+        found.append({**_PLAIN, **known, **rest})
+    return found
+
+
+def _apart(
+    handover_id: int, failing: Mapping[int, str], alone: Sequence[int], pause: float = 0.0
+) -> list[dict[str, object]]:
+    plain = {**_PLAIN, "id": handover_id, "pause": pause}
+    found: list[dict[str, object]] = [
+        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in failing.items()
+    ]
+    if alone:
+        one = {"again": True, "together": 1, "reason": "too long to travel with others", "ids": list(alone)}
+        found.append(plain | one)
     return found
