@@ -26,7 +26,7 @@ from tests import signing
 
 KEY = "SG.of-the-tests-and-of-nothing-else"
 MODES = (
-    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "broken",
+    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "busy_no_date", "broken",
     "broken_accepted", "unauthorized", "forbidden", "gone", "drip", "drip_head", "garbage", "bad", "bad_named", "large",
 )  # fmt: skip
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -197,6 +197,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _busy_moment(self, _: bytes) -> None:
         self._error(429, "too many requests", None, {"X-RateLimit-Reset": str(int(time.time()) + 20)})
+
+    def _busy_no_date(self, raw: bytes) -> None:
+        self.date_time_string = lambda *_: "some day"  # type: ignore[method-assign]
+        self._busy_moment(raw)
 
     def _broken(self, _: bytes) -> None:
         self._answer(503, b"<html>upstream</html>")

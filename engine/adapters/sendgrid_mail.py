@@ -57,7 +57,10 @@ class SendgridMail:
         self, handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, before: Callable[[], bool]
     ) -> Answer | None:
         """Make one request. Never raises for anything that SendGrid or a network does."""
-        body = orjson.dumps(mail(handover_id, sheet, copies, open_tracking=self._open_tracking))
+        try:
+            body = orjson.dumps(mail(handover_id, sheet, copies, open_tracking=self._open_tracking))
+        except orjson.JSONEncodeError:
+            return Answer("bad", detail="a word in it is no text")
         if len(body) > self.most_bytes:
             return Answer("bad", detail="larger than a request can be")
         call = _Call(monotonic() + self.call_seconds, before)
@@ -158,7 +161,11 @@ def _wait(headers: Mapping[str, str]) -> float:
 
 
 def _until(moment: float, headers: Mapping[str, str]) -> float:
-    told = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time()
+    """Seconds until then, by the answer's own time; by ours, if that tells none."""
+    try:
+        told = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        told = time()
     return moment - told
 
 

@@ -29,7 +29,7 @@ WITH since AS MATERIALIZED (
         WHEN bounced > :few AND bounced > handed * CAST(:bounces AS float) / 100
             THEN bounced || ' of ' || handed || ' came back'
         WHEN refused > :few AND refused > (handed + refused) * CAST(:bounces AS float) / 100
-            THEN 'the provider refused ' || refused || ' of ' || handed + refused END AS because
+            THEN refused || ' of ' || handed + refused || ' were refused, or could not be rendered' END AS because
     FROM since
 )
 UPDATE mailing w SET paused_at = :now, paused_because = v.because FROM verdict v

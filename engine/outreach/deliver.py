@@ -5,12 +5,13 @@ What that needs is loaded once the claim is committed; the rendering happens out
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import orjson
+from jinja2 import TemplateError
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,8 @@ from engine.letters.sheets import Words
 from engine.letters.vocabulary import GIVES, one_line
 from engine.ports import Copy, Sheet
 
+# What words and values raise that do not fit each other, and JSON of half a character.
+UNFIT = (Invalid, TemplateError, TypeError, ValueError)
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 
 _PARCELS = text("""
@@ -42,7 +45,7 @@ _EXPRESS = "EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.e
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Letters under one handover, with all that their rendering needs."""
+    """Letters under one handover, with all that their rendering needs. `fault`: why none of them can be rendered."""
 
     handover_id: int
     mailing_id: int
@@ -52,6 +55,7 @@ class Parcel:
     refcode: str
     sheet: sheets.Sheet
     readers: Sequence[Mapping[str, Any]]
+    fault: str = ""
 
     @property
     def causes(self) -> dict[int, int | None]:
@@ -92,6 +96,7 @@ def load(session: Session, letters: Mapping[int, Sequence[int]], base_url: str) 
             each.refcode,
             each.sheet,
             [readers[each] for each in of[row.id][1]],
+            each.fault,
         )
         for row, each in zip(found, opened, strict=True)
     ]
@@ -101,38 +106,56 @@ def request(parcel: Parcel, links: Links, most_substitution_bytes: int) -> Reque
     """Render a parcel. One letter alone is a whole one; of several the sheet has tokens, and each copy fills them in."""
     sender, track = parcel.sender, parcel.kind != ""
     made = Request(Sheet(sender.email, one_line(sender.name), sender.reply_to, *_static(parcel.sheet), track=track))
-    if not sender.email or not sender.postal_address:
-        lacking = "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
-        made.failing = dict.fromkeys(parcel.message_ids(), lacking)
+    if fault := parcel.fault or _lacking(sender):
+        made.failing = dict.fromkeys(parcel.message_ids(), fault)
         return made
     alone = len(parcel.readers) == 1
     for reader in parcel.readers:
         try:
             copy, whole = _copy(parcel, reader, links, alone=alone)
-        except Invalid as error:
-            made.failing[reader["id"]] = str(error)
+            size = _size(copy.substitutions if whole is None else asdict(whole))
+        except UNFIT as error:
+            made.failing[reader["id"]] = _why(error)
             continue
         if whole is not None:
             made.sheet = replace(made.sheet, subject=whole.subject, html=whole.html, text=whole.text)
-        elif _size(copy.substitutions) > most_substitution_bytes:
+        elif size > most_substitution_bytes:
             made.alone.append(reader["id"])
             continue
         made.copies.append(copy)
     return made
 
 
+def _lacking(sender: Sender) -> str:
+    if sender.email and sender.postal_address:
+        return ""
+    return "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
+
+
+def _why(error: Exception) -> str:
+    """Why a letter does not render; no word of its reader's."""
+    return str(error) if isinstance(error, Invalid) else f"it does not render ({type(error).__name__})"
+
+
+_EMPTY = sheets.Sheet("", "", "", frozenset(), (), {})
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     sender: Sender
     refcode: str
-    sheet: sheets.Sheet
+    sheet: sheets.Sheet = _EMPTY
+    fault: str = ""
 
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
     refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
-    return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+    try:
+        return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+    except UNFIT as error:
+        return _Opened(sender, refcode, fault=_why(error))
 
 
 def _readers(

@@ -1,5 +1,6 @@
 """SendGrid as our mailer: what it is asked, what its answers mean, and that no request outlives its time."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -120,6 +121,17 @@ def test_who_names_the_copy_that_is_wrong_is_believed(stand_in: StandIn):
 def test_a_wait_is_as_long_as_it_is_told(stand_in: StandIn):
     assert asked(stand_in, "busy").wait_seconds == 7.0
     assert 15 <= asked(stand_in, "busy_moment").wait_seconds <= 25
+
+
+def test_a_date_that_is_none_is_no_time_told(stand_in: StandIn):
+    assert 15 <= asked(stand_in, "busy_no_date").wait_seconds <= 25
+
+
+def test_what_cannot_be_said_in_json_is_bad_and_nothing_leaves(stand_in: StandIn):
+    half = [COPIES[0], replace(COPIES[1], substitutions={"%a1%": "\ud800"})]
+    answer = mailer(stand_in).hand_over(7, SHEET, half, before=lambda: True)
+    assert answer == Answer("bad", detail="a word in it is no text")
+    assert stand_in.requests == 0
 
 
 def test_nothing_reaches_a_provider_that_is_not_there():

@@ -215,7 +215,7 @@ def test_a_mailing_of_which_too_many_are_refused_is_paused_and_can_be_resumed(de
         go(deps)
     assert states(deps) == {"failed": 11, "ready": 29}
     paused = one(deps, "SELECT paused_because FROM mailing WHERE paused_at IS NOT NULL")
-    assert paused.paused_because == "the provider refused 11 of 11"
+    assert paused.paused_because == "11 of 11 were refused, or could not be rendered"
     assert one(deps, "SELECT subject FROM notice WHERE kind = 'mailing paused'").subject == "bad"
     deps.mailer.answer = lambda _: None
     with deps.work() as (session, now):
