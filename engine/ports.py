@@ -100,14 +100,16 @@ class Answer:
     """What a provider said to one request.
 
     accepted: all of it is theirs now (`provider_id`). bad: something in it is wrong, nothing was taken; `culprits` are the
-    places of the copies it names. busy: nothing was taken, come again after `wait_seconds`. closed: it refuses our key or
-    address, nothing was taken. away: nothing reached it. uncertain: bytes left us and no answer came that settles it.
+    places of the copies it names. sender: it takes no letter from our address `sender`, nothing was taken. busy: nothing was
+    taken, come again after `wait_seconds`. closed: it refuses our key or address, nothing was taken. away: nothing reached
+    it. uncertain: bytes left us and no answer came that settles it.
     """
 
-    outcome: Literal["accepted", "bad", "busy", "closed", "away", "uncertain"]
+    outcome: Literal["accepted", "bad", "sender", "busy", "closed", "away", "uncertain"]
     provider_id: str = ""
     detail: str = ""
     culprits: tuple[int, ...] = ()
+    sender: str = ""
     wait_seconds: float = 0.0
 
 

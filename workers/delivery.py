@@ -203,6 +203,8 @@ def _outcome(parcel: Parcel, request: Request, answer: Answer | None) -> Outcome
         return replace(end, state="uncertain", reason=answer.detail)
     if answer.outcome == "bad":
         return _bad(end, [copy.message_id for copy in request.copies], answer)
+    if answer.outcome == "sender":
+        return replace(end, state="refused", reason=answer.detail, sender=answer.sender)
     return replace(end, state="refused", again=True, reason=answer.detail, pause=answer.wait_seconds)
 
 

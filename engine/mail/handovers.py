@@ -6,7 +6,7 @@ alone; letters of one that took nothing go back to ready, and those that never g
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
-FAILED = "letter failed"  # the kind of notice
+FAILED, SENDER = "letter failed", "sender refused"  # kinds of notice
 _PLAIN: Mapping[str, object] = {"doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None}
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
@@ -58,7 +58,7 @@ UPDATE message m SET
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.mailing_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due
+RETURNING m.id, m.mailing_id, m.handover_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due
 """)
 
 _UNCOUNT = text("""
@@ -84,7 +84,8 @@ UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNI
 class Outcome:
     """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
     of them in one request. `failing`, `alone`: of its letters these fail (why), or go out in a request of their own, however
-    it ended; those that were set aside before the request are not looked at again."""
+    it ended; those that were set aside before the request are not looked at again. `sender`: the provider takes nothing from
+    this address of ours; its letters fail, and a person is told of the address, once."""
 
     id: int
     state: Literal["accepted", "refused", "abandoned", "split", "uncertain", "resent", "presumed"]
@@ -95,6 +96,7 @@ class Outcome:
     together: int | None = None
     failing: Mapping[int, str] = field(default_factory=dict)
     alone: Sequence[int] = ()
+    sender: str = ""
 
 
 def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list[Event]:
@@ -102,7 +104,9 @@ def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list
     values = [{"id": o.id, "state": o.state, "provider_id": o.provider_id, "reason": o.reason} for o in outcomes]
     recorded = set(session.scalars(_RECORD, {"rows": rows(values)}))
     back = [each for outcome in outcomes if outcome.id in recorded for each in _back(outcome)]
-    return _returned(session, back, now) if back else []
+    told = [_of_sender(each) for each in outcomes if each.sender and each.id in recorded]
+    strangers = {each.id for each in outcomes if each.sender}
+    return [*told, *_returned(session, back, now, strangers)] if back else []
 
 
 def set_aside(
@@ -115,11 +119,22 @@ def set_aside(
     return _returned(session, _apart(handover_id, failing, alone), now)
 
 
-def _returned(session: Session, back: Sequence[Mapping[str, object]], now: datetime) -> list[Event]:
-    """Letters that go back: ready, or failed, and a person is told."""
+def _of_sender(outcome: Outcome) -> Event:
+    advice = (
+        f"{outcome.reason}: nothing leaves from this address before it is verified there; then `groundswell letters retry "
+        "--all` makes its letters ready again"
+    )
+    return HumanNeeded(None, SENDER, outcome.sender, advice)
+
+
+def _returned(
+    session: Session, back: Sequence[Mapping[str, object]], now: datetime, strangers: Collection[int] = ()
+) -> list[Event]:
+    """Letters that go back: ready, or failed, and a person is told. Those under the handovers of `strangers` fail for their
+    sender: it is told of already, and held against no mailing."""
     returned = session.execute(_RETURN, {"rows": rows(back), "now": now, "most_doubts": MOST_DOUBTS}).all()
-    _uncount(session, [row for row in returned if row.lane == bell.DELIVERY])
-    failed = [row for row in returned if row.state == "failed"]
+    failed = [row for row in returned if row.state == "failed" and row.handover_id not in strangers]
+    _uncount(session, [row for row in returned if row.lane == bell.DELIVERY], {row.id for row in failed})
     told = {(row.mailing_id if row.lane == bell.DELIVERY else row.id, row.reason): row for row in reversed(failed)}
     ready = {row.lane for row in returned if row.state == "ready" and row.due}
     return [
@@ -144,11 +159,11 @@ def expire(session: Session) -> int:
     return len(session.execute(_EXPIRE).all())
 
 
-def _uncount(session: Session, returned: Sequence[Row[Any]]) -> None:
-    """Of these mailings fewer letters are with the provider than were counted when they were claimed."""
+def _uncount(session: Session, returned: Sequence[Row[Any]], refused: Set[int]) -> None:
+    """Of these mailings fewer letters are with the provider than were counted when they were claimed; some were `refused`."""
     if returned:
         letters = Counter(row.mailing_id for row in returned)
-        failed = Counter(row.mailing_id for row in returned if row.state == "failed")
+        failed = Counter(row.mailing_id for row in returned if row.id in refused)
         counted = ({"id": each, "letters": letters[each], "failed": failed[each]} for each in sorted(letters))
         session.execute(_UNCOUNT, {"rows": rows(counted)})
 

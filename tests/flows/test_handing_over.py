@@ -180,6 +180,26 @@ def test_a_key_that_is_refused_stops_everything_tells_a_person_and_is_tried_agai
     assert one(deps, "SELECT resolved_at FROM notice").resolved_at is not None
 
 
+def test_a_sender_that_the_provider_does_not_know_fails_its_own_letters_is_told_of_once_and_stops_nobody(deps: Deps):
+    change(deps, "UPDATE chapter SET sender_email = 'hello@lowell.example.org' WHERE slug = 'lowell'")
+    mailer = deps.mailer
+    mailer.most_copies = 20
+    unknown = Answer("sender", detail="SendGrid: HTTP 403 (from)", sender="hello@lowell.example.org")
+    mailer.answer = lambda _: unknown if mailer.requests[-1][0].from_email == unknown.sender else None
+    mailing = letter(deps)
+    enqueue(deps, mailing, [*people(deps, 60, "lowell"), *people(deps, 30)])
+    for _ in range(3):
+        go(deps)
+    assert states(deps) == {"failed": 60, "handed": 30}
+    assert rows(deps, "SELECT 1 FROM mail_hold") == []
+    notice = one(deps, "SELECT kind, subject, detail, seen FROM notice")
+    assert (notice.kind, notice.subject, notice.seen) == ("sender refused", "hello@lowell.example.org", 3)
+    assert "verified" in notice.detail
+    with deps.work() as (session, now):
+        assert breaker.look(session, [mailing], now, deps.settings) == [], "it is not the mailing's fault"
+    assert tuple(one(deps, "SELECT handed, refused FROM mailing WHERE handed > 0")) == (30, 0)
+
+
 def test_a_letter_too_long_to_travel_with_others_goes_alone_and_whole(deps: Deps):
     ids = people(deps, 10)
     change(deps, """UPDATE contact SET custom = jsonb_build_object('story', repeat('once upon a time ', 60))
