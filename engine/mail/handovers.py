@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
+from engine.mail import allowances
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
 FAILED, SENDER = "letter failed", "sender refused"  # kinds of notice
@@ -42,7 +43,7 @@ _STILL_OPEN = text("SELECT id FROM handover WHERE id = :id AND state IN ('submit
 # only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, v.reason, v.doubtful, v.together, v.pause,
+    SELECT m.id, m.handed_at, v.reason, v.doubtful, v.together, v.pause,
         v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
         reason text, ids bigint[], others bigint[])
@@ -58,7 +59,8 @@ UPDATE message m SET
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.mailing_id, m.handover_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due
+RETURNING m.id, m.mailing_id, m.handover_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due,
+    coalesce(m.chapter_id, 0) AS chapter, CAST(j.handed_at AT TIME ZONE 'UTC' AS date) AS day
 """)
 
 _UNCOUNT = text("""
@@ -160,12 +162,14 @@ def expire(session: Session) -> int:
 
 
 def _uncount(session: Session, returned: Sequence[Row[Any]], refused: Set[int]) -> None:
-    """Of these mailings fewer letters are with the provider than were counted when they were claimed; some were `refused`."""
+    """Fewer letters are with the provider than were counted when they were claimed, of their mailings and of all that has an
+    allowance; some were `refused`."""
     if returned:
         letters = Counter(row.mailing_id for row in returned)
         failed = Counter(row.mailing_id for row in returned if row.id in refused)
         counted = ({"id": each, "letters": letters[each], "failed": failed[each]} for each in sorted(letters))
         session.execute(_UNCOUNT, {"rows": rows(counted)})
+        allowances.give_back(session, Counter((row.chapter, row.day) for row in returned if row.day))
 
 
 def _back(outcome: Outcome) -> list[dict[str, object]]:

@@ -92,16 +92,7 @@ FROM (
     ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
 ) next
 LEFT JOIN chapter h ON h.id = next.chapter
-CROSS JOIN LATERAL (
-    WITH RECURSIVE up AS (
-        SELECT id, parent_id, sender_email, 0 AS level FROM chapter
-        WHERE CASE next.chapter WHEN 0 THEN parent_id IS NULL ELSE id = next.chapter END
-        UNION ALL
-        SELECT p.id, p.parent_id, p.sender_email, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
-    )
-    SELECT coalesce((
-        SELECT lower(split_part(sender_email, '@', 2)) FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1), '') AS domain
-) sender
+CROSS JOIN LATERAL ({allowances.writes_from("next.chapter")}) sender
 LEFT JOIN sending_domain d ON d.domain = sender.domain
 CROSS JOIN LATERAL (
     SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
