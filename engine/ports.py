@@ -40,6 +40,9 @@ class Limiter(Protocol):
         Never raises: while nothing can be counted together, this process keeps to a quarter of it by itself.
         """
 
+    def room(self, key: str, most: int, span: timedelta) -> int:
+        """How many more `take` would find within `most` in `span`; nothing is counted. Never raises, as `take`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:

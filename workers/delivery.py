@@ -173,8 +173,8 @@ def _room(deps: Deps, mailer: Mailer) -> tuple[str | None, int]:
     if not (deps.settings.mail_per_second or deps.settings.mail_domain_per_second):
         return None, mailer.most_copies
     with deps.work() as (session, now):
-        domain = claims.next_domain(session, _terms(deps, mailer, now))
-    return domain, 0 if domain is None else pace.allowed(deps.limiter, deps.settings, domain, mailer.most_copies)
+        rooms = claims.rooms(session, _terms(deps, mailer, now))
+    return pace.allowed(deps.limiter, deps.settings, rooms) or (None, 0)
 
 
 def _handed(mailer: Mailer, parcel: Parcel, request: Request, claimed_at: float, waiting: set[int]) -> Answer | None:

@@ -68,7 +68,7 @@ _TAKE_TURNS = text("SELECT set_config('enable_bitmapscan', 'off', true), pg_advi
 # What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
 # longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter
 # makes the others wait.
-_PICK = text(f"""
+_LINES = """
 WITH RECURSIVE line AS (
     (SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
      WHERE state = 'ready' AND lane = 'delivery' ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1)
@@ -79,9 +79,8 @@ WITH RECURSIVE line AS (
             AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
         ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1) n
 )
-SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
-    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
-    room.most
+"""
+_OPEN_LINES = f"""
 FROM (
     SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
         coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until,
@@ -103,8 +102,28 @@ CROSS JOIN LATERAL (
     SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
         (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
 ) room
-WHERE room.most > 0 AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
-ORDER BY next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter LIMIT 2
+WHERE room.most > 0
+"""
+_TURN = "next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter"
+_PICK = text(f"""{_LINES}
+SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
+    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
+    room.most
+{_OPEN_LINES} AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
+ORDER BY {_TURN} LIMIT 2
+""")
+
+# Of each domain the line whose turn it is, and how many of its letters a claim would take.
+_ROOMS = text(f"""{_LINES}, first AS (
+    SELECT DISTINCT ON (sender.domain) next.*, sender.domain, room.most {_OPEN_LINES}
+    ORDER BY sender.domain, {_TURN}
+)
+SELECT next.domain, (SELECT count(*) FROM (
+    SELECT FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = next.mailing_id
+        AND coalesce(m.chapter_id, 0) = next.chapter AND m.due_at <= :now
+        AND m.together IS NOT DISTINCT FROM next.together AND m.fund_id IS NOT DISTINCT FROM next.own_fund_id
+    LIMIT next.most) due) AS wanted
+FROM first next ORDER BY {_TURN}
 """)
 
 # When she may have the next one, by how many she was handed in the last day and week; NULL: now.
@@ -250,19 +269,22 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
     return Claimed(letters, more=done.decided >= found.most or len(line) > 1)
 
 
-def next_domain(session: Session, terms: Terms) -> str | None:
-    """The domain that the next claim writes from; None when nothing is due."""
-    line = _line(session, terms)
-    return str(line[0].domain) if line else None
+def rooms(session: Session, terms: Terms) -> list[tuple[str, int]]:
+    """The domains that letters which are due would leave from, in the order of their turns; and how many of each the next
+    claim from it would take."""
+    return [(row.domain, row.wanted) for row in session.execute(_ROOMS, _looked_for(terms))]
 
 
 def _line(session: Session, terms: Terms) -> list[Row[Any]]:
     """What could be claimed next, and after that: rows of a mailing and a sender, two at most."""
-    values = {
-        "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(), "domain": terms.domain,
+    return list(session.execute(_PICK, _looked_for(terms) | {"domain": terms.domain}))
+
+
+def _looked_for(terms: Terms) -> dict[str, Any]:
+    return {
+        "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(),
         "production": terms.production, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
     }  # fmt: skip
-    return list(session.execute(_PICK, values))
 
 
 @cache
