@@ -17,6 +17,8 @@ from engine.errors import NotFound
 
 FIRST_DAY, GROWTH, DAYS = 480, 1.4, 35
 WARM_UP = tuple(int(FIRST_DAY * GROWTH**day) for day in range(DAYS))  # after that there is no limit
+# SQL: the chapter in whose name a letter leaves that names none.
+ROOT = "SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1"
 
 
 def writes_from(chapter: str) -> str:
@@ -52,7 +54,7 @@ WITH back AS MATERIALIZED (
     FROM json_to_recordset(CAST(:rows AS json)) AS v(chapter bigint, day date, letters bigint)
     CROSS JOIN LATERAL ({writes_from("v.chapter")}) sender
 ), each AS (
-    SELECT 'chapter ' || chapter AS scope, day, letters FROM back
+    SELECT 'chapter ' || coalesce(nullif(chapter, 0), ({ROOT}), 0) AS scope, day, letters FROM back
     UNION ALL SELECT 'domain ' || domain, day, letters FROM back
 ), counted AS MATERIALIZED (
     SELECT s.scope, s.day, e.letters FROM sent_count s

@@ -43,7 +43,7 @@ _STILL_OPEN = text("SELECT id FROM handover WHERE id = :id AND state IN ('submit
 # only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, m.handed_at, v.reason, v.doubtful, v.together, v.pause,
+    SELECT m.id, m.handed_at, v.id AS under, v.reason, v.doubtful, v.together, v.pause,
         v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
         reason text, ids bigint[], others bigint[])
@@ -59,13 +59,20 @@ UPDATE message m SET
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.mailing_id, m.handover_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due,
+RETURNING m.id, m.mailing_id, j.under, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due,
     coalesce(m.chapter_id, 0) AS chapter, CAST(j.handed_at AT TIME ZONE 'UTC' AS date) AS day
 """)
 
+# What comes back of a handover from before a person let the mailing go on is excused, too.
 _UNCOUNT = text("""
-UPDATE mailing w SET handed = greatest(w.handed - v.letters, 0), refused = w.refused + v.failed
-FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, failed bigint) WHERE w.id = v.id
+UPDATE mailing w SET handed = greatest(w.handed - v.letters, 0), refused = w.refused + v.failed,
+    excused = CASE WHEN w.excused = '{}' THEN w.excused ELSE w.excused || (
+        SELECT jsonb_build_object('handed', greatest(CAST(w.excused ->> 'handed' AS bigint) - sum(b.letters), 0),
+            'refused', CAST(w.excused ->> 'refused' AS bigint) + sum(b.failed))
+        FROM (SELECT 0 AS letters, 0 AS failed UNION ALL
+            SELECT letters, failed FROM json_to_recordset(v.back) AS e(id bigint, letters int, failed int)
+            WHERE id <= CAST(w.excused ->> 'upto' AS bigint)) b) END
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, failed bigint, back json) WHERE w.id = v.id
 """)
 
 _RETRY = text("""
@@ -135,7 +142,7 @@ def _returned(
     """Letters that go back: ready, or failed, and a person is told. Those under the handovers of `strangers` fail for their
     sender: it is told of already, and held against no mailing."""
     returned = session.execute(_RETURN, {"rows": rows(back), "now": now, "most_doubts": MOST_DOUBTS}).all()
-    failed = [row for row in returned if row.state == "failed" and row.handover_id not in strangers]
+    failed = [row for row in returned if row.state == "failed" and row.under not in strangers]
     _uncount(session, [row for row in returned if row.lane == bell.DELIVERY], {row.id for row in failed})
     told = {(row.mailing_id if row.lane == bell.DELIVERY else row.id, row.reason): row for row in reversed(failed)}
     ready = {row.lane for row in returned if row.state == "ready" and row.due}
@@ -165,9 +172,16 @@ def _uncount(session: Session, returned: Sequence[Row[Any]], refused: Set[int]) 
     """Fewer letters are with the provider than were counted when they were claimed, of their mailings and of all that has an
     allowance; some were `refused`."""
     if returned:
-        letters = Counter(row.mailing_id for row in returned)
-        failed = Counter(row.mailing_id for row in returned if row.id in refused)
-        counted = ({"id": each, "letters": letters[each], "failed": failed[each]} for each in sorted(letters))
+        letters = Counter((row.mailing_id, row.under) for row in returned)
+        failed = Counter((row.mailing_id, row.under) for row in returned if row.id in refused)
+        back: dict[int, list[dict[str, int]]] = {}
+        for (mailing_id, under), many in sorted(letters.items()):
+            of = {"id": under, "letters": many, "failed": failed[mailing_id, under]}
+            back.setdefault(mailing_id, []).append(of)
+        counted = (
+            {"id": each, "back": of} | {name: sum(one[name] for one in of) for name in ("letters", "failed")}
+            for each, of in back.items()
+        )
         session.execute(_UNCOUNT, {"rows": rows(counted)})
         allowances.give_back(session, Counter((row.chapter, row.day) for row in returned if row.day))
 

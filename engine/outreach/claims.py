@@ -90,14 +90,14 @@ FROM (
         AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
     ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
 ) next
-LEFT JOIN chapter h ON h.id = next.chapter
+LEFT JOIN chapter h ON h.id = CASE next.chapter WHEN 0 THEN ({allowances.ROOT}) ELSE next.chapter END
 CROSS JOIN LATERAL ({allowances.writes_from("next.chapter")}) sender
 LEFT JOIN sending_domain d ON d.domain = sender.domain
 CROSS JOIN LATERAL (
     SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
 ) since
 LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain AND of_domain.day = CAST(:day AS date)
-LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || next.chapter AND of_chapter.day = CAST(:day AS date)
+LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || coalesce(h.id, 0) AND of_chapter.day = CAST(:day AS date)
 CROSS JOIN LATERAL (
     SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
         (CAST(:warm_up AS bigint[]))[1 + (CAST(:day AS date) - since.day)] - coalesce(of_domain.letters, 0)) AS most
@@ -108,7 +108,7 @@ _TURN = "next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_it
 _PICK = text(f"""{_LINES}
 SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
     sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
-    room.most
+    room.most, coalesce(h.id, 0) AS counted_for
 {_OPEN_LINES} AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
 ORDER BY {_TURN} LIMIT 2
 """)
@@ -264,7 +264,7 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
     if going:
         if not found.known:
             allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
-        allowances.count(session, found.domain, found.chapter, len(going), terms.now)
+        allowances.count(session, found.domain, found.counted_for, len(going), terms.now)
     letters = {done.handover_id: going} if going else {}
     return Claimed(letters, more=done.decided >= found.most or len(line) > 1)
 

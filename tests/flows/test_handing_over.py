@@ -1,10 +1,11 @@
 """Handing campaign letters over: one request for up to a thousand of one mailing and sender, and what an answer means."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.bootstrap import Deps
@@ -244,6 +245,49 @@ def test_a_mailing_of_which_too_many_are_refused_is_paused_and_can_be_resumed(de
     for _ in range(3):
         go(deps)
     assert states(deps) == {"failed": 11, "handed": 29}
+
+
+def test_letters_of_before_that_come_back_are_not_held_against_a_mailing_that_a_person_let_go_on(deps: Deps):
+    mailing = letter(deps, "again")
+    enqueue(deps, mailing, people(deps, 200))
+
+    def meanwhile(_: int) -> Answer | None:
+        """It is paused and let go on while its letters are with the provider, which then takes none."""
+        if len(deps.mailer.requests) > 1:
+            return None
+        change(deps, "UPDATE mailing SET paused_at = now() WHERE id = :id", id=mailing)
+        with deps.work() as (session, now):
+            deps.react(session, breaker.resume(session, "again"), now)
+        return Answer("busy", detail="429", wait_seconds=1)
+
+    deps.mailer.answer = meanwhile
+    go(deps)
+    counts = "SELECT handed, CAST(excused ->> 'handed' AS int) AS excused FROM mailing WHERE slug = 'again'"
+    assert tuple(one(deps, counts)) == (0, 0)
+    deps.clock.skip(timedelta(minutes=1))
+    go(deps)
+    assert tuple(one(deps, counts)) == (200, 0)
+    change(deps, "UPDATE mailing SET bounced = 11 WHERE id = :id", id=mailing)
+    most = deps.settings.model_copy(update={"most_bounces_percent": 10})
+    with deps.work() as (session, now):
+        assert breaker.look(session, [mailing], now, most) == []
+
+
+def test_a_hold_that_is_long_over_begins_anew(deps: Deps):
+    with deps.work() as (session, now):
+        holds.hold(session, holds.BUSY, now, wait=timedelta(seconds=20))
+        holds.hold(session, holds.BUSY, now + timedelta(seconds=60), wait=timedelta(seconds=20))
+        assert one_hold(session) == (now, now + timedelta(seconds=120)), "it goes on, and grows"
+        later = now + timedelta(hours=3)
+        holds.hold(session, holds.BUSY, later, wait=timedelta(seconds=20))
+        assert one_hold(session) == (later, later + timedelta(seconds=20))
+        holds.hold(session, holds.BUSY, later, wait=timedelta(seconds=5))
+        assert one_hold(session) == (later, later + timedelta(seconds=20)), "a shorter wait shortens none"
+
+
+def one_hold(session: Session) -> tuple[datetime, datetime]:
+    (found,) = session.execute(text("SELECT since, until FROM mail_hold"))
+    return found.since, found.until
 
 
 def test_while_an_account_is_suspended_campaigns_wait_and_receipts_do_not(deps: Deps):

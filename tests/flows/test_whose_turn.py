@@ -224,6 +224,23 @@ def test_one_chapter_cannot_use_up_what_all_share(deps: Deps):
     assert states(deps) == {"handed": 110, "ready": 40}
 
 
+def test_a_limit_of_the_root_holds_for_its_letters_by_whichever_way_they_name_it(deps: Deps):
+    change(deps, "UPDATE chapter SET daily_letters = 30 WHERE parent_id IS NULL")
+    mailing = letter(deps)
+    enqueue(deps, mailing, people(deps, 20))
+    change(deps, "UPDATE message SET chapter_id = (SELECT id FROM chapter WHERE parent_id IS NULL)")
+    enqueue(deps, mailing, people(deps, 20))
+    change(
+        deps,
+        "UPDATE message SET chapter_id = NULL WHERE chapter_id <> (SELECT id FROM chapter WHERE parent_id IS NULL)",
+    )
+    enqueue(deps, letter(deps), people(deps, 5))
+    deps.mailer.answer = lambda _: Answer("bad", detail="400") if len(deps.mailer.requests) == 1 else None
+    for _ in range(3):
+        go(deps)
+    assert states(deps) == {"handed": 35, "ready": 10}
+
+
 @pytest.mark.parametrize("answer", [
     Answer("busy", detail="429", wait_seconds=1), Answer("away", detail="nobody there"), Answer("bad", detail="400"),
 ])  # fmt: skip
