@@ -19,7 +19,7 @@ from engine.letters.links import Links
 from engine.mail import breaker, handovers, holds, pace, settling
 from engine.mail.handovers import Outcome
 from engine.outreach import claims, deliver
-from engine.outreach.claims import Terms
+from engine.outreach.claims import Claimed, Terms
 from engine.outreach.deliver import Parcel, Request
 from engine.ports import Answer, Mailer
 
@@ -89,8 +89,14 @@ def claim(deps: Deps, lane: str) -> Batch:
             waiting.update(claimed.letters)
         claimed_at = monotonic()
         with transaction(deps.sessions) as session:  # the next worker claims meanwhile
-            parcels = deliver.load(session, claimed.letters, deps.settings.base_url) if claimed.letters else []
+            parcels = _loaded(deps, session, claimed)
     return Batch(parcels, links, more=claimed.more, claimed_at=claimed_at)
+
+
+def _loaded(deps: Deps, session: Session, claimed: Claimed) -> Sequence[Parcel]:
+    if not claimed.letters:
+        return []
+    return deliver.load(session, claimed.letters, deps.settings.base_url, claimed.readers)
 
 
 def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:

@@ -92,7 +92,7 @@ UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNI
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
-    of them in one request. `failing`, `alone`: of its letters these fail (why), or go out in a request of their own, however
+    of them in one request. `failing`, `alone`: of its letters these fail, or go out in a request of their own (why), however
     it ended; those that were set aside before the request are not looked at again. `sender`: the provider takes nothing from
     this address of ours; its letters fail, and a person is told of the address, once."""
 
@@ -104,7 +104,7 @@ class Outcome:
     pause: float = 0.0
     together: int | None = None
     failing: Mapping[int, str] = field(default_factory=dict)
-    alone: Sequence[int] = ()
+    alone: Mapping[int, str] = field(default_factory=dict)
     sender: str = ""
 
 
@@ -119,9 +119,9 @@ def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list
 
 
 def set_aside(
-    session: Session, handover_id: int, failing: Mapping[int, str], alone: Sequence[int], now: datetime
+    session: Session, handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], now: datetime
 ) -> list[Event]:
-    """Before the request is made: these of its letters are not in it. They fail (why), or are ready to go alone, whatever
+    """Before the request is made: these of its letters are not in it. They fail, or are ready to go alone (why), whatever
     becomes of the others: once the provider has told of those, nobody takes the answer's word for these."""
     if session.scalar(_STILL_OPEN, {"id": handover_id}) is None:
         return []
@@ -198,13 +198,12 @@ def _back(outcome: Outcome) -> list[dict[str, object]]:
 
 
 def _apart(
-    handover_id: int, failing: Mapping[int, str], alone: Sequence[int], pause: float = 0.0
+    handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], pause: float = 0.0
 ) -> list[dict[str, object]]:
     plain = {**_PLAIN, "id": handover_id, "pause": pause}
     found: list[dict[str, object]] = [
         plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in failing.items()
     ]
-    if alone:
-        one = {"again": True, "together": 1, "reason": "too long to travel with others", "ids": list(alone)}
-        found.append(plain | one)
+    one = {"again": True, "together": 1}
+    found += [plain | one | {"reason": why, "ids": [letter]} for letter, why in alone.items()]
     return found

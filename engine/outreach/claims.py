@@ -6,7 +6,7 @@ letter. One statement locks what is due, gives each letter its verdict, and writ
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -58,7 +58,7 @@ UPDATE message m SET state = v.state, reason = v.reason,
     handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
     attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
 FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
-RETURNING m.id, m.state, m.handover_id
+RETURNING m.id, m.contact_id, m.state, m.handover_id
 """)
 
 # What is due is read in the order of its index, a request's worth: the planner, which cannot know how many letters a sender
@@ -194,10 +194,11 @@ WITH due AS MATERIALIZED (
         handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
         attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
     FROM verdict v CROSS JOIN request LEFT JOIN opened ON opened.id = request.id WHERE m.id = v.id
-    RETURNING m.id, m.handover_id
+    RETURNING m.id, m.contact_id, m.handover_id
 )
 SELECT count(*) AS decided, max(handover_id) AS handover_id,
-    array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going
+    array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going,
+    array_agg(contact_id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS readers
 FROM decided
 """
 
@@ -230,17 +231,21 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The letters that may go, by their handovers, and whether there may be more that are due."""
+    """The letters that may go, by their handovers, and whether there may be more that are due. `readers`: at whom the last
+    look of each letter looked."""
 
     letters: Mapping[int, Sequence[int]]
     more: bool
+    readers: Mapping[int, int] = field(default_factory=dict)
 
 
 def receipts(session: Session, terms: Terms) -> Claimed:
     """Claim receipts that are due, each under a handover of its own."""
     values = {"lane": bell.RECEIPTS, "now": terms.now, "most": RECEIPTS, "lease": terms.lease}
     decided = session.execute(_CLAIM_RECEIPTS, values).all()
-    return Claimed({row.handover_id: [row.id] for row in decided if row.state == "handed"}, len(decided) == RECEIPTS)
+    going = [row for row in decided if row.state == "handed"]
+    letters, readers = {row.handover_id: [row.id] for row in going}, {row.id: row.contact_id for row in going}
+    return Claimed(letters, len(decided) == RECEIPTS, readers)
 
 
 def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
@@ -266,7 +271,8 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
             allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
         allowances.count(session, found.domain, found.counted_for, len(going), terms.now)
     letters = {done.handover_id: going} if going else {}
-    return Claimed(letters, more=done.decided >= found.most or len(line) > 1)
+    more = done.decided >= found.most or len(line) > 1
+    return Claimed(letters, more, dict(zip(going, done.readers or (), strict=True)))
 
 
 def rooms(session: Session, terms: Terms) -> list[tuple[str, int]]:
