@@ -40,6 +40,9 @@ class Limiter(Protocol):
         Never raises: while nothing can be counted together, this process keeps to a quarter of it by itself.
         """
 
+    def room(self, key: str, most: int, span: timedelta) -> int:
+        """How many more `take` would find within `most` in `span`; nothing is counted. Never raises, as `take`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -100,14 +103,16 @@ class Answer:
     """What a provider said to one request.
 
     accepted: all of it is theirs now (`provider_id`). bad: something in it is wrong, nothing was taken; `culprits` are the
-    places of the copies it names. busy: nothing was taken, come again after `wait_seconds`. closed: it refuses our key or
-    address, nothing was taken. away: nothing reached it. uncertain: bytes left us and no answer came that settles it.
+    places of the copies it names. sender: it takes no letter from our address `sender`, nothing was taken. busy: nothing was
+    taken, come again after `wait_seconds`. closed: it refuses our key or address, nothing was taken. away: nothing reached
+    it. uncertain: bytes left us and no answer came that settles it.
     """
 
-    outcome: Literal["accepted", "bad", "busy", "closed", "away", "uncertain"]
+    outcome: Literal["accepted", "bad", "sender", "busy", "closed", "away", "uncertain"]
     provider_id: str = ""
     detail: str = ""
     culprits: tuple[int, ...] = ()
+    sender: str = ""
     wait_seconds: float = 0.0
 
 

@@ -13,7 +13,18 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "quarantined": ("pending",),  # by replay
     },
     "message": {
-        "ready": ("handed", "skipped", "cancelled", "expired", "failed"),
+        # Further than handed only when a handover in doubt is proven that seemed not to have arrived.
+        "ready": (
+            "handed",
+            "skipped",
+            "cancelled",
+            "expired",
+            "failed",
+            "delivered",
+            "bounced",
+            "dropped",
+            "complained",
+        ),
         # Back to ready only through a handover that ended refused(retryable), abandoned, split or resent.
         "handed": ("delivered", "bounced", "dropped", "complained", "ready", "failed"),
         # What became of a letter is told in any order, and of each of its handovers: it moves forward only, from dropped
@@ -25,7 +36,7 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "skipped": (),
         "cancelled": (),
         "expired": (),
-        "failed": ("ready",),  # by retry
+        "failed": ("ready", "handed", "delivered", "bounced", "dropped", "complained"),  # by retry; likewise
     },
     "handover": {
         "submitting": ("accepted", "refused", "abandoned", "split", "uncertain"),

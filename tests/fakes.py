@@ -58,6 +58,9 @@ class FakeLimiter:
         self.counts[key] += taken
         return taken
 
+    def room(self, key: str, most: int, span: timedelta) -> int:
+        return max(0, most - self.counts[key])
+
 
 @dataclass
 class FakeMailer:

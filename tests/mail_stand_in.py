@@ -26,8 +26,9 @@ from tests import signing
 
 KEY = "SG.of-the-tests-and-of-nothing-else"
 MODES = (
-    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "broken",
-    "broken_accepted", "unauthorized", "forbidden", "gone", "drip", "drip_head", "garbage", "bad", "bad_named", "large",
+    "ok", "no_id", "accept_then_hang", "accept_then_reset", "hang", "reset", "busy", "busy_moment", "busy_no_date", "broken",
+    "broken_accepted", "unauthorized", "forbidden", "unverified", "gone", "drip", "drip_head", "garbage", "bad", "bad_named",
+    "large",
 )  # fmt: skip
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _HEADERS_NOT_SET = {
@@ -43,6 +44,10 @@ class StandIn:
         self.script: list[str] = []
         self.bad_addresses: set[str] = set()
         self.names_it = False
+        self.error: tuple[int, str | None] = (
+            400,
+            None,
+        )  # the answer of mode "error_told", and the field it names
         self.hang_seconds = 30.0
         self.wrong: list[str] = []  # what broke the documented limits
         self.requests = 0
@@ -198,6 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _busy_moment(self, _: bytes) -> None:
         self._error(429, "too many requests", None, {"X-RateLimit-Reset": str(int(time.time()) + 20)})
 
+    def _busy_no_date(self, raw: bytes) -> None:
+        self.date_time_string = lambda *_: "some day"  # type: ignore[method-assign]
+        self._busy_moment(raw)
+
     def _broken(self, _: bytes) -> None:
         self._answer(503, b"<html>upstream</html>")
 
@@ -207,6 +216,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forbidden(self, _: bytes) -> None:
         self._error(403, "access forbidden", None)
+
+    def _unverified(self, _: bytes) -> None:
+        """As its page "Sender Identity" says: for-developers/sending-email/sender-identity in SendGrid's documentation."""
+        said = (
+            "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. "
+            "Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/ to see the Sender Identity "
+            "requirements"
+        )
+        self._error(403, said, "from")
+
+    def _error_told(self, _: bytes) -> None:
+        status, field = self.server.stand_in.error
+        self._error(status, "something of it", field)
 
     def _gone(self, _: bytes) -> None:
         self._error(404, "not found", None)

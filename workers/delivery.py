@@ -1,11 +1,13 @@
 """Handing letters over: claim with the last look and commit; no transaction open during the request; record the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
+from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
 from engine import bell, metrics
@@ -17,11 +19,13 @@ from engine.letters.links import Links
 from engine.mail import breaker, handovers, holds, pace, settling
 from engine.mail.handovers import Outcome
 from engine.outreach import claims, deliver
-from engine.outreach.claims import Terms
+from engine.outreach.claims import Claimed, Terms
 from engine.outreach.deliver import Parcel, Request
 from engine.ports import Answer, Mailer
 
 TURN_SECONDS = 2.0
+AGAIN_SECONDS = 15.0  # until letters that something kept from leaving are tried again
+WAITS = (0.2, 1.0, 3.0, 9.0)  # seconds, between tries to write down that nothing left
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +46,7 @@ def hand_over(deps: Deps, lane: str) -> None:
     more = True
     while more and monotonic() < until:
         batch = claim(deps, lane)
-        outcomes = [submit(deps, batch, parcel) for parcel in batch.parcels]
+        outcomes = _submitted(deps, batch)
         more = batch.more or any(outcome.alone or outcome.state in ("split", "abandoned") for outcome in outcomes)
     if more:
         deps.bells.ring(lane)
@@ -75,30 +79,91 @@ def claim(deps: Deps, lane: str) -> Batch:
     """Claim what is due in this lane, as much as may leave now."""
     mailer = mailer_of(deps)
     domain, most = _room(deps, mailer) if lane == bell.DELIVERY else (None, mailer.most_copies)
-    with deps.work() as (session, now):
-        links = Links(deps.signer, deps.settings.base_url, now)
-        if not most:
-            return Batch([], links, more=False, claimed_at=monotonic())
-        terms = replace(_terms(deps, mailer, now), most=most, domain=domain)
-        claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
-    claimed_at = monotonic()
-    with transaction(deps.sessions) as session:  # the next worker claims meanwhile
-        parcels = deliver.load(session, claimed.letters, deps.settings.base_url) if claimed.letters else []
+    with _given_back(deps) as waiting:
+        with deps.work() as (session, now):
+            links = Links(deps.signer, deps.settings.base_url, now)
+            if not most:
+                return Batch([], links, more=False, claimed_at=monotonic())
+            terms = replace(_terms(deps, mailer, now), most=most, domain=domain)
+            claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
+            waiting.update(claimed.letters)
+        claimed_at = monotonic()
+        with transaction(deps.sessions) as session:  # the next worker claims meanwhile
+            parcels = _loaded(deps, session, claimed)
     return Batch(parcels, links, more=claimed.more, claimed_at=claimed_at)
+
+
+def _loaded(deps: Deps, session: Session, claimed: Claimed) -> Sequence[Parcel]:
+    if not claimed.letters:
+        return []
+    return deliver.load(session, claimed.letters, deps.settings.base_url, claimed.readers)
 
 
 def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
     """One request for one parcel, and its answer on record."""
     mailer = mailer_of(deps)
-    request = deliver.request(parcel, batch.links, mailer.most_substitution_bytes)
-    answer = _handed(mailer, parcel, request, batch.claimed_at)
-    outcome = _outcome(parcel, request, answer)
-    with deps.work() as (session, now):
-        happened = [*handovers.record(session, [outcome], now), *_consequences(deps, session, parcel, answer, now)]
-        everything = deps.react(session, happened, now)
+    with _given_back(deps, parcel.handover_id) as waiting:
+        request = deliver.request(parcel, batch.links, mailer.most_substitution_bytes)
+        if request.copies and (request.failing or request.alone):
+            _set_aside(deps, parcel, request)
+        answer = _handed(mailer, parcel, request, batch.claimed_at, waiting)
+        outcome = _outcome(parcel, request, answer)
+        with deps.work() as (session, now):
+            happened = [*handovers.record(session, [outcome], now), *_consequences(deps, session, parcel, answer, now)]
+            everything = deps.react(session, happened, now)
     deps.ring_for(everything)
     _say(parcel, outcome, len(request.copies))
     return outcome
+
+
+def _submitted(deps: Deps, batch: Batch) -> list[Outcome]:
+    """All parcels of a batch, one after the other."""
+    outcomes = []
+    with _given_back(deps, *(parcel.handover_id for parcel in batch.parcels)) as waiting:
+        for parcel in batch.parcels:
+            waiting.discard(parcel.handover_id)
+            outcomes.append(submit(deps, batch, parcel))
+    return outcomes
+
+
+@contextmanager
+def _given_back(deps: Deps, *handover_ids: int) -> Iterator[set[int]]:
+    """The handovers of which nothing has left yet: take one out before its first byte leaves. Whatever is raised in here, the
+    letters of those that are left are ready again a little later."""
+    waiting, done = set(handover_ids), False
+    try:
+        yield waiting
+        done = True
+    finally:
+        if waiting and not done:
+            _give_back(deps, waiting)
+
+
+def _give_back(deps: Deps, handover_ids: set[int]) -> None:
+    """While Postgres is away this is tried again: of what nobody wrote down it would have to be presumed that it left."""
+    reason = "something went wrong before it left"
+    outcomes = [
+        Outcome(each, "abandoned", reason=reason, again=True, pause=AGAIN_SECONDS) for each in sorted(handover_ids)
+    ]
+    for wait in (*WAITS, None):
+        try:
+            with deps.work() as (session, now):
+                everything = deps.react(session, handovers.record(session, outcomes, now), now)
+            break
+        except (exc.DBAPIError, exc.TimeoutError):
+            if wait is None:
+                raise
+            sleep(wait)
+    deps.ring_for(everything)
+    log.warning("letters given back", handovers=[outcome.id for outcome in outcomes], reason=reason)
+
+
+def _set_aside(deps: Deps, parcel: Parcel, request: Request) -> None:
+    """Letters that are not in the request are on record before it is made."""
+    with deps.work() as (session, now):
+        happened = handovers.set_aside(session, parcel.handover_id, request.failing, request.alone, now)
+        everything = deps.react(session, happened, now)
+    deps.ring_for(everything)
 
 
 def _terms(deps: Deps, mailer: Mailer, now: datetime) -> Terms:
@@ -114,17 +179,23 @@ def _room(deps: Deps, mailer: Mailer) -> tuple[str | None, int]:
     if not (deps.settings.mail_per_second or deps.settings.mail_domain_per_second):
         return None, mailer.most_copies
     with deps.work() as (session, now):
-        domain = claims.next_domain(session, _terms(deps, mailer, now))
-    return domain, 0 if domain is None else pace.allowed(deps.limiter, deps.settings, domain, mailer.most_copies)
+        rooms = claims.rooms(session, _terms(deps, mailer, now))
+    return pace.allowed(deps.limiter, deps.settings, rooms) or (None, 0)
 
 
-def _handed(mailer: Mailer, parcel: Parcel, request: Request, claimed_at: float) -> Answer | None:
+def _handed(mailer: Mailer, parcel: Parcel, request: Request, claimed_at: float, waiting: set[int]) -> Answer | None:
     """The provider's answer; None when nothing was asked of it: there is nothing, or this process slept through its claim
     (the zombie guard)."""
     if not request.copies:
         return None
-    awake = lambda: monotonic() - claimed_at <= claims.ZOMBIE_SECONDS  # noqa: E731 said where it is asked
-    return mailer.hand_over(parcel.handover_id, request.sheet, request.copies, before=awake)
+
+    def leaves() -> bool:
+        if monotonic() - claimed_at > claims.ZOMBIE_SECONDS:
+            return False
+        waiting.discard(parcel.handover_id)
+        return True
+
+    return mailer.hand_over(parcel.handover_id, request.sheet, request.copies, before=leaves)
 
 
 def _outcome(parcel: Parcel, request: Request, answer: Answer | None) -> Outcome:
@@ -138,6 +209,8 @@ def _outcome(parcel: Parcel, request: Request, answer: Answer | None) -> Outcome
         return replace(end, state="uncertain", reason=answer.detail)
     if answer.outcome == "bad":
         return _bad(end, [copy.message_id for copy in request.copies], answer)
+    if answer.outcome == "sender":
+        return replace(end, state="refused", reason=answer.detail, sender=answer.sender)
     return replace(end, state="refused", again=True, reason=answer.detail, pause=answer.wait_seconds)
 
 
@@ -165,8 +238,8 @@ def _consequences(deps: Deps, session: Session, parcel: Parcel, answer: Answer |
             return holds.hold(session, holds.KEY, now, detail=answer.detail)
         case Answer(outcome="away"):
             return holds.hold(session, holds.AWAY, now, detail=answer.detail)
-        case Answer(outcome="bad") if parcel.lane == bell.DELIVERY:
-            return breaker.look(session, [parcel.mailing_id], now, deps.settings)
+    if parcel.lane == bell.DELIVERY and (parcel.fault or (answer is not None and answer.outcome == "bad")):
+        return breaker.look(session, [parcel.mailing_id], now, deps.settings)
     return []
 
 

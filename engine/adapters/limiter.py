@@ -51,6 +51,17 @@ class RedisLimiter:
             self._limiter = None
             return _taken(self._alone, RateLimitItemPerSecond(max(1, most // ALONE), seconds), digest, wanted)
 
+    def room(self, key: str, most: int, span: timedelta) -> int:
+        """How many more there is room for; without Redis, of this process's share."""
+        digest = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+        seconds = int(span.total_seconds())
+        try:
+            return self._counter().get_window_stats(RateLimitItemPerSecond(most, seconds), digest).remaining
+        except (StorageError, redis.RedisError):
+            self._limiter = None
+            share = RateLimitItemPerSecond(max(1, most // ALONE), seconds)
+            return self._alone.get_window_stats(share, digest).remaining
+
     def _counter(self) -> SlidingWindowCounterRateLimiter:
         if self._limiter is None:
             storage = RedisStorage(self._url, self._pool, "groundswell-limit", wrap_exceptions=True)

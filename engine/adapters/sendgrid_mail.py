@@ -57,13 +57,16 @@ class SendgridMail:
         self, handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, before: Callable[[], bool]
     ) -> Answer | None:
         """Make one request. Never raises for anything that SendGrid or a network does."""
-        body = orjson.dumps(mail(handover_id, sheet, copies, open_tracking=self._open_tracking))
+        try:
+            body = orjson.dumps(mail(handover_id, sheet, copies, open_tracking=self._open_tracking))
+        except orjson.JSONEncodeError:
+            return Answer("bad", detail="a word in it is no text")
         if len(body) > self.most_bytes:
             return Answer("bad", detail="larger than a request can be")
         call = _Call(monotonic() + self.call_seconds, before)
         _calls.at_hand = call
         try:
-            return self._asked(body)
+            return self._asked(body, sheet)
         except _Asleep:
             return None
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
@@ -78,7 +81,7 @@ class SendgridMail:
         del handover_ids
         return None
 
-    def _asked(self, body: bytes) -> Answer:
+    def _asked(self, body: bytes, sheet: Sheet) -> Answer:
         answer = self._pool.request(
             "POST", self._url, body=body, headers=self._headers, redirect=False, preload_content=False
         )
@@ -87,7 +90,7 @@ class SendgridMail:
         except urllib3.exceptions.HTTPError:  # its status is told all the same
             said = b""
         answer.release_conn()
-        return _answer(answer.status, answer.headers, said)
+        return _answer(answer.status, answer.headers, said, sheet)
 
 
 def mail(handover_id: int, sheet: Sheet, copies: Sequence[Copy], *, open_tracking: bool = False) -> dict[str, Any]:
@@ -122,12 +125,18 @@ def _personalization(copy: Copy, handover: str) -> dict[str, Any]:
     return made
 
 
-def _answer(status: int, headers: Mapping[str, str], said: bytes) -> Answer:
-    """What an answer means. 5xx: it was probably not taken, and nobody can prove it."""
+def _answer(status: int, headers: Mapping[str, str], said: bytes, sheet: Sheet) -> Answer:
+    """What an answer means. 5xx: it was probably not taken, and nobody can prove it.
+
+    400 or 403 for a field of our sender: its address is not verified
+    (https://www.twilio.com/docs/sendgrid/for-developers/sending-email/sender-identity); our key is as good as before.
+    """
     if status == 202:
         return Answer("accepted", provider_id=headers.get("X-Message-Id", ""))
     problems = _problems(said)
     detail = f"SendGrid: HTTP {status}" + (f" ({problems[0]})" if problems else "")
+    if status in (400, 403) and (sender := _sender(problems, sheet)):
+        return Answer("sender", detail=detail, sender=sender)
     if status in (400, 413):
         places = {int(found[1]) for problem in problems if (found := _PLACE.match(f"{problem}."))}
         return Answer("bad", detail=detail, culprits=tuple(sorted(places)))
@@ -147,6 +156,12 @@ def _problems(said: bytes) -> list[str]:
         return []
 
 
+def _sender(problems: Sequence[str], sheet: Sheet) -> str:
+    """The address of ours that these fields are about; "" when they are about none."""
+    ours = {"from": sheet.from_email, "reply_to": sheet.reply_to}
+    return next((ours[field] for problem in problems if (field := problem.partition(".")[0]) in ours), "")
+
+
 def _wait(headers: Mapping[str, str]) -> float:
     """Seconds until the limit is new: `Retry-After`, or `X-RateLimit-Reset` (Unix seconds) against the answer's own time."""
     for name in ("Retry-After", "X-RateLimit-Reset"):
@@ -158,7 +173,11 @@ def _wait(headers: Mapping[str, str]) -> float:
 
 
 def _until(moment: float, headers: Mapping[str, str]) -> float:
-    told = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time()
+    """Seconds until then, by the answer's own time; by ours, if that tells none."""
+    try:
+        told = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        told = time()
     return moment - told
 
 

@@ -69,6 +69,8 @@ def retry(
     with deps.work() as (session, now):
         lanes = handovers.retry(session, message or None, now)
         notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes])
+        if not message:  # those that failed for their sender, too: it is told of anew if it is still refused
+            notices.resolve(session, handovers.SENDER)
         audit.write_all(session, "letters retried", "message", lanes, now)
     ring(deps, lanes)
     out.print(f"{len(lanes)} ready again" if lanes else "none of these has failed")

@@ -5,17 +5,35 @@ day, 1.4 times as many each further day: "IP Warmup Schedule" in its documentati
 are those who did something most recently.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine.db import rows
 from engine.errors import NotFound
 
 FIRST_DAY, GROWTH, DAYS = 480, 1.4, 35
 WARM_UP = tuple(int(FIRST_DAY * GROWTH**day) for day in range(DAYS))  # after that there is no limit
+# SQL: the chapter in whose name a letter leaves that names none.
+ROOT = "SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1"
+
+
+def writes_from(chapter: str) -> str:
+    """SQL of one row, `domain`: what this chapter (0: the root) writes from, as the nearest one upwards says it; or ''."""
+    return f"""
+    WITH RECURSIVE up AS (
+        SELECT id, parent_id, sender_email, 0 AS level FROM chapter
+        WHERE CASE {chapter} WHEN 0 THEN parent_id IS NULL ELSE id = {chapter} END
+        UNION ALL
+        SELECT p.id, p.parent_id, p.sender_email, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
+    )
+    SELECT coalesce((
+        SELECT lower(split_part(sender_email, '@', 2)) FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1), '') AS domain
+    """
+
 
 _SEEN = text("""
 INSERT INTO sending_domain (domain, warming_since) VALUES (:domain, CAST(:since AS date)) ON CONFLICT (domain) DO NOTHING
@@ -28,6 +46,22 @@ _COUNT = text("""
 INSERT INTO sent_count AS s (scope, day, letters)
 SELECT scope, CAST(:day AS date), :letters FROM unnest(CAST(:scopes AS text[])) scope
 ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
+""")
+# Locked in the order in which a claim counts.
+_GIVE_BACK = text(f"""
+WITH back AS MATERIALIZED (
+    SELECT v.chapter, v.day, v.letters, sender.domain
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(chapter bigint, day date, letters bigint)
+    CROSS JOIN LATERAL ({writes_from("v.chapter")}) sender
+), each AS (
+    SELECT 'chapter ' || coalesce(nullif(chapter, 0), ({ROOT}), 0) AS scope, day, letters FROM back
+    UNION ALL SELECT 'domain ' || domain, day, letters FROM back
+), counted AS MATERIALIZED (
+    SELECT s.scope, s.day, e.letters FROM sent_count s
+    JOIN (SELECT scope, day, CAST(sum(letters) AS bigint) AS letters FROM each GROUP BY scope, day) e USING (scope, day)
+    ORDER BY s.scope, s.day FOR UPDATE OF s
+)
+UPDATE sent_count s SET letters = greatest(s.letters - c.letters, 0) FROM counted c WHERE s.scope = c.scope AND s.day = c.day
 """)
 _LIMIT = text("UPDATE chapter SET daily_letters = :letters WHERE slug = :slug RETURNING id")
 _STANDING = text("""
@@ -50,6 +84,13 @@ def count(session: Session, domain: str, chapter_id: int, letters: int, now: dat
     """So many more letters were handed over today."""
     values = {"scopes": sorted(scopes(domain, chapter_id)), "day": now.date(), "letters": letters}
     session.execute(_COUNT, values)
+
+
+def give_back(session: Session, letters: Mapping[tuple[int, date], int]) -> None:
+    """So many letters that were counted, by chapter (0: none) and day, are with nobody: they return, or fail."""
+    if letters:
+        counted = ({"chapter": of, "day": day, "letters": letters[of, day]} for of, day in sorted(letters))
+        session.execute(_GIVE_BACK, {"rows": rows(counted)})
 
 
 def standing(session: Session, now: datetime) -> Sequence[Row[Any]]:

@@ -17,7 +17,7 @@ FEW = 10  # so many bounces or refusals may always be; of complaints three
 # What counts is what happened since a person last let the mailing go on.
 _BREAK = text("""
 WITH since AS MATERIALIZED (
-    SELECT id, handed - coalesce(CAST(excused ->> 'handed' AS bigint), 0) AS handed,
+    SELECT id, greatest(handed - coalesce(CAST(excused ->> 'handed' AS bigint), 0), 0) AS handed,
         bounced - coalesce(CAST(excused ->> 'bounced' AS bigint), 0) AS bounced,
         complained - coalesce(CAST(excused ->> 'complained' AS bigint), 0) AS complained,
         refused - coalesce(CAST(excused ->> 'refused' AS bigint), 0) AS refused
@@ -29,7 +29,7 @@ WITH since AS MATERIALIZED (
         WHEN bounced > :few AND bounced > handed * CAST(:bounces AS float) / 100
             THEN bounced || ' of ' || handed || ' came back'
         WHEN refused > :few AND refused > (handed + refused) * CAST(:bounces AS float) / 100
-            THEN 'the provider refused ' || refused || ' of ' || handed + refused END AS because
+            THEN refused || ' of ' || handed + refused || ' were refused, or could not be rendered' END AS because
     FROM since
 )
 UPDATE mailing w SET paused_at = :now, paused_because = v.because FROM verdict v

@@ -4,7 +4,7 @@ Each word is attributed to a letter of ours and kept once (mail_event); only wha
 the letter's state moves forward, its address is suppressed, consent is withdrawn. Told about anything else: no change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,9 +25,10 @@ from engine.events import (
     LetterOpened,
     LetterReported,
     LetterUnknown,
+    MatterSettled,
     Unsubscribed,
 )
-from engine.mail import suppressions, tally
+from engine.mail import handovers, suppressions, tally
 from engine.mail.suppressions import Suppressed, Withdrawn
 from engine.people import traces
 from engine.settings import Settings
@@ -80,18 +81,20 @@ WHERE v.message_id IS NULL
 ORDER BY place
 """)
 
-# Whatever is told of a handover proves that it was taken. Before the letters: the order of `handovers.record`.
+# Whatever is told of a handover proves that it was taken; of one that seemed not to have arrived it comes too late to change
+# the handover. Before the letters: the order of `handovers.record`.
 _PROVE = text("""
 WITH proven AS MATERIALIZED (
     SELECT h.id, h.state IN ('submitting', 'uncertain') AS open, v.provider_id
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, provider_id text) JOIN handover h ON h.id = v.id
-    WHERE h.state IN ('submitting', 'uncertain') OR h.heard_at IS NULL ORDER BY h.id FOR UPDATE OF h
+    WHERE h.state IN ('submitting', 'uncertain', 'resent') OR h.heard_at IS NULL ORDER BY h.id FOR UPDATE OF h
 )
 UPDATE handover h SET heard_at = coalesce(h.heard_at, now()),
     state = CASE WHEN p.open THEN 'accepted' ELSE h.state END, reason = CASE WHEN p.open THEN '' ELSE h.reason END,
     answered_at = CASE WHEN p.open THEN clock_timestamp() ELSE h.answered_at END,
     provider_id = CASE WHEN p.open THEN coalesce(nullif(p.provider_id, ''), h.provider_id) ELSE h.provider_id END
 FROM proven p WHERE h.id = p.id
+RETURNING h.id, h.state
 """)
 
 _LOCK = text("SELECT id FROM message WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
@@ -106,13 +109,18 @@ ON CONFLICT (message_id, handover_id, kind, at, url) DO NOTHING
 RETURNING id, message_id, handover_id, kind, at, url
 """)
 
-# A letter that is not on its way (ready again, failed, cancelled) stays what it is.
-_MOVE = text("""
+# A letter that is not on its way (ready again, failed, cancelled) stays what it is; unless it is so because of a doubt that
+# this word takes away: `proven` is the handover that had it.
+_BACK = "(v.proven IS NOT NULL AND m.doubts > 0 AND m.state IN ('ready', 'failed'))"
+_MOVE = text(f"""
 UPDATE message m SET delivered_at = least(m.delivered_at, v.delivered_at),
-    state = CASE WHEN array_position(:forward, m.state) < array_position(:forward, v.state) THEN v.state ELSE m.state END
-FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz)
+    state = CASE WHEN array_position(:forward, m.state) < array_position(:forward, v.state) OR {_BACK} THEN v.state
+        ELSE m.state END,
+    handover_id = CASE WHEN {_BACK} THEN v.proven ELSE m.handover_id END,
+    reason = CASE WHEN {_BACK} THEN '' ELSE m.reason END
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz, proven bigint)
 WHERE m.id = v.id
-RETURNING m.mailing_id, m.lane, m.handover_id, old.state AS before, new.state AS after,
+RETURNING m.id, m.mailing_id, m.lane, m.handover_id, old.state AS before, new.state AS after,
     old.delivered_at IS NULL AND new.delivered_at IS NOT NULL AS delivered
 """)
 
@@ -160,15 +168,19 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     unknown = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
     if not words:
         return [*unknown]
-    _prove(session, words.values())
+    doubted = _prove(session, words.values())
     session.execute(_LOCK, {"ids": sorted({word.message_id for word in words.values()})})
     fresh = _kept(session, words)
     if not fresh:
         return [*unknown]
-    moved = _move(session, fresh)
+    moved = _move(session, fresh, doubted)
     _forbid(session, fresh)
     machines = _judged(session, fresh)
     told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
+    told_of += [
+        MatterSettled(None, handovers.FAILED, handovers.name(row.id))
+        for row in moved if row.before == "failed" and row.after != "failed"
+    ]  # fmt: skip
     return [*unknown, *told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
 
 
@@ -190,14 +202,17 @@ def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _
     return {row.place: _Word(told[row.place], *row[1:]) for row in found}
 
 
-def _prove(session: Session, words: Iterable[_Word]) -> None:
-    """The handovers that these words name were taken: nobody needs to ask any more."""
+def _prove(session: Session, words: Iterable[_Word]) -> Set[int]:
+    """The handovers that these words name were taken: nobody needs to ask any more. Returns those of them that seemed not to
+    have arrived, and whose letters go out once more, or fail."""
     taken: dict[int, str] = {}
     for word in words:
         if word.told.handover_id is not None:
             taken[word.handover_id] = taken.get(word.handover_id) or word.told.provider_id
-    if taken:
-        session.execute(_PROVE, {"rows": rows({"id": each, "provider_id": theirs} for each, theirs in taken.items())})
+    if not taken:
+        return set()
+    named = rows({"id": each, "provider_id": theirs} for each, theirs in taken.items())
+    return {row.id for row in session.execute(_PROVE, {"rows": named}) if row.state == "resent"}
 
 
 def _kept(session: Session, words: dict[int, _Word]) -> list[_Word]:
@@ -224,15 +239,18 @@ def _kept(session: Session, words: dict[int, _Word]) -> list[_Word]:
     ]
 
 
-def _move(session: Session, fresh: Sequence[_Word]) -> Sequence[Row[Any]]:
+def _move(session: Session, fresh: Sequence[_Word], doubted: Set[int]) -> Sequence[Row[Any]]:
     """Move the letters; how each changed."""
     moves: dict[int, dict[str, Any]] = {}
     for word in fresh:
-        move = moves.setdefault(word.message_id, {"id": word.message_id, "state": FORWARD[0], "delivered_at": None})
+        empty = {"id": word.message_id, "state": FORWARD[0], "delivered_at": None, "proven": None}
+        move = moves.setdefault(word.message_id, empty)
+        if word.told.handover_id in doubted:
+            move["proven"] = word.told.handover_id
         move["state"] = max(move["state"], BECOMES.get(word.told.kind, FORWARD[0]), key=FORWARD.index)
         if word.told.kind == "delivered":
             move["delivered_at"] = min(move["delivered_at"] or word.told.at, word.told.at)
-    moving = [move for move in moves.values() if move["state"] != FORWARD[0]]
+    moving = [move for move in moves.values() if move["state"] != FORWARD[0] or move["proven"]]
     return session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)}).all() if moving else []
 
 

@@ -6,7 +6,7 @@ alone; letters of one that took nothing go back to ready, and those that never g
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
+from engine.mail import allowances
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
-FAILED = "letter failed"  # the kind of notice
+FAILED, SENDER = "letter failed", "sender refused"  # kinds of notice
+_PLAIN: Mapping[str, object] = {"doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None}
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
 _RECORD = text("""
@@ -34,11 +36,14 @@ FROM open o WHERE h.id = o.id
 RETURNING h.id
 """)
 
+# The handover, while nobody but the process that makes its request knows what came of it.
+_STILL_OPEN = text("SELECT id FROM handover WHERE id = :id AND state IN ('submitting', 'uncertain') FOR UPDATE")
+
 # Letters that nobody has. For certain (refused, abandoned, split): ready again. It only seems so (resent): ready again, but
 # only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, v.reason, v.doubtful, v.together, v.pause,
+    SELECT m.id, m.handed_at, v.id AS under, v.reason, v.doubtful, v.together, v.pause,
         v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
         reason text, ids bigint[], others bigint[])
@@ -54,12 +59,20 @@ UPDATE message m SET
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.mailing_id, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due
+RETURNING m.id, m.mailing_id, j.under, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due,
+    coalesce(m.chapter_id, 0) AS chapter, CAST(j.handed_at AT TIME ZONE 'UTC' AS date) AS day
 """)
 
+# What comes back of a handover from before a person let the mailing go on is excused, too.
 _UNCOUNT = text("""
-UPDATE mailing w SET handed = greatest(w.handed - v.letters, 0), refused = w.refused + v.failed
-FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, failed bigint) WHERE w.id = v.id
+UPDATE mailing w SET handed = greatest(w.handed - v.letters, 0), refused = w.refused + v.failed,
+    excused = CASE WHEN w.excused = '{}' THEN w.excused ELSE w.excused || (
+        SELECT jsonb_build_object('handed', greatest(CAST(w.excused ->> 'handed' AS bigint) - sum(b.letters), 0),
+            'refused', CAST(w.excused ->> 'refused' AS bigint) + sum(b.failed))
+        FROM (SELECT 0 AS letters, 0 AS failed UNION ALL
+            SELECT letters, failed FROM json_to_recordset(v.back) AS e(id bigint, letters int, failed int)
+            WHERE id <= CAST(w.excused ->> 'upto' AS bigint)) b) END
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, failed bigint, back json) WHERE w.id = v.id
 """)
 
 _RETRY = text("""
@@ -79,8 +92,9 @@ UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNI
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
-    of them in one request. `failing`, `alone`: of its letters these fail (why), or go out in a request of their own, however
-    it ended."""
+    of them in one request. `failing`, `alone`: of its letters these fail, or go out in a request of their own (why), however
+    it ended; those that were set aside before the request are not looked at again. `sender`: the provider takes nothing from
+    this address of ours; its letters fail, and a person is told of the address, once."""
 
     id: int
     state: Literal["accepted", "refused", "abandoned", "split", "uncertain", "resent", "presumed"]
@@ -90,7 +104,8 @@ class Outcome:
     pause: float = 0.0
     together: int | None = None
     failing: Mapping[int, str] = field(default_factory=dict)
-    alone: Sequence[int] = ()
+    alone: Mapping[int, str] = field(default_factory=dict)
+    sender: str = ""
 
 
 def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list[Event]:
@@ -98,11 +113,37 @@ def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list
     values = [{"id": o.id, "state": o.state, "provider_id": o.provider_id, "reason": o.reason} for o in outcomes]
     recorded = set(session.scalars(_RECORD, {"rows": rows(values)}))
     back = [each for outcome in outcomes if outcome.id in recorded for each in _back(outcome)]
-    if not back:
+    told = [_of_sender(each) for each in outcomes if each.sender and each.id in recorded]
+    strangers = {each.id for each in outcomes if each.sender}
+    return [*told, *_returned(session, back, now, strangers)] if back else []
+
+
+def set_aside(
+    session: Session, handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], now: datetime
+) -> list[Event]:
+    """Before the request is made: these of its letters are not in it. They fail, or are ready to go alone (why), whatever
+    becomes of the others: once the provider has told of those, nobody takes the answer's word for these."""
+    if session.scalar(_STILL_OPEN, {"id": handover_id}) is None:
         return []
+    return _returned(session, _apart(handover_id, failing, alone), now)
+
+
+def _of_sender(outcome: Outcome) -> Event:
+    advice = (
+        f"{outcome.reason}: nothing leaves from this address before it is verified there; then `groundswell letters retry "
+        "--all` makes its letters ready again"
+    )
+    return HumanNeeded(None, SENDER, outcome.sender, advice)
+
+
+def _returned(
+    session: Session, back: Sequence[Mapping[str, object]], now: datetime, strangers: Collection[int] = ()
+) -> list[Event]:
+    """Letters that go back: ready, or failed, and a person is told. Those under the handovers of `strangers` fail for their
+    sender: it is told of already, and held against no mailing."""
     returned = session.execute(_RETURN, {"rows": rows(back), "now": now, "most_doubts": MOST_DOUBTS}).all()
-    _uncount(session, [row for row in returned if row.lane == bell.DELIVERY])
-    failed = [row for row in returned if row.state == "failed"]
+    failed = [row for row in returned if row.state == "failed" and row.under not in strangers]
+    _uncount(session, [row for row in returned if row.lane == bell.DELIVERY], {row.id for row in failed})
     told = {(row.mailing_id if row.lane == bell.DELIVERY else row.id, row.reason): row for row in reversed(failed)}
     ready = {row.lane for row in returned if row.state == "ready" and row.due}
     return [
@@ -127,26 +168,42 @@ def expire(session: Session) -> int:
     return len(session.execute(_EXPIRE).all())
 
 
-def _uncount(session: Session, returned: Sequence[Row[Any]]) -> None:
-    """Of these mailings fewer letters are with the provider than were counted when they were claimed."""
+def _uncount(session: Session, returned: Sequence[Row[Any]], refused: Set[int]) -> None:
+    """Fewer letters are with the provider than were counted when they were claimed, of their mailings and of all that has an
+    allowance; some were `refused`."""
     if returned:
-        letters = Counter(row.mailing_id for row in returned)
-        failed = Counter(row.mailing_id for row in returned if row.state == "failed")
-        counted = ({"id": each, "letters": letters[each], "failed": failed[each]} for each in sorted(letters))
+        letters = Counter((row.mailing_id, row.under) for row in returned)
+        failed = Counter((row.mailing_id, row.under) for row in returned if row.id in refused)
+        back: dict[int, list[dict[str, int]]] = {}
+        for (mailing_id, under), many in sorted(letters.items()):
+            of = {"id": under, "letters": many, "failed": failed[mailing_id, under]}
+            back.setdefault(mailing_id, []).append(of)
+        counted = (
+            {"id": each, "back": of} | {name: sum(one[name] for one in of) for name in ("letters", "failed")}
+            for each, of in back.items()
+        )
         session.execute(_UNCOUNT, {"rows": rows(counted)})
+        allowances.give_back(session, Counter((row.chapter, row.day) for row in returned if row.day))
 
 
 def _back(outcome: Outcome) -> list[dict[str, object]]:
     """Which of its letters go back, and how: first those that fail or go alone, then the rest."""
-    plain = {"id": outcome.id, "doubtful": False, "pause": outcome.pause, "together": None, "ids": None, "others": None}
     apart = [*outcome.failing, *outcome.alone]
-    found: list[dict[str, object]] = [
-        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in outcome.failing.items()
-    ]
-    if outcome.alone:
-        one = {"again": True, "together": 1, "reason": "too long to travel with others", "ids": list(outcome.alone)}
-        found.append(plain | one)
+    found = _apart(outcome.id, outcome.failing, outcome.alone, outcome.pause)
     if outcome.state in ("refused", "abandoned", "split", "resent"):
         rest = {"again": outcome.again, "reason": outcome.reason, "together": outcome.together, "others": apart or None}
-        found.append(plain | rest | {"doubtful": outcome.state == "resent"})
+        known = {"id": outcome.id, "pause": outcome.pause, "doubtful": outcome.state == "resent"}
+        found.append({**_PLAIN, **known, **rest})
+    return found
+
+
+def _apart(
+    handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], pause: float = 0.0
+) -> list[dict[str, object]]:
+    plain = {**_PLAIN, "id": handover_id, "pause": pause}
+    found: list[dict[str, object]] = [
+        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in failing.items()
+    ]
+    one = {"again": True, "together": 1}
+    found += [plain | one | {"reason": why, "ids": [letter]} for letter, why in alone.items()]
     return found

@@ -36,11 +36,14 @@ SELECT :reason, :since WHERE NOT EXISTS (
 ON CONFLICT (reason) WHERE lifted_at IS NULL DO NOTHING
 RETURNING id
 """)
+# A wait that was over for longer than any lasts is another one. Whatever else goes on does so until something is taken.
 _HOLD = text("""
 INSERT INTO mail_hold AS h (reason, since, until, receipts_too)
 VALUES (:reason, :now, CAST(:now AS timestamptz) + :least, :receipts_too)
 ON CONFLICT (reason) WHERE lifted_at IS NULL DO UPDATE SET
-    until = greatest(h.until, :now + greatest(:least, least(:now - h.since, :most)))
+    since = CASE WHEN h.reason = 'busy' AND h.until < :now - :most THEN excluded.since ELSE h.since END,
+    until = CASE WHEN h.reason = 'busy' AND h.until < :now - :most THEN excluded.until
+        ELSE greatest(h.until, :now + greatest(:least, least(:now - h.since, :most))) END
 RETURNING since
 """)
 # Something was taken: nothing but a wait that is not over stands against the next letter.

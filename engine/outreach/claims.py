@@ -6,7 +6,7 @@ letter. One statement locks what is due, gives each letter its verdict, and writ
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -58,7 +58,7 @@ UPDATE message m SET state = v.state, reason = v.reason,
     handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
     attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
 FROM verdict v LEFT JOIN opened o ON o.id = v.handover_id WHERE m.id = v.id
-RETURNING m.id, m.state, m.handover_id
+RETURNING m.id, m.contact_id, m.state, m.handover_id
 """)
 
 # What is due is read in the order of its index, a request's worth: the planner, which cannot know how many letters a sender
@@ -68,7 +68,7 @@ _TAKE_TURNS = text("SELECT set_config('enable_bitmapscan', 'off', true), pg_advi
 # What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
 # longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter
 # makes the others wait.
-_PICK = text(f"""
+_LINES = """
 WITH RECURSIVE line AS (
     (SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
      WHERE state = 'ready' AND lane = 'delivery' ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1)
@@ -79,9 +79,8 @@ WITH RECURSIVE line AS (
             AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
         ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1) n
 )
-SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
-    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
-    room.most
+"""
+_OPEN_LINES = f"""
 FROM (
     SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
         coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until,
@@ -91,30 +90,41 @@ FROM (
         AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
     ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
 ) next
-LEFT JOIN chapter h ON h.id = next.chapter
-CROSS JOIN LATERAL (
-    WITH RECURSIVE up AS (
-        SELECT id, parent_id, sender_email, 0 AS level FROM chapter
-        WHERE CASE next.chapter WHEN 0 THEN parent_id IS NULL ELSE id = next.chapter END
-        UNION ALL
-        SELECT p.id, p.parent_id, p.sender_email, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
-    )
-    SELECT coalesce((
-        SELECT lower(split_part(sender_email, '@', 2)) FROM up WHERE sender_email <> '' ORDER BY level LIMIT 1), '') AS domain
-) sender
+LEFT JOIN chapter h ON h.id = CASE next.chapter WHEN 0 THEN ({allowances.ROOT}) ELSE next.chapter END
+CROSS JOIN LATERAL ({allowances.writes_from("next.chapter")}) sender
 LEFT JOIN sending_domain d ON d.domain = sender.domain
 CROSS JOIN LATERAL (
     SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
 ) since
 LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain AND of_domain.day = CAST(:day AS date)
-LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || next.chapter AND of_chapter.day = CAST(:day AS date)
+LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || coalesce(h.id, 0) AND of_chapter.day = CAST(:day AS date)
 CROSS JOIN LATERAL (
     SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
         (CAST(:warm_up AS bigint[]))[1 + CASE WHEN since.day > CAST(:day AS date) THEN 0
             ELSE CAST(:day AS date) - since.day END] - coalesce(of_domain.letters, 0)) AS most
 ) room
-WHERE room.most > 0 AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
-ORDER BY next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter LIMIT 2
+WHERE room.most > 0
+"""
+_TURN = "next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter"
+_PICK = text(f"""{_LINES}
+SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
+    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
+    room.most, coalesce(h.id, 0) AS counted_for
+{_OPEN_LINES} AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
+ORDER BY {_TURN} LIMIT 2
+""")
+
+# Of each domain the line whose turn it is, and how many of its letters a claim would take.
+_ROOMS = text(f"""{_LINES}, first AS (
+    SELECT DISTINCT ON (sender.domain) next.*, sender.domain, room.most {_OPEN_LINES}
+    ORDER BY sender.domain, {_TURN}
+)
+SELECT next.domain, (SELECT count(*) FROM (
+    SELECT FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = next.mailing_id
+        AND coalesce(m.chapter_id, 0) = next.chapter AND m.due_at <= :now
+        AND m.together IS NOT DISTINCT FROM next.together AND m.fund_id IS NOT DISTINCT FROM next.own_fund_id
+    LIMIT next.most) due) AS wanted
+FROM first next ORDER BY {_TURN}
 """)
 
 # When she may have the next one, by how many she was handed in the last day and week; NULL: now.
@@ -185,10 +195,11 @@ WITH due AS MATERIALIZED (
         handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
         attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
     FROM verdict v CROSS JOIN request LEFT JOIN opened ON opened.id = request.id WHERE m.id = v.id
-    RETURNING m.id, m.handover_id
+    RETURNING m.id, m.contact_id, m.handover_id
 )
 SELECT count(*) AS decided, max(handover_id) AS handover_id,
-    array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going
+    array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going,
+    array_agg(contact_id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS readers
 FROM decided
 """
 
@@ -221,17 +232,21 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The letters that may go, by their handovers, and whether there may be more that are due."""
+    """The letters that may go, by their handovers, and whether there may be more that are due. `readers`: at whom the last
+    look of each letter looked."""
 
     letters: Mapping[int, Sequence[int]]
     more: bool
+    readers: Mapping[int, int] = field(default_factory=dict)
 
 
 def receipts(session: Session, terms: Terms) -> Claimed:
     """Claim receipts that are due, each under a handover of its own."""
     values = {"lane": bell.RECEIPTS, "now": terms.now, "most": RECEIPTS, "lease": terms.lease}
     decided = session.execute(_CLAIM_RECEIPTS, values).all()
-    return Claimed({row.handover_id: [row.id] for row in decided if row.state == "handed"}, len(decided) == RECEIPTS)
+    going = [row for row in decided if row.state == "handed"]
+    letters, readers = {row.handover_id: [row.id] for row in going}, {row.id: row.contact_id for row in going}
+    return Claimed(letters, len(decided) == RECEIPTS, readers)
 
 
 def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
@@ -255,24 +270,28 @@ def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
     if going:
         if not found.known:
             allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
-        allowances.count(session, found.domain, found.chapter, len(going), terms.now)
+        allowances.count(session, found.domain, found.counted_for, len(going), terms.now)
     letters = {done.handover_id: going} if going else {}
-    return Claimed(letters, more=done.decided >= found.most or len(line) > 1)
+    more = done.decided >= found.most or len(line) > 1
+    return Claimed(letters, more, dict(zip(going, done.readers or (), strict=True)))
 
 
-def next_domain(session: Session, terms: Terms) -> str | None:
-    """The domain that the next claim writes from; None when nothing is due."""
-    line = _line(session, terms)
-    return str(line[0].domain) if line else None
+def rooms(session: Session, terms: Terms) -> list[tuple[str, int]]:
+    """The domains that letters which are due would leave from, in the order of their turns; and how many of each the next
+    claim from it would take."""
+    return [(row.domain, row.wanted) for row in session.execute(_ROOMS, _looked_for(terms))]
 
 
 def _line(session: Session, terms: Terms) -> list[Row[Any]]:
     """What could be claimed next, and after that: rows of a mailing and a sender, two at most."""
-    values = {
-        "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(), "domain": terms.domain,
+    return list(session.execute(_PICK, _looked_for(terms) | {"domain": terms.domain}))
+
+
+def _looked_for(terms: Terms) -> dict[str, Any]:
+    return {
+        "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(),
         "production": terms.production, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
     }  # fmt: skip
-    return list(session.execute(_PICK, values))
 
 
 @cache

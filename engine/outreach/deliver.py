@@ -4,13 +4,14 @@ What that needs is loaded once the claim is committed; the rendering happens out
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import orjson
+from jinja2 import TemplateError
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,9 @@ from engine.letters.sheets import Words
 from engine.letters.vocabulary import GIVES, one_line
 from engine.ports import Copy, Sheet
 
+# What words and values raise that do not fit each other, and JSON of half a character.
+UNFIT = (Invalid, TemplateError, TypeError, ValueError)
+TOO_LONG, MOVED = "too long to travel with others", "her reader is another since the last look"
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 
 _PARCELS = text("""
@@ -42,7 +46,8 @@ _EXPRESS = "EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.e
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Letters under one handover, with all that their rendering needs."""
+    """Letters under one handover, with all that their rendering needs. `moved`: those that are another's since the claim,
+    whom the last look did not look at; `fault`: why none of them can be rendered."""
 
     handover_id: int
     mailing_id: int
@@ -52,6 +57,8 @@ class Parcel:
     refcode: str
     sheet: sheets.Sheet
     readers: Sequence[Mapping[str, Any]]
+    moved: Set[int] = frozenset()
+    fault: str = ""
 
     @property
     def causes(self) -> dict[int, int | None]:
@@ -65,16 +72,20 @@ class Parcel:
 
 @dataclass(slots=True)
 class Request:
-    """What is handed over. `failing`: letters that do not render, and why; `alone`: those too large to travel with others."""
+    """What is handed over. `failing`: letters that do not render, and why; `alone`: those that go in a request of their own,
+    and why: they are too large to travel with others, or have to be looked at again."""
 
     sheet: Sheet
     copies: list[Copy] = field(default_factory=list)
     failing: dict[int, str] = field(default_factory=dict)
-    alone: list[int] = field(default_factory=list)
+    alone: dict[int, str] = field(default_factory=dict)
 
 
-def load(session: Session, letters: Mapping[int, Sequence[int]], base_url: str) -> list[Parcel]:
-    """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund."""
+def load(
+    session: Session, letters: Mapping[int, Sequence[int]], base_url: str, looked_at: Mapping[int, int] | None = None
+) -> list[Parcel]:
+    """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund. `looked_at`:
+    whose each was at the last look."""
     found = session.execute(_PARCELS, {"ids": [ids[0] for ids in letters.values()]}).all()
     known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], base_url)
     opened = [_opened(session, row, known[row.chapter_id, row.fund_id, row.mailing_id]) for row in found]
@@ -82,6 +93,7 @@ def load(session: Session, letters: Mapping[int, Sequence[int]], base_url: str) 
     express = _EXPRESS if any(each.sender.express for each in opened) else "false"
     readers = _readers(session, [each for ids in letters.values() for each in ids], names, express)
     of = {ids[0]: (handover_id, ids) for handover_id, ids in letters.items()}
+    moved = {each for each, whose in (looked_at or {}).items() if readers[each]["contact_id"] != whose}
     return [
         Parcel(
             of[row.id][0],
@@ -92,6 +104,8 @@ def load(session: Session, letters: Mapping[int, Sequence[int]], base_url: str) 
             each.refcode,
             each.sheet,
             [readers[each] for each in of[row.id][1]],
+            moved.intersection(of[row.id][1]) if moved else moved,
+            each.fault,
         )
         for row, each in zip(found, opened, strict=True)
     ]
@@ -101,38 +115,59 @@ def request(parcel: Parcel, links: Links, most_substitution_bytes: int) -> Reque
     """Render a parcel. One letter alone is a whole one; of several the sheet has tokens, and each copy fills them in."""
     sender, track = parcel.sender, parcel.kind != ""
     made = Request(Sheet(sender.email, one_line(sender.name), sender.reply_to, *_static(parcel.sheet), track=track))
-    if not sender.email or not sender.postal_address:
-        lacking = "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
-        made.failing = dict.fromkeys(parcel.message_ids(), lacking)
+    if fault := parcel.fault or _lacking(sender):
+        made.failing = dict.fromkeys(parcel.message_ids(), fault)
         return made
     alone = len(parcel.readers) == 1
     for reader in parcel.readers:
+        if reader["id"] in parcel.moved:
+            made.alone[reader["id"]] = MOVED
+            continue
         try:
             copy, whole = _copy(parcel, reader, links, alone=alone)
-        except Invalid as error:
-            made.failing[reader["id"]] = str(error)
+            size = _size(copy.substitutions if whole is None else asdict(whole))
+        except UNFIT as error:
+            made.failing[reader["id"]] = _why(error)
             continue
         if whole is not None:
             made.sheet = replace(made.sheet, subject=whole.subject, html=whole.html, text=whole.text)
-        elif _size(copy.substitutions) > most_substitution_bytes:
-            made.alone.append(reader["id"])
+        elif size > most_substitution_bytes:
+            made.alone[reader["id"]] = TOO_LONG
             continue
         made.copies.append(copy)
     return made
+
+
+def _lacking(sender: Sender) -> str:
+    if sender.email and sender.postal_address:
+        return ""
+    return "no sender: neither the chapter nor those above it say an address to write from, or a postal one"
+
+
+def _why(error: Exception) -> str:
+    """Why a letter does not render; no word of its reader's."""
+    return str(error) if isinstance(error, Invalid) else f"it does not render ({type(error).__name__})"
+
+
+_EMPTY = sheets.Sheet("", "", "", frozenset(), (), {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
     sender: Sender
     refcode: str
-    sheet: sheets.Sheet
+    sheet: sheets.Sheet = _EMPTY
+    fault: str = ""
 
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
     refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
-    return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+    try:
+        return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+    except UNFIT as error:
+        return _Opened(sender, refcode, fault=_why(error))
 
 
 def _readers(

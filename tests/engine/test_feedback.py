@@ -208,6 +208,42 @@ def test_a_handover_that_is_settled_stays_so(session: Session, settled: str):
     assert query(session, "SELECT state FROM handover WHERE id = :id", id=letter.handover_id) == [(settled,)]
 
 
+@pytest.mark.parametrize("waits_as", ["ready", "failed"])
+@pytest.mark.parametrize(("kind", "becomes"), [
+    ("processed", "handed"), ("open", "handed"), ("delivered", "delivered"), ("bounce", "bounced"),
+])  # fmt: skip
+def test_a_word_about_an_earlier_handover_that_was_in_doubt_moves_the_letter_forward(
+    session: Session, waits_as: str, kind: str, becomes: str
+):
+    letter = in_doubt(session, waits_as)
+    events_of = tell(session, word(kind, letter))
+    found = query(session, "SELECT state, handover_id, reason FROM message WHERE id = :id", id=letter.message_id)
+    assert found == [(becomes, letter.handover_id, "")]
+    settled = [one for one in events_of if isinstance(one, events.MatterSettled)]
+    assert [one.subject for one in settled] == [f"message {letter.message_id}"] * (waits_as == "failed")
+
+
+def test_a_word_about_another_handover_moves_no_letter_that_waits(session: Session):
+    letter = in_doubt(session, "ready")
+    (other,) = hand_over(session)
+    tell(session, word("delivered", letter, handover_id=other.handover_id))
+    assert state(session, letter) == "ready"
+    tell(session, word("delivered", letter, handover_id=None))
+    assert state(session, letter) == "ready"
+    cancelled = in_doubt(session, "cancelled")
+    tell(session, word("delivered", cancelled))
+    assert state(session, cancelled) == "cancelled"
+
+
+def in_doubt(session: Session, state_now: str) -> Sent:
+    """A letter whose handover seemed not to have arrived."""
+    (letter,) = hand_over(session, handover="resent", message=state_now)
+    keeps = letter.handover_id if state_now == "failed" else None
+    query(session, "UPDATE message SET doubts = 1, handover_id = :keeps, reason = 'in doubt' WHERE id = :id RETURNING id",
+          id=letter.message_id, keeps=keeps)  # fmt: skip
+    return letter
+
+
 def test_a_bounce_without_ids_proves_nothing_of_a_handover(session: Session):
     (letter,) = hand_over(session, handover="uncertain")
     tell(session, word("bounce", letter, message_id=None, handover_id=None, provider_id=""))

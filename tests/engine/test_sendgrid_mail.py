@@ -1,5 +1,6 @@
 """SendGrid as our mailer: what it is asked, what its answers mean, and that no request outlives its time."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -101,7 +102,8 @@ def test_the_id_of_an_accepted_request_is_kept(stand_in: StandIn):
     [("accept_then_hang", "uncertain", 2), ("accept_then_reset", "uncertain", 2), ("hang", "uncertain", 0),
      ("reset", "uncertain", 0), ("broken", "uncertain", 0), ("broken_accepted", "uncertain", 2), ("garbage", "uncertain", 0),
      ("drip_head", "uncertain", 0), ("drip", "accepted", 2), ("busy", "busy", 0), ("unauthorized", "closed", 0),
-     ("forbidden", "closed", 0), ("gone", "closed", 0), ("bad", "bad", 0), ("bad_named", "bad", 0), ("large", "bad", 0)],
+     ("forbidden", "closed", 0), ("unverified", "sender", 0),
+     ("gone", "closed", 0), ("bad", "bad", 0), ("bad_named", "bad", 0), ("large", "bad", 0)],
 )  # fmt: skip
 def test_what_each_answer_means_and_that_it_comes_in_time(stand_in: StandIn, mode: str, outcome: str, accepted: int):
     began = monotonic()
@@ -117,9 +119,37 @@ def test_who_names_the_copy_that_is_wrong_is_believed(stand_in: StandIn):
     assert asked(stand_in, "bad").culprits == ()
 
 
+def test_a_sender_that_is_not_verified_is_named(stand_in: StandIn):
+    said = Answer("sender", detail="SendGrid: HTTP 403 (from)", sender=SHEET.from_email)
+    assert asked(stand_in, "unverified") == said
+
+
+@pytest.mark.parametrize(
+    ("status", "field", "sender"),
+    [(403, "from", SHEET.from_email), (400, "from.email", SHEET.from_email), (400, "reply_to.email", SHEET.reply_to),
+     (401, "from", None), (403, "fromage", None), (403, None, None), (400, "personalizations.0.from", None)],
+)  # fmt: skip
+def test_only_a_field_of_the_sender_blames_it(stand_in: StandIn, status: int, field: str | None, sender: str | None):
+    stand_in.error = (status, field)
+    answer = asked(stand_in, "error_told")
+    assert (answer.outcome == "sender") is (sender is not None)
+    assert answer.sender == (sender or "")
+
+
 def test_a_wait_is_as_long_as_it_is_told(stand_in: StandIn):
     assert asked(stand_in, "busy").wait_seconds == 7.0
     assert 15 <= asked(stand_in, "busy_moment").wait_seconds <= 25
+
+
+def test_a_date_that_is_none_is_no_time_told(stand_in: StandIn):
+    assert 15 <= asked(stand_in, "busy_no_date").wait_seconds <= 25
+
+
+def test_what_cannot_be_said_in_json_is_bad_and_nothing_leaves(stand_in: StandIn):
+    half = [COPIES[0], replace(COPIES[1], substitutions={"%a1%": "\ud800"})]
+    answer = mailer(stand_in).hand_over(7, SHEET, half, before=lambda: True)
+    assert answer == Answer("bad", detail="a word in it is no text")
+    assert stand_in.requests == 0
 
 
 def test_nothing_reaches_a_provider_that_is_not_there():

@@ -1,10 +1,11 @@
 """Handing campaign letters over: one request for up to a thousand of one mailing and sender, and what an answer means."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.bootstrap import Deps
@@ -180,6 +181,26 @@ def test_a_key_that_is_refused_stops_everything_tells_a_person_and_is_tried_agai
     assert one(deps, "SELECT resolved_at FROM notice").resolved_at is not None
 
 
+def test_a_sender_that_the_provider_does_not_know_fails_its_own_letters_is_told_of_once_and_stops_nobody(deps: Deps):
+    change(deps, "UPDATE chapter SET sender_email = 'hello@lowell.example.org' WHERE slug = 'lowell'")
+    mailer = deps.mailer
+    mailer.most_copies = 20
+    unknown = Answer("sender", detail="SendGrid: HTTP 403 (from)", sender="hello@lowell.example.org")
+    mailer.answer = lambda _: unknown if mailer.requests[-1][0].from_email == unknown.sender else None
+    mailing = letter(deps)
+    enqueue(deps, mailing, [*people(deps, 60, "lowell"), *people(deps, 30)])
+    for _ in range(3):
+        go(deps)
+    assert states(deps) == {"failed": 60, "handed": 30}
+    assert rows(deps, "SELECT 1 FROM mail_hold") == []
+    notice = one(deps, "SELECT kind, subject, detail, seen FROM notice")
+    assert (notice.kind, notice.subject, notice.seen) == ("sender refused", "hello@lowell.example.org", 3)
+    assert "verified" in notice.detail
+    with deps.work() as (session, now):
+        assert breaker.look(session, [mailing], now, deps.settings) == [], "it is not the mailing's fault"
+    assert tuple(one(deps, "SELECT handed, refused FROM mailing WHERE handed > 0")) == (30, 0)
+
+
 def test_a_letter_too_long_to_travel_with_others_goes_alone_and_whole(deps: Deps):
     ids = people(deps, 10)
     change(deps, """UPDATE contact SET custom = jsonb_build_object('story', repeat('once upon a time ', 60))
@@ -215,7 +236,7 @@ def test_a_mailing_of_which_too_many_are_refused_is_paused_and_can_be_resumed(de
         go(deps)
     assert states(deps) == {"failed": 11, "ready": 29}
     paused = one(deps, "SELECT paused_because FROM mailing WHERE paused_at IS NOT NULL")
-    assert paused.paused_because == "the provider refused 11 of 11"
+    assert paused.paused_because == "11 of 11 were refused, or could not be rendered"
     assert one(deps, "SELECT subject FROM notice WHERE kind = 'mailing paused'").subject == "bad"
     deps.mailer.answer = lambda _: None
     with deps.work() as (session, now):
@@ -224,6 +245,49 @@ def test_a_mailing_of_which_too_many_are_refused_is_paused_and_can_be_resumed(de
     for _ in range(3):
         go(deps)
     assert states(deps) == {"failed": 11, "handed": 29}
+
+
+def test_letters_of_before_that_come_back_are_not_held_against_a_mailing_that_a_person_let_go_on(deps: Deps):
+    mailing = letter(deps, "again")
+    enqueue(deps, mailing, people(deps, 200))
+
+    def meanwhile(_: int) -> Answer | None:
+        """It is paused and let go on while its letters are with the provider, which then takes none."""
+        if len(deps.mailer.requests) > 1:
+            return None
+        change(deps, "UPDATE mailing SET paused_at = now() WHERE id = :id", id=mailing)
+        with deps.work() as (session, now):
+            deps.react(session, breaker.resume(session, "again"), now)
+        return Answer("busy", detail="429", wait_seconds=1)
+
+    deps.mailer.answer = meanwhile
+    go(deps)
+    counts = "SELECT handed, CAST(excused ->> 'handed' AS int) AS excused FROM mailing WHERE slug = 'again'"
+    assert tuple(one(deps, counts)) == (0, 0)
+    deps.clock.skip(timedelta(minutes=1))
+    go(deps)
+    assert tuple(one(deps, counts)) == (200, 0)
+    change(deps, "UPDATE mailing SET bounced = 11 WHERE id = :id", id=mailing)
+    most = deps.settings.model_copy(update={"most_bounces_percent": 10})
+    with deps.work() as (session, now):
+        assert breaker.look(session, [mailing], now, most) == []
+
+
+def test_a_hold_that_is_long_over_begins_anew(deps: Deps):
+    with deps.work() as (session, now):
+        holds.hold(session, holds.BUSY, now, wait=timedelta(seconds=20))
+        holds.hold(session, holds.BUSY, now + timedelta(seconds=60), wait=timedelta(seconds=20))
+        assert one_hold(session) == (now, now + timedelta(seconds=120)), "it goes on, and grows"
+        later = now + timedelta(hours=3)
+        holds.hold(session, holds.BUSY, later, wait=timedelta(seconds=20))
+        assert one_hold(session) == (later, later + timedelta(seconds=20))
+        holds.hold(session, holds.BUSY, later, wait=timedelta(seconds=5))
+        assert one_hold(session) == (later, later + timedelta(seconds=20)), "a shorter wait shortens none"
+
+
+def one_hold(session: Session) -> tuple[datetime, datetime]:
+    (found,) = session.execute(text("SELECT since, until FROM mail_hold"))
+    return found.since, found.until
 
 
 def test_while_an_account_is_suspended_campaigns_wait_and_receipts_do_not(deps: Deps):

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.mail import unsubscribing
-from tests.flows.house import one
+from tests.flows.house import change, one, rows
 from tests.readers import NOW, Reader, reader, said
 from workers import delivery
 
@@ -122,6 +123,30 @@ def test_a_letter_that_is_handed_over_may_still_arrive_once_and_never_again(deps
     delivery.hand_over(deps, bell.DELIVERY)
     assert deps.mailer.accepted == []
     assert state(deps, who) == ("skipped", "address suppressed: unsubscribe")
+
+
+@pytest.mark.parametrize("lane", bell.LETTER_LANES)
+def test_a_letter_whose_reader_was_merged_after_its_claim_is_looked_at_again(deps: Deps, lane: str):
+    first, who, other = (reader(deps, lane=lane) for _ in range(3))
+    change(deps, "UPDATE message SET state = 'cancelled' WHERE id = :id", id=other.message_id)
+    change(deps, "INSERT INTO suppression (email, reason, at) SELECT email, 'bounce', now() FROM contact WHERE id = :id",
+           id=other.contact_id)  # fmt: skip
+
+    def merged(_: Any, __: Any, statement: str, *___: Any) -> None:
+        """Between the claim and the loading of what it claimed."""
+        if "of_staff" in statement and not done:
+            done.append(True)
+            change(
+                deps, "UPDATE message SET contact_id = :into WHERE id = :id", into=other.contact_id, id=who.message_id
+            )
+
+    done: list[bool] = []
+    event.listen(deps.sessions.kw["bind"], "before_cursor_execute", merged)
+    delivery.hand_over(deps, lane)
+    assert [each.message_id for _, each in deps.mailer.accepted] == [first.message_id]
+    assert state(deps, first)[0] == "handed"
+    assert state(deps, who) == ("skipped", "address suppressed: bounce")
+    assert {row.state for row in rows(deps, "SELECT state FROM handover")} <= {"accepted", "abandoned"}
 
 
 def test_unsubscribing_waits_for_no_claim_that_came_first_and_wins_over_every_later_one(deps: Deps):

@@ -114,22 +114,75 @@ def test_what_must_be_counted_is_refused_where_letters_go_on(key: str):
 
 def counted(settings: Settings) -> Callable[..., int]:
     limiter = FakeLimiter()
-    return lambda domain, wanted: pace.allowed(limiter, settings, domain, wanted)
+
+    def allowed(domain: str, wanted: int) -> int:
+        found = pace.allowed(limiter, settings, [(domain, wanted)])
+        return found[1] if found else 0
+
+    return allowed
 
 
 def test_a_house_that_says_no_limits_asks_nobody():
     limiter = FakeLimiter()
-    assert pace.allowed(limiter, Settings(), "example.org", 1_000) == 1_000
+    assert pace.allowed(limiter, Settings(), [("example.org", 1_000)]) == ("example.org", 1_000)
     assert limiter.counts == {}
 
 
 def test_the_smaller_of_both_limits_counts_and_each_domain_has_its_own():
     allowed = counted(Settings(mail_per_second=100, mail_domain_per_second=40))
-    assert allowed("a.example.org", 1_000) == 40
-    assert allowed("a.example.org", 1_000) == 0
-    assert allowed("b.example.org", 10) == 0  # the account's hundred are gone
+    assert [allowed("a.example.org", 1_000) for _ in range(2)] == [40, 0]
+    assert [allowed(f"{name}.example.org", 1_000) for name in "bcd"] == [40, 20, 0]
     apart = counted(Settings(mail_domain_per_second=40))
     assert [apart(domain, 30) for domain in ("a.example.org", "b.example.org", "a.example.org")] == [30, 30, 10]
+
+
+def test_what_the_account_refuses_is_not_taken_from_a_domain_nor_the_other_way_round():
+    limiter, settings = FakeLimiter(), Settings(mail_per_second=50, mail_domain_per_second=40)
+    assert pace.allowed(limiter, settings, [("a.example.org", 1_000)]) == ("a.example.org", 40)
+    assert pace.allowed(limiter, settings, [("a.example.org", 9), ("b.example.org", 9)]) == ("b.example.org", 9)
+    assert pace.allowed(limiter, settings, [("b.example.org", 1_000)]) == ("b.example.org", 1)
+    assert pace.allowed(limiter, settings, [("b.example.org", 1_000), ("c.example.org", 5)]) is None
+    assert limiter.counts == {
+        "mail account": 50, "mail domain a.example.org": 40, "mail domain b.example.org": 10,
+    }  # fmt: skip
+
+
+def test_who_looks_for_room_takes_none(limiter: RedisLimiter, key: str):
+    assert [limiter.room(key, 100, LONG) for _ in range(2)] == [100, 100]
+    limiter.take(key, 30, 100, LONG)
+    assert limiter.room(key, 100, LONG) == 70
+    alone = RedisLimiter(NOWHERE)
+    alone.take(key, 10, 100, LONG)
+    assert alone.room(key, 100, LONG) == 15
+
+
+def test_a_few_letters_take_no_more_room_than_they_need(deps: Deps):
+    limiter = FakeLimiter()
+    enqueue(deps, letter(deps), people(deps, 5))
+    go(limited(deps, limiter, account=100, domain=100))
+    assert states(deps) == {"handed": 5}
+    assert limiter.counts == {"mail account": 5, "mail domain commonground.example.org": 5}
+
+
+def test_letters_that_travel_alone_take_room_for_one_at_a_time(deps: Deps):
+    limiter = FakeLimiter()
+    enqueue(deps, letter(deps), people(deps, 4))
+    change(deps, "UPDATE message SET together = 1")
+    go(limited(deps, limiter, account=3))
+    assert [len(copies) for _, copies in deps.mailer.requests] == [1, 1, 1]
+    assert limiter.counts["mail account"] == 3
+
+
+def test_a_mailing_whose_domain_has_no_room_makes_no_other_domain_wait(deps: Deps):
+    change(deps, "UPDATE chapter SET sender_email = 'hello@lowell.example.org' WHERE slug = 'lowell'")
+    enqueue(deps, letter(deps, "urgent"), people(deps, 30))
+    enqueue(deps, letter(deps, "usual"), people(deps, 10, "lowell"))
+    change(deps, "UPDATE mailing SET priority = 1 WHERE slug = 'urgent'")
+    limiter = FakeLimiter()
+    limiter.counts["mail domain commonground.example.org"] = 20
+    go(limited(deps, limiter, domain=20))
+    assert [sheet.from_email for sheet, _ in deps.mailer.requests] == ["hello@lowell.example.org"]
+    assert states(deps) == {"ready": 30, "handed": 10}
 
 
 def test_a_turn_hands_over_no_more_than_a_second_allows(deps: Deps):

@@ -10,6 +10,7 @@ import pytest
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.mail import allowances
+from engine.ports import Answer
 from engine.settings import Settings
 from tests.campaigns import ASK, NOW, enqueue, go, in_production, letter, people, states
 from tests.fakes import FakeClock
@@ -230,6 +231,77 @@ def test_one_chapter_cannot_use_up_what_all_share(deps: Deps):
     deps.clock.skip(timedelta(days=1))
     go(deps)
     assert states(deps) == {"handed": 110, "ready": 40}
+
+
+def test_a_limit_of_the_root_holds_for_its_letters_by_whichever_way_they_name_it(deps: Deps):
+    change(deps, "UPDATE chapter SET daily_letters = 30 WHERE parent_id IS NULL")
+    mailing = letter(deps)
+    enqueue(deps, mailing, people(deps, 20))
+    change(deps, "UPDATE message SET chapter_id = (SELECT id FROM chapter WHERE parent_id IS NULL)")
+    enqueue(deps, mailing, people(deps, 20))
+    change(
+        deps,
+        "UPDATE message SET chapter_id = NULL WHERE chapter_id <> (SELECT id FROM chapter WHERE parent_id IS NULL)",
+    )
+    enqueue(deps, letter(deps), people(deps, 5))
+    deps.mailer.answer = lambda _: Answer("bad", detail="400") if len(deps.mailer.requests) == 1 else None
+    for _ in range(3):
+        go(deps)
+    assert states(deps) == {"handed": 35, "ready": 10}
+
+
+@pytest.mark.parametrize("answer", [
+    Answer("busy", detail="429", wait_seconds=1), Answer("away", detail="nobody there"), Answer("bad", detail="400"),
+])  # fmt: skip
+def test_what_the_provider_did_not_take_is_given_back_to_the_allowance_of_its_domain(deps: Deps, answer: Answer):
+    careful, mailer = in_production(deps), deps.mailer
+    mailer.answer = lambda _: answer if len(mailer.requests) == 1 else None
+    enqueue(deps, letter(deps), people(deps, 700))
+    go(careful)
+    careful.clock.skip(timedelta(minutes=6))
+    for _ in range(3):
+        go(careful)
+    assert states(deps) == {"handed": 480, "ready": 220}
+    assert counted(deps) == {"domain commonground.example.org": 480, "chapter worcester": 480}
+
+
+def test_what_came_back_is_given_back_to_the_allowance_of_its_chapter_and_of_the_day_it_was_counted_for(deps: Deps):
+    change(deps, "UPDATE chapter SET daily_letters = 30 WHERE slug = 'worcester'")
+    deps.clock.now = NOW.replace(hour=23, minute=59)
+    ids = [*people(deps, 60), *people(deps, 20, "lowell")]
+    enqueue(deps, letter(deps), ids)
+
+    def late(_: int) -> Answer | None:
+        if len(deps.mailer.requests) > 1:
+            return None
+        deps.clock.now = NOW + timedelta(days=1)
+        return Answer("busy", detail="429", wait_seconds=1)
+
+    deps.mailer.answer = late
+    go(deps)
+    assert {row.letters for row in rows(deps, f"SELECT letters FROM sent_count WHERE day = '{NOW.date()}'")} == {0}
+    deps.clock.skip(timedelta(minutes=1))
+    go(deps)
+    assert counted(deps) == {
+        "domain commonground.example.org": 50, "chapter worcester": 30, "chapter lowell": 20,
+    }  # fmt: skip
+
+
+def test_a_letter_that_does_not_render_costs_nothing_of_an_allowance(deps: Deps):
+    mailing = letter(deps)
+    change(deps, "UPDATE mailing SET body_html = body_html || '{{ nobody_knows }}' WHERE id = :id", id=mailing)
+    enqueue(deps, mailing, people(deps, 4))
+    enqueue(deps, mailing, people(deps, 6), facts='{"nobody_knows": "somebody"}')
+    go(deps)
+    assert states(deps) == {"failed": 4, "handed": 6}
+    assert counted(deps) == {"domain commonground.example.org": 6, "chapter worcester": 6}
+
+
+def counted(deps: Deps) -> dict[str, int]:
+    """What was counted for the newest day, by the names of domains and chapters."""
+    found = rows(deps, """SELECT coalesce('chapter ' || c.slug, s.scope) AS scope, s.letters FROM sent_count s
+        LEFT JOIN chapter c ON s.scope = 'chapter ' || c.id WHERE s.day = (SELECT max(day) FROM sent_count)""")  # fmt: skip
+    return {row.scope: row.letters for row in found}
 
 
 def test_limits_of_a_second_let_so_many_go_and_the_rest_a_little_later(deps: Deps):
