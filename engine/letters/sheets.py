@@ -147,10 +147,6 @@ def _fold(words: Words, sender: tuple[tuple[str, Any], ...]) -> Sheet:
     named = frozenset(name for holes in (html, rest) for node in holes.found for name in _names(node))
     makers = tuple(maker for holes in (html, rest) for maker in holes.makers(known.keys()))
     inside = {name: known[name] for name in named & known.keys()}
-    try:
-        f"{subject}{body}{text}".encode()
-    except UnicodeEncodeError:
-        raise Invalid("these words hold half of a character") from None
     return Sheet(one_line(subject), body, plain.tidied(text), named - known.keys(), makers, inside)
 
 

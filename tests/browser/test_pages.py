@@ -56,8 +56,9 @@ def test_a_letter_is_shown_with_its_html_in_a_sandbox_its_text_and_its_headers(p
     page.locator(".letters a").last.click()
     assert "Thank you for your $27 gift" in page.get_by_role("heading", level=1).inner_text()
     frame = page.frame_locator("iframe")
-    assert "Dear <b>Rosa</b>," in frame.locator("body").inner_text()
-    assert frame.locator("b", has_text="Rosa").count() == 0
+    said = frame.locator("body").inner_text()
+    assert "Dear friend," in said  # that is no name
+    assert "Rosa" not in said
     assert page.locator("iframe").get_attribute("sandbox") == ""
     assert "ActBlue sends you the official receipt" in page.locator("pre").inner_text()
     assert "rosa." in page.locator("dl.headers").inner_text()

@@ -167,16 +167,6 @@ def test_a_receipt_that_cannot_be_folded_fails_alone(deps: Deps):
     assert "not possible here" in one(deps, "SELECT detail FROM notice").detail
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_letter_that_holds_half_a_character_fails_alone(deps: Deps, alone: bool):
-    ids = people(deps, 1 if alone else 5)
-    change(deps, "UPDATE contact SET city = '' WHERE id = :id", id=ids[0])
-    enqueue(deps, letter(deps, markdown='In {{ city | default("\\ud800") }}'), ids)
-    go(deps)
-    assert states(deps) == {"failed": 1} | ({} if alone else {"handed": 4})
-    assert one(deps, "SELECT reason FROM message WHERE state = 'failed'").reason.startswith("it does not render")
-
-
 def test_a_letter_whose_facts_do_not_fit_its_words_fails_alone(deps: Deps):
     mailing, ids = letter(deps), people(deps, 4)
     rows_of_it = "{% for row in rungs %}{{ row.words }}{% endfor %}"
