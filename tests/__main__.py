@@ -1,7 +1,7 @@
 """`python -m tests [--quick]`: every check, as `make test` and `make quick` run them. Exits 1 when any failed.
 
-Tests that have a database to themselves run two at a time, each process with servers of its own; those that start whole
-systems or servers have the machine to themselves.
+Tests that have a database to themselves run two at a time, each process with servers of its own; those that kill
+and starve whole systems have the machine to themselves.
 """
 
 import subprocess
@@ -27,8 +27,9 @@ TESTS = (
         "tests/webhooks",
         "tests/flows",
         "tests/browser",
+        "tests/edge",
     ),
-    ("tests/processes", "tests/edge"),
+    ("tests/processes",),
 )
 
 
