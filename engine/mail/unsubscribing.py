@@ -127,7 +127,7 @@ def pause(
 def fewer(
     session: Session, contact_id: int, message_id: int | None, now: datetime, *, source: str, wording: str = ""
 ) -> None:
-    """Fewer letters, as whoever counts them understands it (`consent.WANTS_FEWER`)."""
+    """Fewer letters, as whoever counts them understands it (`consent.words`)."""
     _say(session, contact_id, Said("many", given=False, wording=wording), message_id, now, source=source)
 
 

@@ -48,14 +48,6 @@ SELECT DISTINCT ON (kind) kind, given, until FROM consent WHERE contact_id = c.i
 ORDER BY kind, at DESC, given
 """
 
-# Contact `c` asked for fewer letters: for whoever counts how many somebody gets.
-WANTS_FEWER = f"EXISTS (SELECT FROM ({_LAST_WORDS}) word WHERE word.kind = 'many' AND NOT word.given)"
-
-# When the pause of contact `c` ends that runs at :now; NULL when none runs.
-PAUSED_UNTIL = f"""
-(SELECT word.until FROM ({_LAST_WORDS}) word WHERE word.kind = 'pause' AND NOT word.given AND word.until > :now)
-"""
-
 
 def words(kind: str) -> str:
     """SQL, one row: what contact `c` said last of mail, as a letter of this kind (SQL, as of `mailable`) goes by it."""
@@ -67,6 +59,11 @@ SELECT bool_or(word.kind = '' AND NOT word.given) AS stopped, bool_or(word.kind 
     max(word.until) FILTER (WHERE word.kind = 'pause' AND NOT word.given AND word.until > :now) AS paused_until
 FROM ({_LAST_WORDS}) word
 """
+
+
+# When the pause of contact `c` ends that runs at :now; NULL when none runs.
+_ANY_KIND = "''"
+PAUSED_UNTIL = f"(SELECT said.paused_until FROM ({words(_ANY_KIND)}) said)"
 
 
 def mailable(kind: str, chapter: str = "NULL") -> str:

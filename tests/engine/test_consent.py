@@ -26,8 +26,8 @@ suppressed = st.dictionaries(st.sampled_from(REASONS), moments, max_size=2)
 def look(session: Session, contact_id: int, kind: str, chapter: str = "massachusetts", now: datetime = NOW) -> Any:
     clause = consent.refusal(":kind", "(SELECT id FROM chapter WHERE slug = :chapter)")
     may = consent.mailable(":kind", "(SELECT id FROM chapter WHERE slug = :chapter)")
-    statement = f"""SELECT {clause} AS reason, {may} AS may, {consent.WANTS_FEWER} AS fewer, {consent.PAUSED_UNTIL} AS until
-        FROM contact c WHERE id = :id"""
+    statement = f"""SELECT {clause} AS reason, {may} AS may, said.fewer, {consent.PAUSED_UNTIL} AS until
+        FROM contact c CROSS JOIN LATERAL ({consent.words(":kind")}) said WHERE id = :id"""
     values = {"id": contact_id, "kind": kind, "chapter": chapter, "now": now}
     return session.execute(text(statement), values).one()
 
