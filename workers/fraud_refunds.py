@@ -14,10 +14,10 @@ from engine.bootstrap import Deps
 from engine.events import Event, HumanNeeded
 from engine.ports import Payments, Refunded
 from engine.staff import notices
+from workers import turns
 
 CHORE = "fraud_refunds"
 MOST = 100
-TURN_SECONDS = 30.0
 REFUSED = "fraud refund refused"  # kinds of notice
 WAITING = "fraud refunds wait"
 
@@ -36,7 +36,7 @@ def refund(deps: Deps) -> None:
     """Refund what is due, one by one; stop where Stripe cannot be asked, and try again at the next turn."""
     if deps.payments is None or not deps.settings.refund_fraud_warnings:
         return
-    ends = monotonic() + TURN_SECONDS
+    ends = monotonic() + turns.SECONDS
     for warning in _due(deps):
         if not _refund(deps, deps.payments, warning) or monotonic() > ends:
             break

@@ -3,34 +3,26 @@
 A bookmark says how far that has come. Cut short by the end of its turn it goes on there at once, by a crash minutes later.
 """
 
-from datetime import timedelta
 from time import monotonic
 
 import structlog
-from sqlalchemy import text
 
 from engine import bookmarks
 from engine.bookmarks import Place
 from engine.bootstrap import Deps
 from engine.outreach import sunset
+from workers import turns
 
 CHORE = "sunset"
-TURN_SECONDS = 30.0  # other chores wait meanwhile
-AGAIN = timedelta(minutes=5)
-
-_WAS_DUE = text("SELECT due_at FROM chore WHERE name = :name")
-_DUE = text("UPDATE chore SET due_at = now() + :span WHERE name = :name")
-_DONE = text("UPDATE chore SET due_at = :due WHERE name = :name")
 
 log = structlog.get_logger(__name__)
 
 
-def look(deps: Deps, turn_seconds: float = TURN_SECONDS, stretch: int = sunset.STRETCH) -> None:
+def look(deps: Deps, turn_seconds: float = turns.SECONDS, stretch: int = sunset.STRETCH) -> None:
     """One turn: ask who was silent for too long whether she still wants letters, and rest who did not answer."""
     ends, rested = monotonic() + turn_seconds, 0
     with deps.work() as (session, _):
-        tomorrow = session.scalar(_WAS_DUE, {"name": CHORE})
-        session.execute(_DUE, {"name": CHORE, "span": AGAIN})  # should this process die
+        tomorrow = turns.begin(session, CHORE)
     going = True
     while going:
         going, some = _stretch(deps, stretch)
@@ -39,9 +31,9 @@ def look(deps: Deps, turn_seconds: float = TURN_SECONDS, stretch: int = sunset.S
             break
     with deps.work() as (session, _):
         if going:
-            session.execute(_DUE, {"name": CHORE, "span": timedelta()})
+            turns.again(session, CHORE)
         else:
-            session.execute(_DONE, {"name": CHORE, "due": tomorrow})
+            turns.done(session, CHORE, tomorrow)
     if rested:
         log.info("people rest after long silence", count=rested)
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import structlog
-from sqlalchemy import text
 
 from engine import bell, bookmarks, inbox
 from engine.bookmarks import Place
@@ -21,6 +20,7 @@ from engine.events import HumanNeeded
 from engine.ports import Listed, Payments
 from engine.sources import stripe
 from engine.staff import notices
+from workers import turns
 
 CHORE = "stripe_catch_up"
 SOURCE = "stripe"
@@ -29,14 +29,11 @@ FAILED = "Stripe catch-up failed"  # kind of notice
 
 REACH = timedelta(days=30)
 OVERLAP = timedelta(hours=1)  # an event may enter the list after younger ones
-TURN_SECONDS = 30.0  # other chores wait meanwhile
-
-_AGAIN = text("UPDATE chore SET due_at = now() WHERE name = :name")
 
 log = structlog.get_logger(__name__)
 
 
-def catch_up(deps: Deps, turn_seconds: float = TURN_SECONDS) -> None:
+def catch_up(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
     """One turn: walk, then the undelivered. A failure tells a person; the next turn goes on from there."""
     if deps.payments is None:
         return
@@ -50,7 +47,7 @@ def catch_up(deps: Deps, turn_seconds: float = TURN_SECONDS) -> None:
     with deps.work() as (session, _):
         notices.resolve(session, FAILED)
         if not through:
-            session.execute(_AGAIN, {"name": CHORE})
+            turns.again(session, CHORE)
 
 
 def _walk(deps: Deps, payments: Payments, ends: float) -> bool:

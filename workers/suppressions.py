@@ -9,7 +9,6 @@ from datetime import timedelta
 from time import monotonic
 
 import structlog
-from sqlalchemy import text
 
 from engine import bookmarks
 from engine.bookmarks import Place
@@ -19,6 +18,7 @@ from engine.events import HumanNeeded
 from engine.mail import comparing
 from engine.ports import Suppressions
 from engine.staff import notices
+from workers import turns
 
 CHORE = "suppressions"
 FAILED = "suppressions not compared"  # kind of notice
@@ -27,38 +27,32 @@ PLACE, SHARED = "sendgrid suppressions", "sendgrid suppressions shared"  # bookm
 LIST = 10**12  # the number of a place: which list, times this, and the offset in it
 
 REMOVED = 100  # addresses a turn that come off its list; the others follow
-TURN_SECONDS = 30.0  # other chores wait meanwhile
-AGAIN, LATER = timedelta(minutes=5), timedelta(hours=1)
-
-_DUE = text("UPDATE chore SET due_at = now() + :span WHERE name = :name")
-_DONE = text("UPDATE chore SET due_at = :due WHERE name = :name")
-_WAS_DUE = text("SELECT due_at FROM chore WHERE name = :name")
+LATER = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
 
-def compare(deps: Deps, turn_seconds: float = TURN_SECONDS) -> None:
+def compare(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
     """One turn. A failure tells a person; it is tried again within the hour."""
     if deps.suppressions is None:
         return
     with deps.work() as (session, _):
-        tomorrow = session.scalar(_WAS_DUE, {"name": CHORE})
-        session.execute(_DUE, {"name": CHORE, "span": AGAIN})  # should this process die
+        tomorrow = turns.begin(session, CHORE)
     try:
         through = _lists(deps, deps.suppressions, monotonic() + turn_seconds)
     except (Unavailable, Forbidden) as error:
         log.warning("SendGrid cannot be asked for its suppressions", reason=str(error))
         with deps.work() as (session, now):
-            session.execute(_DUE, {"name": CHORE, "span": LATER})
+            turns.again(session, CHORE, LATER)
             everything = deps.react(session, [HumanNeeded(None, FAILED, PROVIDER, str(error))], now)
         deps.ring_for(everything)
         return
     with deps.work() as (session, _):
         notices.resolve(session, FAILED)
         if through:
-            session.execute(_DONE, {"name": CHORE, "due": tomorrow})
+            turns.done(session, CHORE, tomorrow)
         else:
-            session.execute(_DUE, {"name": CHORE, "span": timedelta()})
+            turns.again(session, CHORE)
 
 
 def _lists(deps: Deps, theirs: Suppressions, ends: float) -> bool:
