@@ -54,7 +54,7 @@ def test_a_letter_that_nobody_accepted_is_missed_where_nothing_was_wrong(house: 
     house.later(NIGHT)
     lines = house.provider.path.read_bytes().splitlines(keepends=True)
     house.provider.path.write_bytes(b"".join(lines[1:]))
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="a letter did not arrive once"):
         nothing_is_lost_or_doubled(house, well=True)
 
 

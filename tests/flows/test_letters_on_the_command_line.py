@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.mail import allowances
+from engine.events import HumanNeeded
+from engine.mail import allowances, handovers
 from tests.campaigns import letter, people
 from tests.commands import Done, Groundswell, running
 from tests.flows.house import change, one, rows
@@ -237,3 +238,24 @@ def test_a_chapter_gets_a_limit_of_letters_a_day_and_loses_it(deps: Deps, ground
     assert said(groundswell, "chapters", "limit", "worcester") == "worcester: no limit\n"
     assert one(deps, limit).daily_letters is None
     assert "there is no chapter nowhere" in refused(groundswell, "chapters", "limit", "nowhere", "5")
+
+
+def test_letters_that_failed_for_their_sender_are_tried_again_all_at_once_and_that_is_settled(
+    deps: Deps, groundswell: Command
+):
+    ids = people(deps, 2)
+    change(
+        deps,
+        "INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, state, facts) "
+        "SELECT unnest(CAST(:ids AS bigint[])), :mailing, 'campaign:x', 'delivery', now(), 'failed', '{}'",
+        ids=ids,
+        mailing=letter(deps),
+    )
+    with deps.work() as (session, now):
+        deps.react(session, [HumanNeeded(None, handovers.SENDER, "hello@lowell.example.org", "not verified")], now)
+    first, _ = rows(deps, "SELECT id FROM message WHERE state = 'failed' ORDER BY id")
+    open_ = "SELECT subject FROM notice WHERE resolved_at IS NULL"
+    assert said(groundswell, "letters", "retry", str(first.id)) == "1 ready again\n"
+    assert one(deps, open_).subject == "hello@lowell.example.org"
+    assert said(groundswell, "letters", "retry", "--all") == "1 ready again\n"
+    assert rows(deps, open_) == []
