@@ -159,8 +159,39 @@ class Refunded:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """A gift to be paid on the processor's own page. `metadata` goes on the page's session and on all that it makes: the
+    payment, the plan. `account`: the connected account that receives it, "" our own. `email`: hers, "" if she said none."""
+
+    amount_cents: int
+    monthly: bool
+    title: str
+    email: str
+    metadata: Mapping[str, str]
+    success_url: str
+    cancel_url: str
+    expires_at: datetime
+    language: str = "en"
+    account: str = ""
+    currency: str = "usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The processor's page for one basket: its id there, where it is, until when."""
+
+    key: str
+    url: str
+    expires_at: datetime
+
+
 class Payments(Protocol):
-    """The payment processor, asked by us. Every request ends by itself, retries and all, in some half a minute."""
+    """The payment processor, asked by us. Every request ends by itself, retries and all, in some half a minute.
+
+    The same idempotency key twice is one act. Unless it says otherwise a call raises Unavailable (it may or may not have
+    happened: ask again with the same key), Invalid or NotFound (it will not), Forbidden (our key may not).
+    """
 
     def events(
         self, *, since: datetime, until: datetime | None = None, undelivered: bool = False
@@ -171,7 +202,27 @@ class Payments(Protocol):
         """
 
     def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
-        """Give all that is left of one payment back. The same key twice is one refund. Never raises."""
+        """Give all that is left of one payment back, as fraud. Never raises."""
+
+    def give_back(
+        self, charge_key: str, payment_key: str, amount_cents: int, idempotency_key: str, *, account: str = ""
+    ) -> Refunded:
+        """Give so much of one payment back, as its donor asked. Never raises."""
+
+    def check_out(self, basket: Basket, idempotency_key: str) -> Opened:
+        """Open a page on which this basket is paid: within some ten seconds."""
+
+    def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
+        """From the next instalment on it is this amount, on the same day."""
+
+    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
+        """Take no instalment before `until`; None: go on at once."""
+
+    def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
+        """No further instalment. One that was cancelled before stays so: no error."""
+
+    def portal(self, plan_key: str, return_url: str, *, account: str = "") -> str:
+        """The address of a page of the processor's where the donor of this plan can change her card. It works once, soon."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,19 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "refunded": (),
         "refused": (),
     },
+    # A gift begun on a page of ours. The processor may tell of the money before we have its answer, or after its page ended.
+    "checkout": {
+        "opening": ("open", "refused", "expired", "paid"),
+        "open": ("paid", "expired"),
+        "refused": (),
+        "expired": ("paid",),
+        "paid": (),
+    },
+    "refund_order": {
+        "due": ("refunded", "refused"),
+        "refunded": (),
+        "refused": (),
+    },
     "recurring_plan": {
         "active": ("paused", "failing", "cancelled", "lapsed"),
         "paused": ("active", "failing", "cancelled", "lapsed"),

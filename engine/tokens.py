@@ -17,7 +17,8 @@ from itsdangerous.encoding import base64_encode
 
 LONGEST = 512
 
-Purpose = Literal["unsubscribe", "preferences", "confirm", "form", "sign-in"]
+# ask: the amounts that a letter offers, and no word of whom. giving: her monthly gifts. preview: a draft of a donation form.
+Purpose = Literal["unsubscribe", "preferences", "confirm", "form", "sign-in", "ask", "giving", "preview"]
 
 
 class _Algorithm(HMACAlgorithm):

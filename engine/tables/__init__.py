@@ -4,12 +4,13 @@ Tables hold no behaviour and do not validate: untrusted data goes through a stri
 """
 
 from engine.tables.consent import Confirmation, Consent, ErasedAddress, SignUp, Suppression
-from engine.tables.giving import ActblueEntity, Contribution, DonationForm, Fund, LedgerEntry
+from engine.tables.giving import ActblueEntity, Contribution, DonationForm, DonationFormVersion, Fund, LedgerEntry
 from engine.tables.importing import ImportPerson, ImportRow
 from engine.tables.inbox import InboundEvent
 from engine.tables.letters import ChapterNote, Letter, Mailing, Refcode
 from engine.tables.mail import Handover, MailEvent, MailHold, Message, SendingDomain, SentCount
 from engine.tables.operations import Bookmark, Chore, DevClock, Notice
+from engine.tables.paying import AskRest, Checkout, Decline, RefundOrder
 from engine.tables.people import (
     Agenda,
     Coalition,
@@ -39,6 +40,7 @@ from engine.tables.staff import Audit, SignIn, Staff, StaffSession
 __all__ = [
     "ActblueEntity",
     "Agenda",
+    "AskRest",
     "Audit",
     "Bookmark",
     "Cancellation",
@@ -46,6 +48,7 @@ __all__ = [
     "ChapterLead",
     "ChapterMove",
     "ChapterNote",
+    "Checkout",
     "CheckoutSession",
     "Chore",
     "Coalition",
@@ -54,9 +57,11 @@ __all__ = [
     "Contact",
     "ContactInterest",
     "Contribution",
+    "Decline",
     "DevClock",
     "Dispute",
     "DonationForm",
+    "DonationFormVersion",
     "ErasedAddress",
     "FollowedChapter",
     "FraudWarning",
@@ -80,6 +85,7 @@ __all__ = [
     "RecurringPlan",
     "Refcode",
     "Refund",
+    "RefundOrder",
     "SendingDomain",
     "SentCount",
     "SignIn",

@@ -1,9 +1,20 @@
 """Money: who receives it, the forms that ask for it, contributions, and the ledger that only grows."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, SmallInteger, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -13,9 +24,20 @@ from engine.tables.columns import identity, moment, reference, words
 class Fund(SQLModel, table=True):
     """The legal entity that receives. `name` is its full legal name. `retention_years`: how long the law has it keep who
     gave. `express_lane`: its links may charge a saved card at ActBlue at once; for the root to switch on.
+
+    `limit_cents`: the most that one person may give it within one period of its clock (none: as much as she likes). year: the
+    calendar year; cycle: two of them, the second an even one; election: until and including the next of `election_days`, from
+    the day after the one before. `employer_cents`: from which sum of a calendar year on the law wants to know where a donor
+    works ("over $200"; with `employer_from`, "$200 or more"); `employer_days`: how long she is asked for it afterwards.
+    `stripe_account`: the connected account that its gifts go to, "" the account of our key.
     """
 
     __tablename__ = "fund"
+    __table_args__ = (
+        CheckConstraint("limit_clock IN ('year', 'cycle', 'election')", name="limit_clock"),
+        CheckConstraint("limit_cents > 0", name="limit_cents"),
+        CheckConstraint("employer_cents >= 0", name="employer_cents"),
+    )
 
     id: int | None = Field(default=None, sa_column=identity())
     slug: str = Field(sa_column=words(default=None, unique=True))
@@ -24,6 +46,13 @@ class Fund(SQLModel, table=True):
     deductibility: str = Field(sa_column=words())
     retention_years: int = Field(default=7, sa_column=Column(Integer, nullable=False, server_default=text("7")))
     express_lane: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    limit_cents: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_clock: str = Field(default="year", sa_column=words(default="year"))
+    election_days: list[date] = Field(sa_column=Column(ARRAY(Date), nullable=False, server_default=text("'{}'")))
+    employer_cents: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    employer_from: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    employer_days: int = Field(default=30, sa_column=Column(Integer, nullable=False, server_default=text("30")))
+    stripe_account: str = Field(default="", sa_column=words())
 
 
 class ActblueEntity(SQLModel, table=True):
@@ -39,10 +68,17 @@ class ActblueEntity(SQLModel, table=True):
 class DonationForm(SQLModel, table=True):
     """A form that asks for a gift. `slug` is also its name at ActBlue. Presets in cents, in the order shown. `processor`: who
     takes the money, and whose page its links lead to. `thanks_letter`: the slug of the letter of thanks; '' the shipped one.
+
+    The row says what queries ask for, as its published `version` (0: none is) has it; the whole of it is in
+    `donation_form_version`. `floor_cents`, `cap_cents`: the least and the most of an amount that she types herself.
+    `closed_because`: why nothing can be given by it since `closed_at`.
     """
 
     __tablename__ = "donation_form"
-    __table_args__ = (CheckConstraint("processor IN ('actblue', 'stripe')", name="processor"),)
+    __table_args__ = (
+        CheckConstraint("processor IN ('actblue', 'stripe')", name="processor"),
+        CheckConstraint("floor_cents > 0 AND cap_cents >= floor_cents", name="bounds"),
+    )
 
     id: int | None = Field(default=None, sa_column=identity())
     slug: str = Field(sa_column=words(default=None, unique=True))
@@ -53,6 +89,29 @@ class DonationForm(SQLModel, table=True):
     chapter_id: int = Field(sa_column=reference("chapter.id", index=True))
     thanks_letter: str = Field(default="", sa_column=words())
     processor: str = Field(default="actblue", sa_column=words(default="actblue"))
+    floor_cents: int = Field(default=500, sa_column=Column(Integer, nullable=False, server_default=text("500")))
+    cap_cents: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    monthly: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+    version: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    closed_because: str = Field(default="", sa_column=words())
+
+
+class DonationFormVersion(SQLModel, table=True):
+    """A donation form as it was written once, never changed: `definition` as `engine.giving.forms.Definition` says it, and
+    its picture. Without `published_at` a draft, which a preview shows."""
+
+    __tablename__ = "donation_form_version"
+    __table_args__ = (Index("donation_form_version_key", "donation_form_id", "version", unique=True),)
+
+    id: int | None = Field(default=None, sa_column=identity())
+    donation_form_id: int = Field(sa_column=reference("donation_form.id"))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    definition: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    picture: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    picture_type: str = Field(default="", sa_column=words())
+    created_at: datetime = Field(sa_column=moment(now=True))
+    published_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 
 
 class Contribution(SQLModel, table=True):
@@ -73,6 +132,12 @@ class Contribution(SQLModel, table=True):
         CheckConstraint("amount_cents > 0", name="amount_cents"),
         Index("contribution_source_key_key", "source", "source_key", "order_number", unique=True),
         Index("contribution_contact_id_paid_at_idx", "contact_id", "paid_at"),
+        Index(
+            "contribution_donation_form_id_idx",
+            "donation_form_id",
+            "paid_at",
+            postgresql_where=text("donation_form_id IS NOT NULL"),
+        ),
         Index(
             "contribution_payment_key_key",
             "source",

@@ -1,0 +1,261 @@
+"""Donation forms: what one says (`Definition`), and what the page shows of all of them at this moment (`Giving`).
+
+A form is written as a numbered version that never changes; the newest published one is shown. Files: `form_files`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+
+DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
+MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes none ("99999999" cents)
+LEAST_CENTS = 100
+
+Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+class Said(BaseModel):
+    """What a form says, in one language: its title, one sentence why, more words (Markdown), and what its picture shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: Title
+    why: Line = ""
+    words: Words = ""
+    picture_shows: Line = ""
+
+
+class Definition(Said):
+    """One version of a donation form. Amounts in cents of US dollars.
+
+    `preset_cents`: one to six, in the order shown; `default_cents`: the one that is chosen already, if any. `other`: she may
+    type an amount, from `floor_cents` to `cap_cents`. `monthly`: she may choose to give each month (it is never chosen
+    already). `employer`: whether it asks where she works: where the fund's threshold is met, always, never. `agreed`:
+    sentences that she must tick. `goal_cents` with `goal_from`: what it is to raise, since when. `others`: the words in
+    other languages, by their codes. `processor` actblue: `slug` is its name there as well.
+    """
+
+    slug: Slug
+    fund: Slug
+    chapter: str = ""  # "": the organisation's own
+    processor: Literal["actblue", "stripe"]
+    preset_cents: Annotated[tuple[Cents, ...], Field(min_length=1, max_length=6)] = DEFAULT_PRESETS
+    default_cents: Cents | None = None
+    other: bool = True
+    floor_cents: Cents = 500
+    cap_cents: Cents | None = None
+    monthly: bool = True
+    employer: Literal["threshold", "always", "never"] = "threshold"
+    phone: bool = False
+    agreed: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=300)], ...],
+        Field(max_length=6)] = ()  # fmt: skip
+    thanks_letter: str = ""
+    goal_cents: Annotated[int, Field(ge=LEAST_CENTS, le=10**12)] | None = None
+    goal_from: date | None = None
+    others: Mapping[str, Said] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(set(self.preset_cents)) < len(self.preset_cents):
+            raise ValueError("presets: the same amount stands twice")
+        if self.cap_cents is not None and self.cap_cents < self.floor_cents:
+            raise ValueError("cap: it is less than the floor")
+        if outside := [cents for cents in self.preset_cents if not self.takes(cents)]:
+            raise ValueError(f"presets: {outside[0] / 100:g} is not between floor and cap")
+        if self.default_cents is not None and self.default_cents not in self.preset_cents:
+            raise ValueError("default: it is none of the presets")
+        return self
+
+    def takes(self, cents: int) -> bool:
+        """Whether this amount lies between floor and cap."""
+        return self.floor_cents <= cents <= (self.cap_cents or MOST_CENTS)
+
+    def said(self, language: str) -> Said:
+        """Its words in this language, or as they were written."""
+        return self.others.get(language, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The fund of a form, as its page needs it."""
+
+    slug: str
+    name: str
+    disclaimer: str
+    deductibility: str
+    employer_cents: int | None
+    employer_from: bool
+    stripe_account: str
+
+    def asks_employer(self, cents: int) -> bool:
+        """Whether a gift of so much, by itself, meets the threshold above which the law wants to know where she works."""
+        if self.employer_cents is None:
+            return False
+        return cents >= self.employer_cents if self.employer_from else cents > self.employer_cents
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One form as it is now. `closed`: why nothing can be given by it; `raised_cents`: since its goal began, of a form with
+    one."""
+
+    id: int
+    version: int
+    definition: Definition
+    fund: Receiver
+    chapter: str
+    closed: str | None = None
+    picture_type: str = ""
+    raised_cents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """All published forms, by slug. `now`: when it was so."""
+
+    now: datetime
+    organisation: str
+    forms: Mapping[str, Shown]
+
+
+_SHOWN = """
+SELECT d.id, d.slug, v.version, v.definition, v.picture_type, f.slug AS fund, f.name AS fund_name, f.disclaimer,
+    f.deductibility, f.employer_cents, f.employer_from, f.stripe_account, c.name AS chapter,
+    CASE WHEN d.closed_at IS NOT NULL THEN d.closed_because END AS closed
+FROM donation_form d JOIN donation_form_version v ON v.donation_form_id = d.id
+JOIN fund f ON f.slug = v.definition ->> 'fund'
+JOIN chapter c ON c.slug = v.definition ->> 'chapter' OR c.parent_id IS NULL AND v.definition ->> 'chapter' = ''
+WHERE {which}
+"""
+_PUBLISHED = text(_SHOWN.format(which="v.version = d.version"))
+_ONE = text(_SHOWN.format(which="v.id = :id"))
+_ORGANISATION = text("SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1")
+_RAISED = text("""
+SELECT g.donation_form_id AS id, sum(l.amount_cents)::bigint AS cents
+FROM unnest(CAST(:ids AS bigint[]), CAST(:since AS timestamptz[])) goal(id, since)
+JOIN contribution g ON g.donation_form_id = goal.id AND g.paid_at >= goal.since AND g.currency = 'usd'
+JOIN ledger_entry l ON l.contribution_id = g.id
+GROUP BY g.donation_form_id
+""")
+_PICTURE = text("""
+SELECT picture, picture_type FROM donation_form_version v JOIN donation_form d ON d.id = v.donation_form_id
+WHERE d.slug = :slug AND v.version = :version AND picture IS NOT NULL
+""")
+
+_PLACES = text("""
+SELECT (SELECT id FROM fund WHERE slug = :fund) AS fund_id,
+    (SELECT id FROM chapter WHERE slug = :chapter OR parent_id IS NULL AND :chapter = '' LIMIT 1) AS chapter_id
+""")
+_BEGIN = text("""
+INSERT INTO donation_form (slug, title, preset_cents, fund_id, chapter_id, processor)
+VALUES (:slug, :title, :preset_cents, :fund_id, :chapter_id, :processor)
+ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug RETURNING id
+""")
+_WRITE = text("""
+INSERT INTO donation_form_version (donation_form_id, version, definition, picture, picture_type, published_at)
+SELECT :form_id, coalesce(max(version), 0) + 1, CAST(:definition AS jsonb), :picture, :picture_type, :published_at
+FROM donation_form_version WHERE donation_form_id = :form_id
+RETURNING id, version
+""")
+_PUBLISH = text("""
+UPDATE donation_form SET version = :version, title = :title, preset_cents = :preset_cents, other_amount = :other,
+    fund_id = :fund_id, chapter_id = :chapter_id, processor = :processor, thanks_letter = :thanks_letter,
+    floor_cents = :floor_cents, cap_cents = :cap_cents, monthly = :monthly
+WHERE id = :form_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a form: its bytes, and their type ("image/webp")."""
+
+    data: bytes
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A version as it was kept: its id, its number, and that of its form."""
+
+    id: int
+    number: int
+    form_id: int
+
+
+def write(
+    session: Session, definition: Definition, now: datetime, *, picture: Picture | None = None, publish: bool = True
+) -> Written:
+    """Keep this as the newest version of its form, which is begun if there is none; shown from now on, or a draft.
+
+    Raises NotFound when there is no such fund or chapter. Two writers of one form take turns.
+    """
+    said = definition.model_dump(mode="json", exclude={"slug"})
+    places = session.execute(_PLACES, {"fund": definition.fund, "chapter": definition.chapter}).one()
+    if places.fund_id is None or places.chapter_id is None:
+        kind, name = ("fund", definition.fund) if places.fund_id is None else ("chapter", definition.chapter)
+        raise NotFound(f"there is no {kind} {name[:60]}")
+    of = {"slug": definition.slug, "fund_id": places.fund_id, "chapter_id": places.chapter_id}
+    form_id = session.execute(_BEGIN, said | of).scalar_one()
+    row = session.execute(_WRITE, {
+        "form_id": form_id, "definition": orjson.dumps(said).decode(), "picture": picture.data if picture else None,
+        "picture_type": picture.type if picture else "", "published_at": now if publish else None,
+    }).one()  # fmt: skip
+    if publish:
+        session.execute(_PUBLISH, said | of | {"form_id": form_id, "version": row.version})
+    return Written(row.id, row.version, form_id)
+
+
+def giving(session: Session, now: datetime) -> Giving:
+    """What can be given by, and to whom; without what was raised."""
+    shown = (_shown(row) for row in session.execute(_PUBLISHED))
+    forms = {one.definition.slug: one for one in shown}
+    return Giving(now, session.scalar(_ORGANISATION) or "", forms)
+
+
+def version(session: Session, version_id: int) -> Shown | None:
+    """One version, published or not, as its preview shows it."""
+    row = session.execute(_ONE, {"id": version_id}).one_or_none()
+    return _shown(row) if row else None
+
+
+def raised(session: Session, forms: Sequence[Shown]) -> dict[int, int]:
+    """Cents that came by each of these forms since its goal began, after refunds; by the form's id. Reads all its gifts."""
+    goals = [one for one in forms if one.definition.goal_cents is not None]
+    if not goals:
+        return {}
+    since = [one.definition.goal_from or date(2000, 1, 1) for one in goals]
+    found = session.execute(_RAISED, {"ids": [one.id for one in goals], "since": since})
+    return {one.id: 0 for one in goals} | {row.id: row.cents for row in found}
+
+
+def picture(session: Session, slug: str, version: int) -> tuple[bytes, str] | None:
+    """The picture of one version of a form, and its type; None when it has none."""
+    row = session.execute(_PICTURE, {"slug": slug, "version": version}).one_or_none()
+    return (bytes(row.picture), row.picture_type) if row else None
+
+
+def _shown(row: Row[Any]) -> Shown:
+    return Shown(
+        id=row.id,
+        version=row.version,
+        definition=Definition.model_validate(row.definition | {"slug": row.slug}),
+        fund=Receiver(
+            row.fund, row.fund_name, row.disclaimer, row.deductibility, row.employer_cents, row.employer_from,
+            row.stripe_account,
+        ),
+        chapter=row.chapter,
+        closed=row.closed,
+        picture_type=row.picture_type,
+    )  # fmt: skip
