@@ -94,7 +94,16 @@ class Servers:
             try:
                 yield self.database(name)
             finally:
+                _left(admin, name)
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _left(admin: psycopg.Connection, name: str) -> None:
+    """Wait until nobody is connected to this database, a moment at most: Postgres itself looks ten times a second only."""
+    for _ in range(50):
+        if admin.execute("SELECT FROM pg_stat_activity WHERE datname = %s LIMIT 1", [name]).fetchone() is None:
+            return
+        sleep(0.002)
 
 
 def _embedded(folder: Path) -> Iterator[Servers]:
