@@ -1,21 +1,26 @@
-"""The `groundswell` command in a process that stays, so that a test can give many: starting one takes seconds.
+"""The `groundswell` command, in a process that stays for all tests of this one: starting it takes seconds.
 
-    with commands.running() as groundswell:
-        groundswell.run(["letters", "list"], {"DATABASE_URL": …})
+    groundswell(deps, "letters", "list")
 
-As a program it reads one command a line, and answers each with a line: its exit code, and what it said.
+As a program it reads one command a line, and answers each with a line: its exit code, and what it said. Each command has the
+environment that it is given and no more.
 """
 
+import atexit
+import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
+from pathlib import Path
 
 from engine import cli
+from engine.bootstrap import Deps
 from engine.settings import ROOT
 from tests.system import clean_environment
 
@@ -29,30 +34,44 @@ class Done:
     stderr: str
 
 
-@dataclass(frozen=True)
-class Groundswell:
-    """The process that runs them."""
-
-    process: subprocess.Popen[str]
-
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Done:
-        """One command, as a shell would give it."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([*arguments]) + "\n" + json.dumps(dict(environment)) + "\n")
-        self.process.stdin.flush()
-        return Done(*json.loads(self.process.stdout.readline()))
+def groundswell(deps: Deps, *arguments: str | Path, folder: Path | None = None) -> Done:
+    """One command in this house, as a shell would give it; its folder of data is the house's own or another."""
+    settings = deps.settings
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    places = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "GROUNDSWELL_DATA_DIR": str(folder or settings.data_dir),
+    }
+    return run([str(argument) for argument in arguments], clean_environment(**places))
 
 
-@contextmanager
-def running() -> Iterator[Groundswell]:
-    """It ends with the block."""
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Done:
+    """One command in this environment, 200 columns wide unless that says otherwise."""
+    process = _staying()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([*arguments]) + "\n" + json.dumps({"COLUMNS": "200", **environment}) + "\n")
+    process.stdin.flush()
+    return Done(*json.loads(process.stdout.readline()))
+
+
+@cache
+def _staying() -> subprocess.Popen[str]:
+    """The process that runs them, begun at the first; it ends with this one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.commands"], env=clean_environment(COLUMNS="200"), cwd=ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
     with process:
-        yield Groundswell(process)
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def _done(arguments: Sequence[str]) -> Done:
@@ -70,8 +89,10 @@ def _done(arguments: Sequence[str]) -> Done:
 def main() -> None:
     """Answer until nobody asks any more."""
     for line in sys.stdin:
+        os.environ.clear()
         os.environ.update(json.loads(sys.stdin.readline()))
         done = _done(json.loads(line))
+        gc.collect()  # its connections, too
         print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
 
 

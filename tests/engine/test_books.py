@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,13 @@ from engine.events import ContributionRecorded
 from engine.giving import books
 from engine.inbox import Verdict
 from engine.reactions import react
-from engine.settings import ROOT, Settings
+from engine.settings import Settings
 from engine.sources import parse
 from tests.books import assert_books_balance
+from tests.commands import Done, groundswell
 from tests.fakes import FakeClock
 from tests.flows.house import put, run_everything
 from tests.make import actblue_body, arrived, line_item, payload, raw
-from tests.system import clean_environment
 
 AMOUNT = "a contribution's amount is not what the ledger holds"
 STATUS = "a contribution's status does not follow from the ledger"
@@ -213,18 +211,9 @@ def test_of_very_many_discrepancies_the_first_are_listed(session: Session):
     assert len(books.check(session).discrepancies) == books.LISTED
 
 
-def checked(deps: Deps, folder: Path) -> subprocess.CompletedProcess[str]:
+def checked(deps: Deps, folder: Path) -> Done:
     """`groundswell books check` on this house."""
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    environment = clean_environment(
-        DATABASE_URL=settings.database_url.get_secret_value(), REDIS_URL=settings.redis_url.get_secret_value()
-    )
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", "books", "check", "--data-dir", str(folder)],
-        env=environment | {"COLUMNS": "200"}, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    return groundswell(deps, "books", "check", folder=folder)
 
 
 def test_the_command_says_that_the_books_balance_or_fails_and_names_what_does_not(deps: Deps, tmp_path: Path):

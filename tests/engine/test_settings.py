@@ -1,15 +1,14 @@
 """Settings: production starts only when everything that must be strong is; no value is ever shown."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from engine.cli.system import masked
-from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, ROOT, Settings
+from engine.settings import DEVELOPMENT_CREDENTIALS, DEVELOPMENT_SECRET, DEVELOPMENT_STRIPE_SECRET, Settings
+from tests.commands import Done, run
 from tests.system import clean_environment
 
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
@@ -140,12 +139,9 @@ def test_settings_never_change_and_show_no_secret(environment: pytest.MonkeyPatc
     assert [secret for secret in SECRETS if secret in shown] == []
 
 
-def groundswell(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def groundswell(folder: Path, *command: str, **variables: str) -> Done:
     ours = {name: value for name, value in clean_environment().items() if name not in PRODUCTION}
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *command, "--data-dir", str(folder)],
-        env=ours | variables, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    return run([*command, "--data-dir", str(folder)], ours | variables)
 
 
 def test_env_prints_every_setting_and_masks_every_secret(tmp_path: Path):

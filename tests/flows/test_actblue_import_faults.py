@@ -16,6 +16,7 @@ from engine.actblue_import import running, telling
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Conflict, Invalid
+from tests.commands import Done, groundswell
 from tests.csv_reports import (
     as_csv,
     paid,
@@ -184,10 +185,8 @@ def command_line(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> d
     return {"args": argv, "env": os.environ | places}
 
 
-def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        **command_line(deps, arguments, folder), capture_output=True, text=True, check=False, timeout=60
-    )
+def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> Done:
+    return groundswell(deps, "import", "actblue", *arguments, folder=folder)
 
 
 def test_the_command_imports_says_what_came_of_it_and_ends_with_its_code(deps: Deps, tmp_path: Path):

@@ -1,8 +1,6 @@
 """`groundswell catalogue` and `gatherings`: what people can choose in an organisation of one's own, codes for rallies."""
 
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,9 @@ from engine.db import transaction
 from engine.errors import Conflict, Invalid, NotFound
 from engine.people import gatherings
 from engine.people.gatherings import Planned
-from engine.settings import ROOT
+from tests.commands import groundswell
 from tests.flows.house import one, rows
 from tests.make import NOON
-from tests.system import clean_environment
 
 FILE = """
 coalitions:
@@ -41,20 +38,6 @@ PLANNED = {
     "ends": "2026-12-05 21:00",
     "most": 300,
 }
-
-
-def groundswell(deps: Deps, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    servers = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *arguments, "--data-dir", str(settings.data_dir)],
-        env=clean_environment(**servers), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
 
 
 def audited(deps: Deps) -> list[tuple[Any, ...]]:

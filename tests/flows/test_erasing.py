@@ -20,8 +20,8 @@ from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.tokens import Signer
 from tests import letters
+from tests.commands import groundswell
 from tests.flows.house import one, put, rows, run_everything
-from tests.flows.test_notices import groundswell
 from tests.make import actblue_body, join_body, raw
 from tests.of_a_person import NAMING, contact, erase, fill, id_of, merge, named
 from workers import upkeep

@@ -14,8 +14,8 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import ChapterChanged, Person
 from engine.people import contacts, routing
+from tests.commands import groundswell
 from tests.flows.house import one, put, rows, run_everything
-from tests.flows.test_notices import groundswell
 from tests.make import NOON, actblue_body, line_item, raw
 from workers import intake
 

@@ -1,7 +1,7 @@
 """`groundswell letters`, `domains` and `funds`: written in files, checked, kept, read, tested; what a domain may send; whom
 links may charge."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.mail import allowances, handovers
+from tests import commands
 from tests.campaigns import letter, people
-from tests.commands import Done, Groundswell, running
+from tests.commands import Done
 from tests.flows.house import change, one, rows
 
 Command = Callable[..., Done]
@@ -31,23 +32,10 @@ More from your chapter soon.
 SPANISH = "---\nsubject: El voto\n---\nHola\n"
 
 
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Groundswell]:
-    with running() as process:
-        yield process
-
-
 @pytest.fixture
-def groundswell(deps: Deps, tmp_path: Path, commands: Groundswell) -> Command:
+def groundswell(deps: Deps, tmp_path: Path) -> Command:
     """One command in this house."""
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    environment = {
-        "DATABASE_URL": settings.database_url.get_secret_value(), "REDIS_URL": settings.redis_url.get_secret_value(),
-        "GROUNDSWELL_DATA_DIR": str(tmp_path),
-    }  # fmt: skip
-    return lambda *arguments: commands.run(arguments, environment)
+    return lambda *arguments: commands.groundswell(deps, *arguments, folder=tmp_path)
 
 
 def said(groundswell: Command, *arguments: str) -> str:

@@ -1,29 +1,13 @@
 """What needs a person, by command: listed until somebody has seen to it."""
 
-import os
-import subprocess
-import sys
-
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.staff import notices
+from tests.commands import groundswell
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, raw
-
-
-def groundswell(deps: Deps, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    places = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "COLUMNS": "200",
-    }
-    argv = [sys.executable, "-m", "engine.cli", *arguments, "--data-dir", str(settings.data_dir)]
-    return subprocess.run(argv, env=os.environ | places, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_what_needs_a_person_is_listed_until_it_was_seen_to(deps: Deps):

@@ -2,9 +2,6 @@
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from engine.people_import.layout import MOST_COLUMNS, Choices
 from engine.people_import.reading import LONGEST_LINE
 from engine.people_import.running import Source
 from tests import people_lists as make
+from tests.commands import Done, groundswell
 from tests.flows.house import rows
 from tests.flows.lists import contact, everything, imported, mailable, outcome, sources
 from tests.of_a_person import contact as person
@@ -266,18 +264,8 @@ def test_what_was_read_of_each_file_is_readable_where_a_table_of_it_is_too_wide(
     assert (path.name in out.getvalue(), "Subscribed" in out.getvalue()) == (True, width == 200)
 
 
-def command(deps: Deps, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    places = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *arguments, "--data-dir", folder],
-        env=os.environ | places, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+def command(deps: Deps, folder: Path, *arguments: str | Path) -> Done:
+    return groundswell(deps, *arguments, folder=folder)
 
 
 def test_the_commands_import_each_tools_files_and_several_at_once(deps: Deps, tmp_path: Path):

@@ -1,18 +1,15 @@
 """One person as staff sees her, on her page and by command: all that we hold of her, told so that a person can read it."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.settings import ROOT
 from tests.asgi import Client
+from tests.commands import groundswell
 from tests.staff import Desk, hire, known
-from tests.system import clean_environment
 from tests.webhooks.joining import said
 
 CUSTOM = """{"tags": ["Trees", "<b>Bold"], "note": "Call in the evening", "mailchimp_notes": "likes {trains}",
@@ -66,17 +63,7 @@ def test_somebody_of_whom_little_is_known_has_a_page_without_holes(house: Deps, 
 
 
 def test_the_command_tells_the_same_with_interests_and_offers(house: Deps, rosa: int):
-    settings = house.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    servers = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "engine.cli", "people", "show", str(rosa), "--data-dir", str(settings.data_dir)],
-        env=clean_environment(**servers), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = groundswell(house, "people", "show", str(rosa))
     assert (done.returncode, done.stderr) == (0, "")
     lines = [re.sub(r"\s+", " ", line) for line in done.stdout.splitlines()]
     for line in (
