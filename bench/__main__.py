@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, delivery, imports, intake, latency, people
+from bench import answers, apply, delivery, imports, intake, latency, pages, people
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -20,6 +20,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "answers": (
         "POST /join for addresses of every standing: whether the time of an answer tells them apart",
         answers.run,
+    ),
+    "pages": (
+        "GET /join and GET /give beside a page that says one word; the other pages' times and statements",
+        pages.run,
     ),
     "delivery": (
         "a campaign of a million handed over, beside the ceiling, one POST each and a task each",

@@ -1,8 +1,9 @@
-"""The floor of `bench intake`: a Starlette that reads the body and answers. Imports nothing of ours, as a bare one would."""
+"""The floors of `bench intake` and `bench pages`: Starlettes that answer and do nothing. Import nothing of ours, as bare ones
+would."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 
@@ -13,5 +14,15 @@ async def nothing(request: Request) -> Response:
 
 
 def app() -> Starlette:
-    """The application."""
+    """The application of `bench intake`."""
     return Starlette(routes=[Route("/webhooks/stripe", nothing, methods=["POST"])])
+
+
+async def small(_: Request) -> Response:
+    """A page that says one word."""
+    return HTMLResponse("<!doctype html><title>Hello</title><p>Hello</p>")
+
+
+def pages() -> Starlette:
+    """The application of `bench pages`."""
+    return Starlette(routes=[Route("/", small)])

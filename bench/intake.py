@@ -102,9 +102,9 @@ class Contestant:
             return int(found)
 
 
-def send(port: int, connections: int, *, seconds: float = 3600, requests: int = 10**9) -> Told:
+def send(port: int, connections: int, *, seconds: float = 3600, requests: int = 10**9, page: str = "") -> Told:
     """Let the sender's process run."""
-    asked = ("--port", port, "--connections", connections, "--seconds", seconds, "--requests", requests)
+    asked = ("--port", port, "--connections", connections, "--seconds", seconds, "--requests", requests, "--page", page)
     done = subprocess.run(
         [sys.executable, "-m", "bench.load", *map(str, asked)], capture_output=True, text=True, check=False
     )

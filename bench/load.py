@@ -1,4 +1,5 @@
-"""`python -m bench.load`: posts Stripe's events over kept-alive connections, each event a new one, and tells how it went.
+"""`python -m bench.load`: posts Stripe's events over kept-alive connections, each event a new one, and tells how it went; or
+asks for a page (`--page /join`).
 
 A process of its own, so that its work is not the measured server's. Each connection sends its next event when the last is
 answered; nothing is under way any more when it ends. Prints one line of JSON, see `Told`.
@@ -42,6 +43,7 @@ class _Sending:
     port: int
     until: float
     left: int
+    page: str = ""
     name: str = field(default_factory=lambda: uuid4().hex)
     sent: int = 0
     failed: int = 0
@@ -49,11 +51,13 @@ class _Sending:
     parts: tuple[bytes, bytes] = (b"", b"")
 
     def next(self) -> bytes | None:
-        """One request, signed now; None when enough was sent."""
+        """One request, events signed now; None when enough was sent."""
         if self.left <= 0 or perf_counter() > self.until:
             return None
         self.left -= 1
         self.sent += 1
+        if self.page:
+            return self.parts[0]
         body = b"evt_%s%08d".join(self.parts) % (self.name.encode(), self.sent)
         moment = b"%d" % time()
         signature = hmac.digest(DEVELOPMENT_STRIPE_SECRET.encode(), moment + b"." + body, "sha256").hex().encode()
@@ -160,11 +164,22 @@ def event(key: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-async def send(port: int, connections: int, seconds: float, requests: int) -> Told:
+def _asking(port: int, page: str) -> bytes:
+    """A request for a page, as a browser makes it."""
+    return (
+        f"GET {page} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n"
+        "Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n"
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+        "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n\r\n"
+    ).encode()
+
+
+async def send(port: int, connections: int, seconds: float, requests: int, page: str = "") -> Told:
     """Send until the seconds are over or as many requests are sent, then wait for what is under way."""
     began = perf_counter()
     before, _, after = json.dumps(event(_PLACE)).replace("%", "%%").partition(_PLACE)
-    sending = _Sending(port, began + seconds, requests, parts=(before.encode(), after.encode()))
+    parts = (_asking(port, page), b"") if page else (before.encode(), after.encode())
+    sending = _Sending(port, began + seconds, requests, page, parts=parts)
     loop = asyncio.get_running_loop()
     opened = [await loop.create_connection(lambda: _Connection(sending), "127.0.0.1", port) for _ in range(connections)]
     async with asyncio.timeout(seconds + DRAIN_SECONDS):
@@ -181,8 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--requests", type=int, default=10**9)
+    parser.add_argument("--page", default="")
     asked = parser.parse_args(arguments)
-    print(json.dumps(asdict(uvloop.run(send(asked.port, asked.connections, asked.seconds, asked.requests)))))
+    told = uvloop.run(send(asked.port, asked.connections, asked.seconds, asked.requests, asked.page))
+    print(json.dumps(asdict(told)))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, str
 from webhooks.dev import clock, mailbox
 from webhooks.edge import Edge
 from webhooks.problems import refusal
+from webhooks.rendered import Rendered
 from webhooks.security import HEADERS
 from webhooks.staff import approvals, door, endings, letters, offers, people, person, sheet, writing
 from webhooks.staff import start as staff_start
@@ -156,6 +157,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     app.state.deps = deps
     app.state.writer = writer
     app.state.offers = Offers(deps)
+    app.state.rendered = Rendered()
     return app
 
 

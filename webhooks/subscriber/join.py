@@ -24,6 +24,7 @@ from engine.sources.join import KIND, SOURCE
 from webhooks import forms
 from webhooks.edge import STORED_AS
 from webhooks.forms import Stamp
+from webhooks.rendered import Rendered
 from webhooks.security import from_our_page, network, require_same_origin
 from webhooks.subscriber import showing
 from webhooks.subscriber.asking import Asked, asked
@@ -35,8 +36,15 @@ from webhooks.writer import Arrival
 
 async def show(request: Request) -> Response:
     """The form. Touches no database by itself."""
-    wanted = asked(request, await request.app.state.offers.current())
-    return showing.form(request, wanted, wanted.stamp())
+    state = request.app.state
+    offer = await state.offers.current()
+
+    def render(token: str) -> tuple[str, Response]:
+        wanted = asked(request, offer)
+        return wanted.name, showing.untouched(request, wanted, token)
+
+    rendered: Rendered = state.rendered
+    return rendered.form(request, offer.now, offer.read_at, state.deps.signer, render)
 
 
 async def receive(request: Request) -> Response:

@@ -35,11 +35,16 @@ def wording(asked: Asked) -> str:
     return languages.catalogue(asked.language).gettext(WORDING) % {"organisation": _organisation(asked)}
 
 
+def untouched(request: Request, asked: Asked, token: str) -> Response:
+    """The form as everybody first sees it."""
+    return _form_page(request, asked, token)
+
+
 def form(
     request: Request, asked: Asked, stamp: Stamp, filled: Filled = EMPTY, notice: Notice = "", *, status: int = 200
 ) -> Response:
     """The form, with what was typed and what is wrong with it."""
-    answer = _page(request, "join.html", asked, status, **_form(request, asked, stamp, filled), notice=notice)
+    answer = _form_page(request, asked, stamp.token(_deps(request).signer), filled, notice, status=status)
     answer.headers.update({"often": LATER, "away": RETRY_AFTER}.get(notice, {}))
     return answer
 
@@ -51,7 +56,8 @@ def thanks(
     host = asked.host(document["gathering"])
     values: dict[str, Any] = {"told": document, "near": near, "zip_as_typed": zip_as_typed, "host": host}
     if asked.gathering and document["gathering"]:
-        return _page(request, "joined_next.html", asked, 200, **values, **_form(request, asked, asked.stamp(), EMPTY))
+        fresh = _form(asked, asked.stamp().token(_deps(request).signer), EMPTY)
+        return _page(request, "joined_next.html", asked, 200, **values, **fresh)
     introduce = Stamp(INTRODUCE, stamp.made, stamp.nonce).token(_deps(request).signer)
     return _page(request, "joined.html", asked, 200, **values, introduce=introduce)
 
@@ -61,12 +67,18 @@ def introduced(request: Request, asked: Asked) -> Response:
     return _page(request, "introduced.html", asked, 200)
 
 
-def _form(request: Request, asked: Asked, stamp: Stamp, filled: Filled) -> dict[str, Any]:
+def _form_page(
+    request: Request, asked: Asked, token: str, filled: Filled = EMPTY, notice: Notice = "", *, status: int = 200
+) -> Response:
+    return _page(request, "join.html", asked, status, **_form(asked, token, filled), notice=notice)
+
+
+def _form(asked: Asked, token: str, filled: Filled) -> dict[str, Any]:
     words = languages.catalogue(asked.language)
     errors = dict.fromkeys((*LINES, *LISTS), "")
     errors |= {name: words.gettext(WORDS[code]) for name, code in filled.errors.items()}
     return {
-        "house": asked.house, "stamp": stamp.token(_deps(request).signer), "kept": filled.kept, "ticked": filled.ticked,
+        "house": asked.house, "stamp": token, "kept": filled.kept, "ticked": filled.ticked,
         "errors": errors, "wrong": bool(filled.errors), "untouched": filled is EMPTY, "wording": wording(asked), "trap": TRAP,
     }  # fmt: skip
 

@@ -1,0 +1,75 @@
+"""Forms that many people open and that are the same for all but for their stamp: rendered once a second, not once a reader.
+
+A rendered form is kept with a mark where the stamp stands; each reader gets it with a stamp of her own. What names it is all
+that her request says and that a form may depend on: its address, its query, the languages her browser prefers.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.tokens import Signer
+from webhooks.forms import Stamp
+
+MOST = 256  # forms kept, the least used forgotten first
+LARGEST = 400  # bytes of what a request says; longer ones are rendered for themselves
+MARK = "a-stamp-stands-here"
+_LANGUAGES = b"accept-language"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    name: str
+    before: bytes
+    after: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+class Rendered:
+    """The forms of one process. Used on the loop alone."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._forms: OrderedDict[tuple[float, int, str, bytes, bytes], _Form] = OrderedDict()
+
+    def form(
+        self,
+        request: Request,
+        now: datetime,
+        as_of: float,
+        signer: Signer,
+        render: Callable[[str], tuple[str, Response]],
+    ) -> Response:
+        """The form of this request, freshly stamped. `render(token)` makes it and says its name; `as_of` names the state of
+        the house that it shows."""
+        scope = request.scope
+        languages = next((value for name, value in scope["headers"] if name == _LANGUAGES), b"")
+        key = as_of, int(now.timestamp()), scope["path"], scope["query_string"], languages
+        form = self._forms.get(key)
+        if form is None:
+            form = _form(*render(MARK))
+            if sum(map(len, key[2:])) <= LARGEST:
+                self._keep(key, form)
+        token = Stamp.fresh(form.name, now).token(signer).encode()
+        answer = Response(form.before + token + form.after)
+        length = next(pair for pair in answer.raw_headers if pair[0] == b"content-length")
+        answer.raw_headers = [*form.headers, length]
+        return answer
+
+    def _keep(self, key: tuple[float, int, str, bytes, bytes], form: _Form) -> None:
+        self._forms[key] = form
+        if len(self._forms) > self._most:
+            self._forms.popitem(last=False)
+
+
+def _form(name: str, made: Response) -> _Form:
+    if made.status_code != 200:
+        raise ValueError("only a form that is shown as it is can be kept")
+    before, found, after = bytes(made.body).partition(MARK.encode())
+    if not found:
+        raise ValueError("a form without a stamp")
+    return _Form(name, before, after, [pair for pair in made.raw_headers if pair[0] != b"content-length"])
