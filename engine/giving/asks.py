@@ -84,8 +84,8 @@ def ladder(history: History, terms: Terms, left_cents: int | None = None, *, mon
         said = f"{said.partition(';')[0]}; {bound}"
     elif made[-1] < wanted[: len(made)][-1] or len(made) < RUNGS:
         said += f"; {bound}"
-    elif top > 3 * first:
-        said += f", and rises higher for the {dollars(history.highest_cents)} that she gave at best"
+    elif top > 3 * first and history.highest_cents > history.last_cents:
+        said += f", and rises higher: she once gave {dollars(history.highest_cents)}"
     return Ladder(made, said + ".")
 
 

@@ -1,4 +1,4 @@
-"""Links from letters to a page with the same amounts: what they say, of whom they say nothing, and that nobody makes one up."""
+"""Links from letters to a page with the same amounts: what they say, that it is of nobody, and that nobody makes one up."""
 
 import base64
 import json

@@ -1,6 +1,7 @@
 """Amounts that fit: twenty invented donors in words, and what holds for everybody."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -35,17 +36,15 @@ ONCE: tuple[tuple[str, History, int | None, str, str], ...] = (
     ("Fay climbed from $25 to $50", gave(50, 35), None, "50 75 100 125 150",
      "Her last gift was $50, 3 months ago; the ladder starts there."),
     ("Gus gave $50 last, and $250 before an election", gave(50, 50, 250), None, "50 75 100 150 250",
-     "Her last gift was $50, 3 months ago; the ladder starts there, and rises higher for the $250 that she gave at best."),
+     "Her last gift was $50, 3 months ago; the ladder starts there, and rises higher: she once gave $250."),
     ("Hal did the same, two years ago", gave(50, 50, 250, ago=28), None, "40 50 75 100 150",
-     "Her last gift was $50, 2 years ago; so long after, the ladder starts at $40, and rises higher for the $250 that she gave"
-     " at best."),
+     "Her last gift was $50, 2 years ago; so long after, the ladder starts at $40, and rises higher: she once gave $250."),
     ("Ida gave $100 once, six years ago", gave(100, gifts=1, ago=75), None, "75 100 125 150 200",
      "Her last gift was $100, 6 years ago; so long after, the ladder starts at $75."),
     ("Jo gave $40, less than her usual $100", gave(40, 100), None, "40 50 75 100 125",
      "Her last gift was $40, 3 months ago; the ladder starts there."),
     ("Kim, of $25 each time, sold a house and gave $2,000", gave(2000, 25), None, "50 75 100 150 250",
-     "Her last gift was $2,000, 3 months ago, far above her usual $25; the ladder starts at $50, and rises higher for the $2,000"
-     " that she gave at best."),
+     "Her last gift was $2,000, 3 months ago, far above her usual $25; the ladder starts at $50."),
     ("Lou gives $20 a month", gave(20, ago=0, gifts=30, monthly=20), None, "20 25 35 50 75",
      "Her last gift was $20, less than a month ago (she gives $20 a month); the ladder starts there."),
     ("Max gave $37, which nobody would print on a button", gave(37), None, "35 50 75 100 125",
@@ -184,7 +183,7 @@ def test_the_lowest_rung_is_never_above_her_last_gift_the_floor_aside_and_rungs_
     if made:
         assert made[0] <= max(history.last_cents, terms.floor_cents)
         assert set(made[1:-1]) <= set(SERIES), "amounts people like, but for the floor and the most"
-        assert all(one * 6 <= other * 5 for one, other in zip(made, made[1:], strict=False))
+        assert all(one * 6 <= other * 5 for one, other in pairwise(made))
 
 
 @given(histories(), forms(), lefts, st.booleans(), st.integers(1, 1_000_000), st.integers(0, 15))

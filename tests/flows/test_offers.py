@@ -1,4 +1,4 @@
-"""What each reader of a letter is offered: her own amounts, the same on our page; an ask that has nothing to ask for stays."""
+"""What each reader of a letter is offered: her own amounts, the same on our page. An ask with nothing to ask for stays."""
 
 import re
 from datetime import timedelta
