@@ -75,6 +75,8 @@ MONTHLY: tuple[tuple[str, History, int | None, str, str], ...] = (
      "Her last gift was $100, 6 years ago; so long after, the monthly ladder starts at $15."),
     ("Lou, who gives $20 a month", gave(20, ago=0, gifts=30, monthly=20), None, "20 25 35 50 75",
      "She gives $20 a month already; the monthly ladder starts there."),
+    ("Nora, who gives $5 a month and gave $100 in spring", gave(100, monthly=5), None, "25 35 50 75 100",
+     "Her last gift was $100, 3 months ago (she gives $5 a month); the monthly ladder starts at $25, about a quarter of it."),
     ("Mia, with $480 left this year", gave(100), 480, "10 15 20 27 40",
      "Her last gift was $100, 3 months ago; twelve months of $40 are all that is left of the fund's limit."),
     ("Pat, with $20 left", gave(120), 20, "",

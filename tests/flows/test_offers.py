@@ -91,6 +91,17 @@ def test_whoever_gave_480_of_500_dollars_is_offered_no_more_than_20(deps: Deps):
     assert chosen == [["5", "10", "15", "20"]] * 2
 
 
+def test_chosen_amounts_that_are_none_hold_up_nobody(deps: Deps):
+    donor, other = people(deps, 2)
+    give(deps, donor, 5000)
+    mailing = letter(deps, markdown=ASK, kind="asks")
+    enqueue(deps, mailing, [donor], facts='{"ladder": ["all", null, true, 7.5]}')
+    enqueue(deps, mailing, [other], facts='{"ladder": "all"}')
+    go(deps)
+    chosen = [re.findall(r"amount=([\d.]+)", each.text) for _, each in deps.mailer.accepted]
+    assert chosen == [["50", "75", "100", "125", "150"], ["27", "50", "100", "250", "1000"]]
+
+
 def test_an_ask_with_nothing_to_ask_for_is_skipped_and_says_why_and_is_held_against_no_mailing(deps: Deps):
     limit(deps, 500_00)
     full, stranger = people(deps, 2)
