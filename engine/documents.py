@@ -51,7 +51,14 @@ class Plain(yaml.SafeLoader):
 
 class Exact(Plain):
     """The same, of numbers and days that are written as people write them: 27 an int, 27.50 a Decimal, 2026-11-03 a day.
-    What YAML would make of others (010 eight, 1:30 ninety, 1_0 ten) nobody meant: they stay words."""
+    What YAML would make of others (010 eight, 1:30 ninety, 1_0 ten) nobody meant: they stay words. So do all keys, and none
+    of them merges."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Keys are words."""
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = _TAG + "str"
 
 
 def _number(loader: Plain, node: yaml.ScalarNode) -> int | Decimal | str:
@@ -127,6 +134,8 @@ class Document:
             name = str(path[-1]) if path else "the file"
             if problem["type"] == "string_pattern_mismatch":
                 yield self.fault(path, patterns.get(name, _UNPRINTABLE))
+            elif problem["type"] == "literal_error":
+                yield self.fault(path, f"must be {problem['ctx']['expected'].replace(chr(39), '')}")
             else:
                 yield self.fault(path, says.get(problem["type"], problem["msg"]))
 

@@ -36,7 +36,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from engine import documents, languages
 from engine.documents import Document, Exact, Fault
@@ -61,9 +62,17 @@ _ORDER = (
 )  # fmt: skip
 _AS_MAPPING = "must be written as `title: …`, `why: …` and so on"
 _SAYS = documents.SAYS | dict.fromkeys(("dict_type", "model_type", "mapping_type"), _AS_MAPPING)
-_NO_NAME = "is no short name: small letters, digits, hyphens between them"
+_NO_NAME = "is no short name: small letters, digits, hyphens and underscores"
 _PATTERNS = {"slug": _NO_NAME, "fund": _NO_NAME}
-_Amount = Annotated[int, BeforeValidator(cents), Field(le=MOST_CENTS)]
+
+
+def _of_one_gift(amount_cents: int) -> int:
+    if amount_cents > MOST_CENTS:
+        raise PydanticCustomError("amount", "is more than one gift can be")
+    return amount_cents
+
+
+_Amount = Annotated[int, BeforeValidator(cents), AfterValidator(_of_one_gift)]
 
 
 class FormSaid(Definition):
@@ -105,7 +114,7 @@ def read_text(words: str, folder: Path) -> Told:
     if not isinstance(document.said, dict) or not document.said:
         return Told(document, faults=[Fault(1, "begins with `slug: …`, `title: …` and so on")])
     picture, faults = _picture(document, folder)
-    faults += [*document.faults, *_word_faults(document)]
+    faults += [*document.faults, *_word_faults(document), *_language_faults(document)]
     try:
         said = FormSaid.model_validate(document.said)
     except ValidationError as error:
@@ -165,10 +174,10 @@ def type_of(data: bytes) -> str:
 
 def _picture(document: Document, folder: Path) -> tuple[Picture | None, list[Fault]]:
     name = document.said.get("picture")
-    if not isinstance(name, str) or not name or "\x00" in name:
+    if not isinstance(name, str) or not name:
         return None, []
     path = folder / name
-    if Path(name).is_absolute() or not path.is_file():
+    if "\0" in name or Path(name).is_absolute() or not path.is_file():
         says = f"there is no file {name[:80]} in the folder of this one"
         return None, [document.fault(("picture",), says)]
     size = path.stat().st_size
@@ -194,6 +203,16 @@ def _word_faults(document: Document) -> Iterator[Fault]:
                 yield Fault(document.inside(place) + line, f"{', '.join(place)}: {says}")
 
 
+def _language_faults(document: Document) -> Iterator[Fault]:
+    others = document.said.get("others")
+    offered = set(languages.offered()) - {languages.ENGLISH}
+    for code in others if isinstance(others, dict) else ():
+        if code not in offered:
+            yield document.fault(
+                ("others", str(code)), f"pages are not in this language, but in {', '.join(sorted(offered))}"
+            )
+
+
 def _model_faults(document: Document, error: ValidationError) -> Iterator[Fault]:
     problem = error.errors()[0]
     if problem["type"] != "value_error":
@@ -205,11 +224,9 @@ def _model_faults(document: Document, error: ValidationError) -> Iterator[Fault]
 
 
 def _gaps(document: Document, said: FormSaid) -> Iterator[Fault]:
-    """Languages that nobody offers, and pictures that are not told in each."""
+    """A picture that is not told in each language, and what is told of none."""
     told: dict[tuple[str, ...], str] = {("picture_shows",): said.picture_shows}
     for code, words in said.others.items():
-        if code not in languages.offered() or code == languages.ENGLISH:
-            yield document.fault(("others", code), "is no other language that pages are in")
         told["others", code, "picture_shows"] = words.picture_shows
     for path, shows in told.items():
         if said.picture and not shows:

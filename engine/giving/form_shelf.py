@@ -202,7 +202,7 @@ def _remarks(said: Definition, picture: Picture | None, around: Row[Any]) -> lis
         f"{dollars(highest)} is more than {around.name} may take from one person ({dollars(around.limit_cents or 0)})":
             around.limit_cents is not None and highest > around.limit_cents,
         "the fund's law wants to know where donors work, and this form never asks":
-            said.employer == "never" and around.employer_cents is not None,
+            said.processor == "stripe" and said.employer == "never" and around.employer_cents is not None,
         "the fund has no number at ActBlue yet: gifts made there are not booked to it":
             said.processor == "actblue" and not around.at_actblue,
         "the fund has no disclaimer": not around.disclaimer,

@@ -50,6 +50,7 @@ def _faults(tokens: list[Token], line: int) -> Iterator[tuple[int, str]]:
         if token.type == "link_open" and not _leads(str(token.attrGet("href"))):
             yield line, f"a link begins with {SCHEME}"
         yield from _faults(token.children or [], line)
+        line += token.type in ("softbreak", "hardbreak")
 
 
 def _leads(url: str) -> bool:

@@ -41,7 +41,7 @@ NEEDED = ("name", "disclaimer", "deductibility")
 _EMPLOYER = re.compile(r"(?:over (?P<over>\d{1,7}(?:\.\d\d)?)|(?P<at>\d{1,7}(?:\.\d\d)?) or more)")
 _SAYS = documents.SAYS | dict.fromkeys(("dict_type", "model_type"), "must be written as `slug: …`, `name: …` and so on")
 _PATTERNS = {
-    "slug": "is no short name: small letters, digits, hyphens between them",
+    "slug": "is no short name: small letters, digits, hyphens and underscores",
     "stripe_account": "is no account of Stripe's: it begins with acct_",
 }
 

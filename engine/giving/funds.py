@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.documents import Fault
+from engine.documents import Fault, in_order
 from engine.errors import NotFound
 from engine.events import Event
 from engine.giving.fund_files import NEEDED, FundSaid, Threshold, Told
@@ -102,7 +102,7 @@ def bring_in(session: Session, told: Told, now: datetime) -> Outcome:
     session.execute(_ALONE, {"lock": LOCK})
     there = {row.slug: _said(row) for row in every(session)}
     after = {one.slug: _merged(there.get(one.slug), one) for one in told.funds}
-    outcome = Outcome(list(_faults(session, told, there, after)))
+    outcome = Outcome(in_order(_faults(session, told, there, after)))
     changes = {slug: _changed(there.get(slug), fund) for slug, fund in after.items()}
     if outcome.faults or not any(changes.values()):
         return outcome
