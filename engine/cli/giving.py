@@ -267,7 +267,7 @@ def _law(row: Row[tuple[object, ...]]) -> str:
     limit = f"{dollars(row.limit_cents)} a person and {clocks[row.limit_clock][2:]}" if row.limit_cents else "no limit"
     if row.employer_cents is None:
         return limit
-    return f"{limit}; asks for the employer of who gives {_threshold(row)} in a year, and for {row.employer_days} days again"
+    return f"{limit}; asks where donors of {_threshold(row)} a year work, for {row.employer_days} days"
 
 
 def _threshold(row: Row[tuple[object, ...]]) -> str:

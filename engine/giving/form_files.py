@@ -56,7 +56,7 @@ AMOUNTS = {
     "cap_cents": "cap",
     "goal_cents": "goal",
 }
-_ORDER = (
+ORDER = (
     "slug", "title", "why", "words", "picture", "picture_shows", "fund", "chapter", "processor", "presets", "default",
     "other", "floor", "cap", "monthly", "employer", "phone", "agreed", "thanks_letter", "goal", "goal_from", "others",
 )  # fmt: skip
@@ -143,7 +143,7 @@ def layout(definition: Definition, picture: str = "") -> dict[str, Any]:
             many = isinstance(said[name], tuple)
             said[name] = [in_dollars(each) for each in said[name]] if many else in_dollars(said[name])
     said["others"] = {code: _filled(words) for code, words in said["others"].items()}
-    return _filled({name: said[name] for name in _ORDER})
+    return _filled({name: said[name] for name in ORDER})
 
 
 def written(definition: Definition, picture: str = "") -> str:
@@ -158,7 +158,7 @@ def differences(before: Definition, after: Definition) -> list[str]:
         f"{name}: {_short(was.get(name))}, then {_short(becomes.get(name))}"
         if name not in ("words", "agreed", "others")
         else f"{name}: other words"
-        for name in _ORDER
+        for name in ORDER
         if was.get(name) != becomes.get(name)
     ]
 
