@@ -43,8 +43,10 @@ SELECT f.id AS fund_id, f.name, f.limit_cents, f.employer_cents, f.disclaimer,
     EXISTS (SELECT FROM actblue_entity WHERE fund_id = f.id) AS at_actblue,
     EXISTS (SELECT FROM chapter WHERE slug = :chapter OR :chapter = '' AND parent_id IS NULL) AS chapter,
     EXISTS (SELECT FROM letter WHERE slug = :letter) AS letter,
-    (SELECT closed_because FROM donation_form WHERE slug = :slug AND closed_at IS NOT NULL) AS closed
-FROM (VALUES (1)) one LEFT JOIN fund f ON f.slug = :fund
+    d.closed_at IS NOT NULL AS closed, d.closed_because, d.fund_id IS DISTINCT FROM f.id
+        AND (EXISTS (SELECT FROM contribution WHERE donation_form_id = d.id)
+            OR EXISTS (SELECT FROM letter WHERE donation_form_id = d.id)) AS bound
+FROM (VALUES (1)) one LEFT JOIN fund f ON f.slug = :fund LEFT JOIN donation_form d ON d.slug = :slug
 """)
 _CLOSE = text("""
 UPDATE donation_form SET closed_at = coalesce(closed_at, :now), closed_because = :because WHERE slug = :slug
@@ -187,6 +189,10 @@ def _looked_at(session: Session, said: Definition, picture: Picture | None) -> O
     outcome = Outcome()
     if around.fund_id is None:
         outcome.faults.append(("fund", f"there is no fund {said.fund}"))
+    elif around.bound:
+        outcome.faults.append(
+            ("fund", "gifts came by this form or letters lead to it, for another fund: begin a new form")
+        )
     if not around.chapter:
         outcome.faults.append(("chapter", f"there is no chapter {said.chapter}"))
     if said.thanks_letter and not around.letter:
@@ -207,6 +213,6 @@ def _remarks(said: Definition, picture: Picture | None, around: Row[Any]) -> lis
             said.processor == "actblue" and not around.at_actblue,
         "the fund has no disclaimer": not around.disclaimer,
         "the picture holds Exif data: perhaps where it was taken": picture is not None and b"Exif\0\0" in picture.data,
-        f"the form is closed, and stays so: {around.closed}": around.closed is not None,
+        f"the form is closed, and stays so: {around.closed_because}": around.closed,
     }  # fmt: skip
     return [says for says, so in found.items() if so]

@@ -31,9 +31,15 @@ _ELSEWHERE = {
 @lru_cache(maxsize=256)
 def html(words: str) -> str:
     """These words as HTML: "*Thank* you" -> "<p><em>Thank</em> you</p>". Never raises, whatever was written."""
-    made = _plain().render(words)
     return nh3.clean(
-        made, tags=set(_TAGS), attributes={"a": {"href"}, "ol": {"start"}}, url_schemes={"https"}, link_rel="noopener"
+        _plain().render(words),
+        tags=set(_TAGS),
+        attributes={"a": {"href", "target"}, "ol": {"start"}},
+        set_tag_attribute_values={
+            "a": {"target": "_top"}
+        },  # a form may stand in a frame, where few sites show themselves
+        url_schemes={"https"},
+        link_rel="noopener",
     ).strip()
 
 

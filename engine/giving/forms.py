@@ -21,9 +21,8 @@ MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes
 LEAST_CENTS = 100
 
 Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
-Slug = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)
-]  # ActBlue's names have underscores
+# Underscores, too: a form may have its name from ActBlue.
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 _ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ON_ONE_LINE)]
 Words = Annotated[

@@ -216,9 +216,9 @@ def test_amounts_are_written_as_people_write_them():
 @pytest.mark.parametrize(("words", "html"), [
     ("Hello *you*\n\n- **us**\n", "<p>Hello <em>you</em></p>\n<ul>\n<li><strong>us</strong></li>\n</ul>"),
     ("<script>x</script>", "<p>&lt;script&gt;x&lt;/script&gt;</p>"),
-    ("[a](https://example.org/?a=1&b=2)", '<p><a href="https://example.org/?a=1&amp;b=2" rel="noopener">a</a></p>'),
+    ("[a](https://e.org/?a=1&b=2)", '<p><a href="https://e.org/?a=1&amp;b=2" target="_top" rel="noopener">a</a></p>'),
     ("[a](javascript:alert(1))", "<p>[a](javascript:alert(1))</p>"), ("[a](//x.example)", "<p>[a](//x.example)</p>"),
-    ("![p](https://example.org/x.png)", '<p>!<a href="https://example.org/x.png" rel="noopener">p</a></p>'),
+    ("![p](https://e.org/x.png)", '<p>!<a href="https://e.org/x.png" target="_top" rel="noopener">p</a></p>'),
     ("# head", "<p># head</p>"), ("", ""),
 ])  # fmt: skip
 def test_words_are_paragraphs_lists_emphasis_and_links_and_nothing_else(words: str, html: str):

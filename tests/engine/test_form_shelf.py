@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 from engine.errors import Invalid, NotFound
 from engine.giving import form_shelf, forms, previews, summary
 from engine.giving.forms import Definition, Picture
+from engine.reactions import react
+from engine.settings import Settings
 from engine.tokens import Signer
-from tests.make import NOON
+from tests.make import NOON, gift
 
 FORM = Definition(slug="rent", title="Rent", fund="action", processor="stripe", preset_cents=(1000, 2700))
 OTHER = FORM.model_copy(update={"title": "Rent and heat", "floor_cents": 700})
@@ -113,6 +115,17 @@ def test_what_the_house_does_not_have_is_told_and_nothing_is_written(session: Se
     fine = FORM.model_copy(update={"chapter": "worcester", "thanks_letter": "thank_you"})
     session.execute(text("INSERT INTO letter (slug) VALUES ('thank_you') ON CONFLICT DO NOTHING"))
     assert form_shelf.bring_in(session, fine, None, NOON).number == 1
+
+
+def test_a_form_goes_to_another_fund_until_a_gift_has_come_by_it(session: Session):
+    for fund in ("action", "pac", "action"):
+        assert form_shelf.bring_in(session, FORM.model_copy(update={"fund": fund}), None, NOON).number
+    react(session, [gift(form_slug="rent")], NOON, Settings())
+    said = form_shelf.bring_in(session, FORM.model_copy(update={"fund": "pac"}), None, NOON)
+    assert (said.number, [name for name, _ in said.faults]) == (0, ["fund"])
+    assert shown(session) == (3, "Rent")
+    with pytest.raises(Invalid, match="version 2 of rent cannot be shown: gifts came by this form"):
+        form_shelf.publish(session, "rent", 2, NOON)
 
 
 def test_what_one_should_look_at_is_remarked(session: Session):
