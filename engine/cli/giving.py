@@ -80,7 +80,7 @@ def show_fund(fund: Fund, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Print a fund as a file that `funds import` takes back."""
     with house(data_dir).work() as (session, _):
         found = receivers.one(session, fund)
-    out.print(fund_files.written([found]), markup=False, end="")
+    typer.echo(fund_files.written([found]), nl=False)  # as it is: `out` would make pictures of words like :heart:
 
 
 @funds.command()
@@ -162,7 +162,7 @@ def show_form(
     picture = kept.definition.slug + ends[kept.picture.type] if kept.picture else ""
     written = form_files.written(kept.definition, picture)
     if to is None:
-        out.print(written, markup=False, end="")
+        typer.echo(written, nl=False)
         return
     to.mkdir(parents=True, exist_ok=True)
     with (to / f"{kept.definition.slug}.yaml").open("x", encoding="utf-8") as file:
@@ -247,11 +247,10 @@ def snippet(form: Form, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         said = form_shelf.one(session, form).definition
     place = f"{deps.settings.base_url}/give/{said.slug}"
     title = escape(said.title)
-    out.print(
+    typer.echo(
         f'<iframe src="{place}?embed=1" title="{title}" width="100%" height="{HEIGHT}" style="border: 0"\n'
         f'  loading="lazy" referrerpolicy="strict-origin-when-cross-origin"></iframe>\n'
         f'<p><a href="{place}">{title}</a></p>\n',
-        markup=False,
     )
     if not deps.settings.embedders:
         out.print("No site may show it in a frame yet: name yours in the setting EMBED_ORIGINS.\n")

@@ -26,7 +26,7 @@ Amounts are in dollars (27, 27.50) and become cents here. This is a whole one; `
     goal_from: 2026-11-01
     others:
       es:
-        title: Apoye a su vecindario
+        title: Apoya a tu vecindario
         picture_shows: Dos vecinas a la mesa de la cocina
         agreed: [Este donativo es dinero mío.]
 """

@@ -55,7 +55,9 @@ class Shell:
 
 def test_a_form_goes_from_a_file_to_people_and_back_into_the_file(shell: Shell, tmp_path: Path):
     (tmp_path / "p.png").write_bytes(PNG)
-    (tmp_path / "rent.yaml").write_text(FORM + "picture: p.png\npicture_shows: A door\n")
+    (tmp_path / "rent.yaml").write_text(
+        FORM + "picture: p.png\npicture_shows: A door\nwhy: 'We [b]need[/b] you :heart:'\n"
+    )
     assert shell.says("forms", "import", "rent.yaml", "--dry-run") == "it would be version 1 of rent (new)\n"
     assert shell.audited() == []
     assert shell.says("forms", "import", "rent.yaml", "--draft").endswith(
