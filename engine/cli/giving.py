@@ -262,8 +262,8 @@ def snippet(form: Form, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 def _law(row: Row[tuple[object, ...]]) -> str:
     """The limit of a fund and its threshold, in words."""
-    clocks = {"year": "a calendar year", "cycle": "a cycle of two years", "election": "an election"}
-    limit = f"{dollars(row.limit_cents)} a person and {clocks[row.limit_clock][2:]}" if row.limit_cents else "no limit"
+    clocks = {"year": "calendar year", "cycle": "cycle of two years", "election": "election"}
+    limit = f"{dollars(row.limit_cents)} a person and {clocks[row.limit_clock]}" if row.limit_cents else "no limit"
     if row.employer_cents is None:
         return limit
     return f"{limit}; asks where donors of {_threshold(row)} a year work, for {row.employer_days} days"
