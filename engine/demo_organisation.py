@@ -8,7 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.documents import Document
 from engine.events import Person
+from engine.giving import form_files, forms, fund_files, funds
 from engine.letters import drafts, shelf, writing
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
@@ -52,23 +54,7 @@ SELECT t.kind, t.place, t.miles, c.id FROM (
 ) t JOIN chapter c ON c.slug = t.slug AND c.slug = ANY(:made)
 ON CONFLICT DO NOTHING
 """)
-_FUNDS = text("""
-INSERT INTO fund (slug, name, disclaimer, deductibility)
-SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, disclaimer text, deductibility text)
-ON CONFLICT (slug) DO NOTHING
-""")
-_ENTITIES = text("""
-INSERT INTO actblue_entity (entity_id, fund_id, chapter_id)
-SELECT v.entity_id, f.id, c.id
-FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, chapter text, entity_id bigint)
-JOIN fund f ON f.slug = v.slug LEFT JOIN chapter c ON c.slug = v.chapter ON CONFLICT DO NOTHING
-""")
-_FORM = text("""
-INSERT INTO donation_form (slug, title, preset_cents, other_amount, fund_id, chapter_id)
-SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id
-FROM fund f, chapter c WHERE f.slug = :fund AND c.slug = :root
-ON CONFLICT (slug) DO NOTHING
-""")
+_FORMS_THERE = text("SELECT slug FROM donation_form")
 _GATHERINGS = text("""
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
 SELECT v.code, v.name, c.id, :now, CAST(:now AS timestamptz) + make_interval(days => v.days), v.most
@@ -84,11 +70,12 @@ JOIN chapter h ON h.slug = v.slug JOIN contact c ON c.email = v.email ON CONFLIC
 
 def load(session: Session, now: datetime | None = None) -> None:
     """Load the organisation without its people; what is there already is left as it is. Its gatherings begin now."""
-    told = _told()
+    told, now = _told(), now or datetime.now(UTC)
     _places(session, told)
-    _money(session, told)
+    _funds(session, told, now)
+    _forms(session, told, now)
     catalogues.bring_in(session, catalogue_files.understood(told), keep=True)
-    session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now or datetime.now(UTC)})
+    session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now})
 
 
 def load_leads(session: Session, now: datetime) -> None:
@@ -130,17 +117,14 @@ def _places(session: Session, told: dict[str, Any]) -> None:
     routing.remake(session)
 
 
-def _money(session: Session, told: dict[str, Any]) -> None:
-    session.execute(_FUNDS, {"rows": rows(told["funds"])})
-    entities = [
-        {"slug": fund["slug"], "entity_id": number} for fund in told["funds"] for number in fund["actblue_entities"]
-    ]
-    entities += [
-        {"slug": told["funds"][0]["slug"], "chapter": one["slug"], "entity_id": number}
-        for one in told["chapters"]
-        for number in one.get("actblue_entities", ())
-    ]
-    session.execute(_ENTITIES, {"rows": rows(entities)})
+def _funds(session: Session, told: dict[str, Any], now: datetime) -> None:
+    there = {row.slug for row in funds.every(session)}
+    said = fund_files.understood([each for each in told["funds"] if each["slug"] not in there])
+    funds.bring_in(session, fund_files.Told(Document(), said), now)
+
+
+def _forms(session: Session, told: dict[str, Any], now: datetime) -> None:
+    there = set(session.scalars(_FORMS_THERE))
     for form in told["donation_forms"]:
-        cents = [dollars * 100 for dollars in form["preset_dollars"]]
-        session.execute(_FORM, form | {"preset_cents": cents, "root": told["root"]["slug"]})
+        if form["slug"] not in there:
+            forms.write(session, form_files.understood(form), now)
