@@ -34,8 +34,8 @@ class Done:
     stderr: str
 
 
-def groundswell(deps: Deps, *arguments: str | Path, folder: Path | None = None) -> Done:
-    """One command in this house, as a shell would give it; its folder of data is the house's own or another."""
+def groundswell(deps: Deps, *arguments: str | Path, folder: Path | None = None, cwd: Path = ROOT) -> Done:
+    """One command in this house, as a shell in `cwd` would give it; its folder of data is the house's own or another."""
     settings = deps.settings
     assert settings.database_url is not None
     assert settings.redis_url is not None
@@ -44,15 +44,15 @@ def groundswell(deps: Deps, *arguments: str | Path, folder: Path | None = None) 
         "REDIS_URL": settings.redis_url.get_secret_value(),
         "GROUNDSWELL_DATA_DIR": str(folder or settings.data_dir),
     }
-    return run([str(argument) for argument in arguments], clean_environment(**places))
+    return run([str(argument) for argument in arguments], clean_environment(**places), cwd)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Done:
+def run(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> Done:
     """One command in this environment, 200 columns wide unless that says otherwise."""
     process = _staying()
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps([*arguments]) + "\n" + json.dumps({"COLUMNS": "200", **environment}) + "\n")
+    process.stdin.write(json.dumps([[*arguments], {"COLUMNS": "200", **environment}, str(cwd)]) + "\n")
     process.stdin.flush()
     return Done(*json.loads(process.stdout.readline()))
 
@@ -89,9 +89,11 @@ def _done(arguments: Sequence[str]) -> Done:
 def main() -> None:
     """Answer until nobody asks any more."""
     for line in sys.stdin:
+        arguments, environment, cwd = json.loads(line)
         os.environ.clear()
-        os.environ.update(json.loads(sys.stdin.readline()))
-        done = _done(json.loads(line))
+        os.environ.update(environment)
+        os.chdir(cwd)
+        done = _done(arguments)
         gc.collect()  # its connections, too
         print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
 

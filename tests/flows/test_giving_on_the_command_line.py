@@ -2,17 +2,16 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from engine import cli
 from engine.bootstrap import Deps
-from engine.cli.terms import inside
 from engine.giving import form_shelf, forms, fund_files, funds, previews
 from engine.giving.forms import Definition
+from tests.commands import Done, groundswell
 from tests.flows.house import rows
 
 FORM = "slug: rent\ntitle: Rent\nfund: action\nprocessor: stripe\npresets: [10, 27.50]\ngoal: 500\n"
@@ -20,33 +19,31 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 
 
 @pytest.fixture
-def shell(deps: Deps, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Shell":
+def shell(deps: Deps, tmp_path: Path) -> "Shell":
     """A shell in this house, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return Shell(deps)
+    return Shell(deps, tmp_path)
 
 
 class Shell:
-    """Runs our command in this process."""
+    """Runs our command in this folder."""
 
-    def __init__(self, deps: Deps) -> None:
-        self.deps = deps
+    def __init__(self, deps: Deps, folder: Path) -> None:
+        self.deps, self.folder = deps, folder
 
-    def __call__(self, *arguments: str) -> Result:
-        with inside(self.deps):
-            return CliRunner().invoke(cli.app, arguments)
+    def __call__(self, *arguments: str) -> Done:
+        return groundswell(self.deps, *arguments, cwd=self.folder)
 
     def says(self, *arguments: str) -> str:
         """What a command says that must go well."""
         done = self(*arguments)
-        assert (done.exit_code, done.exception) == (0, None), done.output
-        return done.output
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
 
     def refused(self, *arguments: str) -> list[str]:
         """What it says when it must not."""
         done = self(*arguments)
-        assert done.exit_code == 1
-        return [*done.output.splitlines(), *([str(done.exception)] if str(done.exception) != "1" else [])]
+        assert done.returncode == 1, done
+        return [*done.stdout.splitlines(), *(line.removeprefix("groundswell: ") for line in done.stderr.splitlines())]
 
     def audited(self) -> list[tuple[Any, ...]]:
         """What is on the audit."""
@@ -112,8 +109,8 @@ def test_a_form_is_closed_with_a_reason_and_opened_again(shell: Shell):
 def test_a_preview_and_a_snippet_are_printed_to_be_copied(shell: Shell):
     link = re.fullmatch(r"http://\S+/give/pac\?preview=(\S+)\n", shell.says("forms", "preview", "pac", "1"))
     assert link is not None
-    with shell.deps.work() as (session, now):
-        assert previews.read(shell.deps.signer, link[1], now) == form_shelf.one(session, "pac").id
+    with shell.deps.work() as (session, _):
+        assert previews.read(shell.deps.signer, link[1], datetime.now(UTC)) == form_shelf.one(session, "pac").id
     said = shell.says("forms", "snippet", "common-ground")
     assert '/give/common-ground?embed=1" title="Stand with your neighbours" width="100%"' in said
     assert 'loading="lazy" referrerpolicy="strict-origin-when-cross-origin"></iframe>' in said
