@@ -28,11 +28,12 @@ def treasurer(
     deps = house(data_dir)
     choice = Choice(deps.settings.time_zone, fund, _day(since), _day(until))
     size = 0
-    with deps.work() as (session, now):
-        exports.note_list(session, None, which, choice, now)
-    with new_file(file) as made, deps.work() as (session, now):
-        for piece in exports.stream_list(session, which, choice, now):
-            size += made.write(piece)
+    with new_file(file) as made:
+        with deps.work() as (session, now):
+            exports.note_list(session, None, which, choice, now)
+        with deps.work() as (session, now):
+            for piece in exports.stream_list(session, which, choice, now):
+                size += made.write(piece)
     out.print(f"{file}: {size:,} bytes", markup=False)
 
 

@@ -106,7 +106,8 @@ FROM (
 # said it. Whom we know no more cannot be asked. Without days: this year's, and whose time to answer is not over.
 _OWED = f"""
 SELECT met.contact_id AS contact, {_cells(_NAME + " email street city state zip", "c.{}")}, f.slug AS fund,
-    met.period AS year, {_dollars("met.altogether")} AS given, met.id AS met_with, met.day AS met_on, met.day + f.employer_days AS ask_until,
+    met.period AS year, {_dollars("met.altogether")} AS given, met.id AS met_with, met.day AS met_on,
+    met.day + f.employer_days AS ask_until,
     CASE WHEN met.day + f.employer_days < {{today}} THEN 'yes' ELSE 'no' END AS overdue
 FROM (
     SELECT DISTINCT ON (n.contact_id, n.fund_id, n.period) n.*
