@@ -45,7 +45,7 @@ def take_back(
 ) -> str:
     """A refund of this gift, or its failing; its key."""
     key = key or f"refund/{next(_numbers)}"
-    told = RefundReported(None, "actblue", key, cents, now, state, payment_key=_payment(session, contribution_id))  # type: ignore[arg-type]
+    told = RefundReported(None, "actblue", key, cents, now, state, payment_key=_payment(session, contribution_id))
     react(session, [told], now, SETTINGS)
     return key
 
