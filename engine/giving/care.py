@@ -108,14 +108,16 @@ WORDS = {
     "clicked": "went to ActBlue, and what was given there may not be known yet",
 }
 _SAID = " ".join(f"WHEN '{reason}' THEN '{words}'" for reason, words in WORDS.items())
+# A rest `r` that still stands; with :now.
+STANDS = f"""r.until > :now AND (r.reason <> 'clicked'
+    OR coalesce({_CURRENT} < r.since + interval '{MARGIN_MINUTES} minutes', true))"""
 # Over contact `{contact}` and fund `{fund}`, with :now and :zone: why she is not asked (NULL: she may be); when a grace
 # after a click ends, if nothing else forbids it (NULL: there is none).
 RESTING = f"""
 SELECT (array_agg(concat('asks rest until ', to_char(r.until AT TIME ZONE :zone, 'FMDD FMMonth'), ': ',
         CASE r.reason {_SAID} END) ORDER BY r.until DESC, r.reason) FILTER (WHERE r.reason <> 'clicked'))[1] AS words,
-    max(r.until) FILTER (WHERE r.reason = 'clicked'
-        AND coalesce({_CURRENT} < r.since + interval '{MARGIN_MINUTES} minutes', true)) AS grace_until
-FROM ask_rest r WHERE r.contact_id = {{contact}} AND r.until > :now AND (r.fund_id IS NULL OR r.fund_id = {{fund}})
+    max(r.until) FILTER (WHERE r.reason = 'clicked') AS grace_until
+FROM ask_rest r WHERE r.contact_id = {{contact}} AND {STANDS} AND (r.fund_id IS NULL OR r.fund_id = {{fund}})
 """
 
 

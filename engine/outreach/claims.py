@@ -27,9 +27,9 @@ MARGIN_SECONDS = 3.0
 CAPPED, QUIET, GRACE = (
     "had enough letters for now",
     "it is night where she lives",
-    "may have given just now, by the link of a letter",
+    "rests after a click to ActBlue",
 )  # refusals that end by themselves, like PAUSED
-AGAIN_MINUTES = 30  # how soon a letter is looked at again whose reader may have given meanwhile
+AGAIN_MINUTES = 30  # how soon a letter is looked at again whose reader may have given at ActBlue
 
 # A letter that needs nobody's leave: that somebody unsubscribed or was erased does not hold it back: a gift is thanked for,
 # a new sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever works here gets her links

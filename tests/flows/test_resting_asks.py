@@ -79,7 +79,7 @@ def test_everything_but_asks_goes_on(deps: Deps, kind: str):
 def test_after_a_click_an_ask_waits_until_the_grace_is_over(deps: Deps):
     who = ask(deps)
     rest(deps, who.contact_id, "clicked", NOW + timedelta(minutes=50))
-    reason = "may have given just now, by the link of a letter"
+    reason = "rests after a click to ActBlue"
     assert look(deps, who) == ("ready", reason, NOW + timedelta(minutes=30))
     deps.clock.skip(timedelta(minutes=30))
     assert look(deps, who) == ("ready", reason, NOW + timedelta(minutes=50))
@@ -91,7 +91,7 @@ def test_an_ask_whose_time_is_over_before_that_does_not_wait(deps: Deps):
     who = ask(deps, expires=NOW + timedelta(minutes=20))
     rest(deps, who.contact_id, "clicked", NOW + DAY)
     state, reason, _ = look(deps, who)
-    assert (state, reason) == ("skipped", "may have given just now, by the link of a letter until after its time")
+    assert (state, reason) == ("skipped", "rests after a click to ActBlue until after its time")
 
 
 def test_whoever_gave_by_that_click_is_thanked_and_not_asked_and_who_did_not_is_asked_as_soon_as_that_is_known(
