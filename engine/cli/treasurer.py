@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.giving import treasurer as lists
 from engine.giving.treasurer import Choice
@@ -26,15 +27,18 @@ def treasurer(
 ) -> None:
     """Write one of the treasurer's lists to a CSV file, formulas disarmed. That somebody did is put on record."""
     deps = house(data_dir)
-    choice = Choice(deps.settings.time_zone, fund, _day(since), _day(until))
-    size = 0
+    size = write(deps, which, file, Choice(deps.settings.time_zone, fund, _day(since), _day(until)))
+    out.print(f"{file}: {size:,} bytes", markup=False)
+
+
+def write(deps: Deps, which: str, file: Path, choice: Choice) -> int:
+    """Write this list to a new file, for its owner alone; how many bytes. Raises NotFound, Invalid and FileExistsError, and
+    then leaves no file of its own."""
     with new_file(file) as made:
         with deps.work() as (session, now):
             exports.note_list(session, None, which, choice, now)
         with deps.work() as (session, now):
-            for piece in exports.stream_list(session, which, choice, now):
-                size += made.write(piece)
-    out.print(f"{file}: {size:,} bytes", markup=False)
+            return sum(made.write(piece) for piece in exports.stream_list(session, which, choice, now))
 
 
 def _day(told: datetime | None) -> date | None:

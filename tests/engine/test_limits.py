@@ -1,6 +1,7 @@
 """What a limit leaves, and which gifts are above it: in any order of gifts, refunds, disputes and merges."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -160,6 +161,21 @@ def test_a_refund_of_an_earlier_gift_settles_a_later_one(session: Session):
     give(session, 10_000)
     take_back(session, first, 45_000)
     assert over(session) == {}
+
+
+def test_a_gift_whose_donor_is_learned_later_is_weighed_with_the_others_of_hers(session: Session):
+    fund(session, limit_cents=50_000)
+    give(session, 48_000)
+    told = gift(donor=replace(ROSA, email=None), amount_cents=10_000, payment_key="p", source="stripe", paid_at=NOON)
+    react(session, [told], NOON, SETTINGS)
+    assert over(session) == {}
+    cause = session.scalar(text(_CAUSE))
+    react(session, [replace(told, donor=ROSA, cause=cause)], NOON, SETTINGS)
+    learned = session.scalar(text("SELECT id FROM contribution WHERE source = 'stripe'"))
+    assert over(session) == {learned: "$80"}
+
+
+_CAUSE = "INSERT INTO inbound_event (source, key, lane, body) VALUES ('stripe', 'k', 'intake', '') RETURNING id"
 
 
 def test_many_donors_are_weighed_with_as_many_statements_as_one(session: Session):

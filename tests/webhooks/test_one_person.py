@@ -49,7 +49,8 @@ def test_her_page_tells_fields_of_her_own_tags_time_zone_followed_chapters_and_w
     told = said(desk.get(f"/staff/people/{rosa}"))
     for words in (
         "Time zone America/New_York", "Last heard of 30 October 2026", "Follows Brockton, Greater Lowell",
-        "Tags Trees, <b>Bold", "mailchimp notes likes {trains}", "shoe size 41", "pets cat, dog", "Not asked for money until 4 January 2126: several gifts in few days.",
+        "Tags Trees, <b>Bold", "mailchimp notes likes {trains}", "shoe size 41", "pets cat, dog",
+        "Not asked for money until 4 January 2126: several gifts in few days.",
     ):  # fmt: skip
         assert words in told
     assert told.count("Call in the evening") == 1  # a note is shown as one
