@@ -115,5 +115,5 @@ def _sentence(row: Row[Any]) -> str:
     over, limit = dollars(row.over_cents), dollars(row.limit_cents)
     return (
         f"{over} of it is more than {row.fund} may take from one person ({limit}, {row.period}). "
-        f"It was taken, and nobody was told: refund {over}, or do what else the law allows, in time"
+        f"It was taken all the same: refund {over}, or do what else the law allows, in time"
     )
