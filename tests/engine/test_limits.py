@@ -231,8 +231,16 @@ def oracle(session: Session, limit: int) -> dict[int, str]:
     return above
 
 
+def room(session: Session, contact_id: int, limit: int) -> int:
+    """What is left to her in the year of the last day."""
+    now = periods.holding("year", [], DAYS[-1], ZONE)
+    gave = sum(max(int(row.cents), 0) for row in session.execute(_NET)
+               if row.contact_id == contact_id and row.paid_at in now)  # fmt: skip
+    return max(limit - gave, 0)
+
+
 def test_what_is_told_is_what_the_ledger_says_whatever_happens_in_whatever_order(session: Session):
-    fund(session, limit_cents=100_000)
+    ours = fund(session, limit_cents=100_000)
 
     @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(MOVES)
@@ -253,6 +261,10 @@ def test_what_is_told_is_what_the_ledger_says_whatever_happens_in_whatever_order
                 elif gifts and kind in ("dispute", "won"):
                     ask_about(session, gifts[place % len(gifts)], "open" if kind == "dispute" else "won", at)
             assert over(session) == oracle(session, 100_000)
+            known = session.scalars(text("SELECT DISTINCT contact_id FROM contribution")).all()
+            assert limits.left(session, known, ours, DAYS[-1], ZONE) == {
+                who: room(session, who, 100_000) for who in known
+            }
             savepoint.rollback()
 
     agrees()
