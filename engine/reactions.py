@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import allowances, checkouts, contributions, keeping, plans, reversals
+from engine.giving import allowances, care, checkouts, contributions, excesses, keeping, plans, reversals
 from engine.mail import feedback, holds, readers, suppressions
 from engine.outreach import confirm, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
@@ -34,12 +34,12 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterReported: (feedback.letters_told,),
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.
-    events.ContributionRecorded: (allowances.allow, thanks.compose),
-    events.InstalmentRecorded: (thanks.compose,),
-    events.DonorLearned: (allowances.allow, thanks.compose),
-    events.RefundRecorded: (),
-    events.RefundFailed: (),
-    events.DisputeRecorded: (),
+    events.ContributionRecorded: (allowances.allow, excesses.weigh, care.gave, thanks.compose),
+    events.InstalmentRecorded: (excesses.weigh, thanks.compose),
+    events.DonorLearned: (allowances.allow, excesses.weigh, care.gave, thanks.compose),
+    events.RefundRecorded: (excesses.weigh_again,),
+    events.RefundFailed: (excesses.weigh_again,),
+    events.DisputeRecorded: (excesses.weigh_again, care.asked_about),
     events.FraudWarned: (),
     events.PlanStarted: (),
     events.PlanChanged: (),
@@ -51,7 +51,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.ConfirmationAsked: (confirm.compose,),
     events.Joined: (welcome.compose,),
     events.ChapterChanged: (),
-    events.ContactMerged: (merging.take_over, keeping.take_over, readers.take_over),
+    events.ContactMerged: (merging.take_over, keeping.take_over, excesses.weigh_together, readers.take_over),
     events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget),
     # Letters.
     events.LetterUnknown: (),
@@ -62,7 +62,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (engagement.opened,),
-    events.LetterClicked: (engagement.clicked,),
+    events.LetterClicked: (engagement.clicked, care.clicked),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),

@@ -44,6 +44,7 @@ FILL = {
     "contribution": """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor)
         SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at,
             jsonb_build_object('last_name', CAST(:word AS text)) FROM fund""",
+    "ask_rest": "INSERT INTO ask_rest (contact_id, reason, since, until) VALUES (:id, 'many', :at, :now)",
     "recurring_plan": """INSERT INTO recurring_plan
         (source, source_key, contact_id, amount_cents, period, started_at, told_at)
         VALUES ('stripe', 'sub_0000000000' || :id, :id, 1000, 'monthly', :at, :at)""",

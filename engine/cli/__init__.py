@@ -7,7 +7,19 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.cli import asks, catalogue, chapters, giving, letters, lists, organisation, people, system, work
+from engine.cli import (
+    asks,
+    catalogue,
+    chapters,
+    giving,
+    letters,
+    lists,
+    organisation,
+    people,
+    system,
+    treasurer,
+    work,
+)
 from engine.errors import GroundswellError
 
 app = typer.Typer(
@@ -32,6 +44,7 @@ app.add_typer(work.imports, name="import")
 app.add_typer(chapters.chapters, name="chapters")
 app.add_typer(lists.exports, name="export")
 app.add_typer(catalogue.catalogue, name="catalogue")
+app.add_typer(treasurer.app)
 app.add_typer(catalogue.rallies, name="gatherings")
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.errors import NotFound
+from engine.giving import care
 from engine.people import bundles, contacts, erasing, merging
 from engine.people.bundles import Bundle
 from engine.people.erasing import Outlook
@@ -26,7 +27,7 @@ Who = Annotated[str, typer.Argument(help="Address, or the number of the contact.
 def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Who she is, what she gave and offers, what she allowed, what forbids to write to her."""
     deps = house(data_dir)
-    with deps.work() as (session, _):
+    with deps.work() as (session, now):
         bundle = bundles.collect(session, contacts.find(session, who))
     her, *merged = bundle["contact"]
     for name in ("id", "email", "first_name", "last_name", "street", "city", "state", "zip", "phone", "language"):
@@ -38,6 +39,9 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     _line("time zone", her["time_zone"])
     _line("last heard of", f"{her['engaged_last_at']:%Y-%m-%d}" if her["engaged_last_at"] else "never")
     _line("gave", f"{her['gave_count']} gifts, {her['gave_cents'] / 100:,.2f} dollars")
+    for rest in bundle["rests_from_asks"]:
+        if rest["until"] > now:
+            _line("not asked", f"until {rest['until']:%Y-%m-%d}: {care.WORDS[rest['reason']]}")
     _more(bundle, her["custom"])
     for one in merged:
         _line("merged", f"{one['id']} {one['email'] or 'without an address'}")

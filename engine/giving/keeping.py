@@ -19,6 +19,18 @@ UPDATE {table} t SET contact_id = o.merged_into_id FROM contact o WHERE o.id = A
 """
 _MOVES = [text(_MOVE.format(table=table)) for table in ("contribution", "recurring_plan")]
 
+# Of two rests for one reason the longer one.
+_RESTS = text("""
+WITH gone AS (DELETE FROM ask_rest t USING contact o WHERE o.id = ANY(:ids) AND o.id = t.contact_id
+    RETURNING o.merged_into_id, t.fund_id, t.reason, t.since, t.until)
+INSERT INTO ask_rest AS t (contact_id, fund_id, reason, since, until)
+SELECT DISTINCT ON (merged_into_id, fund_id, reason) merged_into_id, fund_id, reason, since, until FROM gone
+ORDER BY merged_into_id, fund_id, reason, until DESC
+ON CONFLICT (contact_id, reason, fund_id) DO UPDATE SET since = excluded.since, until = excluded.until
+    WHERE excluded.until > t.until
+""")
+_UNREST = text("DELETE FROM ask_rest WHERE contact_id = ANY(:ids)")
+
 _CHECKOUTS = text("""
 UPDATE checkout_session s SET donor = '{}' WHERE s.donor ->> 'email' = ANY(:emails) OR EXISTS (
     SELECT FROM contribution g WHERE g.contact_id = ANY(:ids) AND g.source = s.source AND (
@@ -41,23 +53,24 @@ WHERE c.id = g.contact_id AND c.erased_at IS NOT NULL AND f.id = g.fund_id AND g
 RETURNING g.id
 """)
 
-# Tables of money that name a contact: moved by a merge, kept (under a row that says nothing) when she is erased.
-MOVED = KEPT = frozenset({"contribution", "recurring_plan"})
+# Tables of money that name a contact: moved by a merge; kept (under a row that says nothing) when she is erased, or not.
+KEPT, DELETED = frozenset({"contribution", "recurring_plan"}), frozenset({"ask_rest"})
+MOVED = KEPT | DELETED
 
 
 def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __: Settings) -> list[Event]:
-    """Her gifts and plans are the other's; the totals of both follow."""
+    """Her gifts and plans are the other's, and so is her rest from asks; the totals of both follow."""
     ids = {"ids": [event.contact_id for event in merged]}
-    for statement in _MOVES:
+    for statement in (*_MOVES, _RESTS):
         session.execute(statement, ids)
     totals.refresh(session, {who for event in merged for who in (event.contact_id, event.into_id)})
     return _standing(session, {event.into_id for event in merged})
 
 
 def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: Settings) -> list[Event]:
-    """Take out what checkouts and ended plans tell of her, and who gave to funds that are not ours."""
+    """Take out what checkouts and ended plans tell of her, why she is not asked, and who gave to funds that are not ours."""
     ids, emails = [event.contact_id for event in erased], [event.email for event in erased if event.email]
-    for statement in (_CHECKOUTS, _ENDS, _NOT_OURS):
+    for statement in (_CHECKOUTS, _ENDS, _NOT_OURS, _UNREST):
         session.execute(statement, {"ids": ids, "emails": emails})
     return _standing(session, ids)
 

@@ -21,8 +21,8 @@ NAME = """CASE f.limit_clock
     WHEN 'cycle' THEN (SELECT concat(even - 1, '-', even) FROM (SELECT (extract(year FROM {day})::int + 1) / 2 * 2) y(even))
     ELSE coalesce((SELECT 'until ' || min(d) FROM unnest(f.election_days) d WHERE d >= {day}),
         (SELECT 'after ' || max(d) FROM unnest(f.election_days) d), 'all time') END"""
-# The date of an instant `{at}` on the organisation's wall.
-DAY = "CAST({at} AT TIME ZONE :zone AS date)"
+# The date of an instant `{at}` on the organisation's wall; `{zone}`: an expression.
+DAY = "CAST({at} AT TIME ZONE {zone} AS date)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine import bell
+from engine.giving import care
 from engine.mail import allowances
 from engine.mail.holds import HELD
 from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
@@ -23,10 +24,12 @@ LOCK = 0x67726E6C
 RECEIPTS = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 MARGIN_SECONDS = 3.0
-CAPPED, QUIET = (
+CAPPED, QUIET, GRACE = (
     "had enough letters for now",
     "it is night where she lives",
+    "rests after a click to ActBlue",
 )  # refusals that end by themselves, like PAUSED
+AGAIN_MINUTES = 30  # how soon a letter is looked at again whose reader may have given at ActBlue
 
 # A letter that needs nobody's leave: that somebody unsubscribed or was erased does not hold it back: a gift is thanked for,
 # a new sign-up is asked about. An address that bounces or complained gets nothing at all. Whoever works here gets her links
@@ -150,8 +153,9 @@ m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.co
     AND g.paid_at > m.created_at AND (g.recurring_period = 'once' OR g.sequence = 0)
     AND g.status NOT IN ('refunded', 'duplicate'))
 """
-_LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}'"
+_LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}', '{GRACE}'"
 
+_RESTS = care.RESTING.format(contact="m.contact_id", fund=":fund_id")
 _REFUSAL = refusal("m.kind", "m.chapter_id", "said")
 
 # Of two letters to one person a claim takes one: two in one batch would both pass a cap.
@@ -167,14 +171,17 @@ WITH due AS MATERIALIZED (
 ), look AS MATERIALIZED (
     SELECT m.id, m.expires_at, why.reason,
         CASE why.reason WHEN '{PAUSED}' THEN later.paused_until WHEN '{CAPPED}' THEN later.free_at
-            WHEN '{QUIET}' THEN later.wakes_at END AS until
+            WHEN '{QUIET}' THEN later.wakes_at
+            WHEN '{GRACE}' THEN least(rest.grace_until, :now + interval '{AGAIN_MINUTES} minutes') END AS until
     FROM once m JOIN contact c ON c.id = m.contact_id
     CROSS JOIN LATERAL ({words("m.kind")} OFFSET 0) said
+    CROSS JOIN LATERAL ({_RESTS} AND m.kind = 'asks' OFFSET 0) rest
     CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until,
         CASE WHEN m.kind <> '' THEN {_FREE_AT} END AS free_at, {_WAKES_AT} AS wakes_at OFFSET 0) later
     CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {{unless}} THEN 'gave'
         ELSE coalesce(nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
-            CASE WHEN later.free_at > :now THEN '{CAPPED}' WHEN later.wakes_at > :now THEN '{QUIET}' ELSE '' END)
+            rest.words, CASE WHEN rest.grace_until > :now THEN '{GRACE}' WHEN later.free_at > :now THEN '{CAPPED}'
+                WHEN later.wakes_at > :now THEN '{QUIET}' ELSE '' END)
         END AS reason OFFSET 0) why
 ), verdict AS MATERIALIZED (
     SELECT id, reason, until, CASE WHEN expires_at <= :now THEN 'expired' WHEN reason = '' THEN 'handed'

@@ -70,6 +70,9 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
         SELECT p.source, p.source_key, p.amount_cents, p.currency, p.period, p.state, p.started_at, p.paid_at, p.failed_at,
             p.ended_at, f.name AS fund FROM recurring_plan p LEFT JOIN fund f ON f.id = p.fund_id
         WHERE p.contact_id = ANY(:ids) ORDER BY p.started_at, p.id"""),
+    "rests_from_asks": (("ask_rest",), """
+        SELECT r.reason, r.since, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
+        WHERE r.contact_id = ANY(:ids) ORDER BY r.since, r.id"""),
     "letters": (("message",), """
         SELECT m.id, w.subject, m.kind, m.occasion, m.created_at, m.due_at, m.delivered_at, m.state, m.reason, m.facts
         FROM message m JOIN mailing w ON w.id = m.mailing_id WHERE m.contact_id = ANY(:ids) ORDER BY m.id"""),

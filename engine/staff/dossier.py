@@ -5,12 +5,14 @@ Who is out of reach is not found. Amounts are for who may see gifts; who gave as
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
+from engine.giving import care
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.staff import audit, rights
 from engine.staff.accounts import Account
@@ -57,6 +59,10 @@ SELECT g.paid_at, g.amount_cents, g.currency, g.status, g.recurring_period, coal
     g.order_number, CASE WHEN :snapshots THEN g.donor END AS donor
 FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.contact_id = :id ORDER BY g.paid_at DESC LIMIT :most
 """)
+_RESTS = text(f"""
+SELECT r.reason, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
+WHERE r.contact_id = :id AND {care.STANDS} ORDER BY r.until DESC, r.reason
+""")
 _LETTERS = text("""
 SELECT m.id, w.subject, w.slug, m.state, m.reason, m.due_at, m.kind FROM message m JOIN mailing w ON w.id = m.mailing_id
 WHERE m.contact_id = :id ORDER BY m.id DESC LIMIT :most
@@ -82,6 +88,7 @@ class Dossier:
     offers: Rows
     followed: Rows
     gifts: Rows
+    rests: Rows
     letters: Rows
     history: Rows
 
@@ -94,6 +101,11 @@ class Dossier:
     def tags(self) -> list[str]:
         """The tags that other systems gave her."""
         return tags(self.person.custom)
+
+    @property
+    def unasked(self) -> list[tuple[str, datetime, str | None]]:
+        """Why she is not asked for money, until when, and for which fund alone."""
+        return [(care.WORDS[rest.reason], rest.until, rest.fund) for rest in self.rests]
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -136,7 +148,7 @@ def find(session: Session, who: Account, contact_id: int) -> Row[Any]:
     return found
 
 
-def read(session: Session, who: Account, contact_id: int) -> Dossier:
+def read(session: Session, who: Account, contact_id: int, now: datetime) -> Dossier:
     """Everything about her. Raises NotFound as `find`."""
     person = find(session, who, contact_id)
     values = {"id": contact_id, "most": SHOWN}
@@ -150,6 +162,7 @@ def read(session: Session, who: Account, contact_id: int) -> Dossier:
         offers=session.execute(_OFFERS, values).all(),
         followed=session.execute(_FOLLOWED, values).all(),
         gifts=session.execute(_GIFTS, values | snapshots).all() if who.may(rights.SEE_GIFTS) else [],
+        rests=session.execute(_RESTS, {"id": contact_id, "now": now}).all(),
         letters=session.execute(_LETTERS, values).all(),
         history=audit.of(session, "contact", contact_id, SHOWN),
     )

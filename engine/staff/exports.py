@@ -1,12 +1,16 @@
-"""People taken out of the house as a file. That is a right of its own: whoever calls this has asked for it before."""
+"""People, and the lists of the treasurer, taken out of the house as files. Each is a right of its own: whoever calls this has
+asked for it before."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.giving import treasurer
+from engine.giving.treasurer import Choice
 from engine.people import segments
 from engine.people.segments import Segment
 from engine.staff import audit
@@ -29,8 +33,22 @@ def stream(session: Session, segment: Segment) -> Iterator[bytes]:
 
     Raises NotFound, before the first piece, for a chapter or an interest that is none.
     """
+    return _copied(session, segments.as_csv(session, segment))
+
+
+def note_list(session: Session, staff_id: int | None, name: str, choice: Choice, now: datetime) -> None:
+    """The same for a list of the treasurer's. Raises NotFound and Invalid as `stream_list`."""
+    treasurer.as_csv(session, name, choice, now)
+    audit.write(session, staff_id, "treasurer's list exported", "contribution", None, {"list": name} | choice.told, now)
+
+
+def stream_list(session: Session, name: str, choice: Choice, now: datetime) -> Iterator[bytes]:
+    """This list of the treasurer's, as `stream`. Raises NotFound (the list, the fund) and Invalid (the days)."""
+    return _copied(session, treasurer.as_csv(session, name, choice, now))
+
+
+def _copied(session: Session, statement: sql.Composed) -> Iterator[bytes]:
     session.execute(_NO_LIMIT)
-    statement = segments.as_csv(session, segment)
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:

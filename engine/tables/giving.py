@@ -145,6 +145,12 @@ class Contribution(SQLModel, table=True):
             unique=True,
             postgresql_where=text("payment_key <> ''"),
         ),
+        # How far ActBlue's deliveries have come: a report that was imported proves nothing of them.
+        Index(
+            "contribution_delivered_paid_at_idx",
+            "paid_at",
+            postgresql_where=text("source = 'actblue' AND inbound_event_id IS NOT NULL"),
+        ),
         Index("contribution_charge_key_idx", "source", "charge_key", postgresql_where=text("charge_key <> ''")),
         Index("contribution_plan_key_idx", "source", "plan_key", postgresql_where=text("plan_key <> ''")),
     )

@@ -75,7 +75,7 @@ CASES = st.tuples(
 _NAMED = text(f"""
 SELECT {periods.NAME.format(day="w.day")} AS name
 FROM (SELECT CAST(:clock AS text) AS limit_clock, CAST(:days AS date[]) AS election_days) f,
-    (SELECT {periods.DAY.format(at="CAST(:at AS timestamptz)")} AS day) w
+    (SELECT {periods.DAY.format(at="CAST(:at AS timestamptz)", zone=":zone")} AS day) w
 """)
 
 

@@ -21,6 +21,8 @@ INSERT INTO followed_chapter (contact_id, chapter_id, at) SELECT :id, id, '2026-
     WHERE slug IN ('lowell', 'brockton') ON CONFLICT DO NOTHING;
 INSERT INTO contact_interest (contact_id, interest_id, at, source) SELECT :id, id, '2026-10-02', 'join' FROM interest
     WHERE code = 'i3f7' ON CONFLICT DO NOTHING;
+INSERT INTO ask_rest (contact_id, reason, since, until) VALUES (:id, 'many', '2026-11-01', '2126-01-04 12:00Z')
+    ON CONFLICT DO NOTHING;
 INSERT INTO volunteer_offer (contact_id, way_to_help_id, at, note) SELECT :id, id, '2026-10-03', 'weekends'
     FROM way_to_help WHERE code = 'w3h8' ON CONFLICT DO NOTHING
 """
@@ -45,6 +47,7 @@ def test_her_page_tells_fields_of_her_own_tags_time_zone_followed_chapters_and_w
     for words in (
         "Time zone America/New_York", "Last heard of 30 October 2026", "Follows Brockton, Greater Lowell",
         "Tags Trees, <b>Bold", "mailchimp notes likes {trains}", "shoe size 41", "pets cat, dog",
+        "Not asked for money until 4 January 2126: several gifts in few days.",
     ):  # fmt: skip
         assert words in told
     assert told.count("Call in the evening") == 1  # a note is shown as one
@@ -71,6 +74,6 @@ def test_the_command_tells_the_same_with_interests_and_offers(house: Deps, rosa:
         "follows Greater Lowell since 2026-10-01", "tags Trees, <b>Bold", "note Call in the evening",
         "field mailchimp notes: likes {trains}", "field shoe size: 41", "field pets: cat, dog",
         "interest A place to live: Housing and rent, since 2026-10-02",
-        "offer Knock on doors: new since 2026-10-03 (weekends)",
+        "offer Knock on doors: new since 2026-10-03 (weekends)", "not asked until 2126-01-04: several gifts in few days",
     ):  # fmt: skip
         assert line in lines, done.stdout

@@ -27,7 +27,7 @@ def erased(visit: Visit) -> Response:
 @staff_page()
 def show(visit: Visit) -> Response:
     """One person. Who was merged into another is found under that one."""
-    told = dossier.read(visit.session, visit.who, visit.id())
+    told = dossier.read(visit.session, visit.who, visit.id(), visit.now)
     if told.person.merged_into_id is not None:
         return visit.go(f"/staff/people/{told.person.merged_into_id}", "merged")
     chapters = dossier.chapters(visit.session, visit.who)
