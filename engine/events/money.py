@@ -43,7 +43,7 @@ class ContributionReported(Event):
 @dataclass(frozen=True, slots=True)
 class CheckoutReported(Event):
     """A donor finished a checkout and the money is there or on its way: her words, for a gift told without them.
-    `checkout_id`: the checkout of ours that it was opened for."""
+    `checkout_id`: the checkout of ours that it was opened for; `typed`: they are what she wrote there."""
 
     source: str
     source_key: str
@@ -55,6 +55,7 @@ class CheckoutReported(Event):
     refcode: str = ""
     refcode2: str = ""
     checkout_id: int | None = None
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
     found = session.execute(_TYPED, {"rows": _rows(told)})
     typed: Mapping[int, dict[str, Any]] = {row.id: row.donor for row in found}
     return [
-        replace(event, donor=_joined(event.donor, typed[event.checkout_id]))
+        replace(event, donor=_joined(event.donor, typed[event.checkout_id]), typed=True)
         if isinstance(event, CheckoutReported) and event.checkout_id is not None and event.checkout_id in typed
         else event
         for event in happened
