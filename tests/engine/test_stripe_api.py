@@ -9,11 +9,9 @@ import pytest
 from engine.adapters.played_stripe import Refused
 from engine.adapters.stripe_payments import StripePayments, basket_of
 from engine.errors import Forbidden, Invalid, NotFound, Unavailable
-from engine.ports import Basket
 from tests import stripe_params, stripe_stand_in
+from tests.baskets import METADATA, basket, plan
 from tests.stripe_stand_in import KEY, StripeStandIn
-
-METADATA = {"checkout": "7", "form": "common-ground", "refcode": "nov-letter", "refcode2": "", "employer": "x" * 600}
 
 
 @pytest.fixture
@@ -25,23 +23,6 @@ def stripe() -> Iterator[StripeStandIn]:
 @pytest.fixture
 def payments(stripe: StripeStandIn) -> StripePayments:
     return StripePayments(KEY, stripe.url, seconds=0.3, retries=0)
-
-
-def basket(**changed: Any) -> Basket:
-    told: dict[str, Any] = {
-        "amount_cents": 2700, "monthly": False, "title": "Common Ground", "email": "rosa@example.org",
-        "metadata": METADATA, "success_url": "https://give.example.org/thanks", "cancel_url": "https://give.example.org/",
-        "expires_at": datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1),
-    } | changed  # fmt: skip
-    return Basket(**told)
-
-
-def plan(stripe: StripeStandIn, payments: StripePayments, account: str = "") -> dict[str, Any]:
-    """A monthly gift that was begun."""
-    opened = payments.check_out(basket(monthly=True, account=account), "plan")
-    stripe.played.pay(opened.key, account=account)
-    (made,) = stripe.objects("subscription")
-    return made
 
 
 def test_a_gift_is_paid_on_a_page_that_knows_all_about_it(stripe: StripeStandIn, payments: StripePayments):
