@@ -13,8 +13,13 @@ from engine.errors import Forbidden, GroundswellError, Invalid, NotFound, Unavai
 from engine.ports import Refunded
 
 ALREADY_BACK = "charge_already_refunded"
+BROKEN = 500
 MISSING = 404
 IN_USE = 409  # another request with the same key is being answered
+
+
+class Broken(Unavailable):
+    """An error of Stripe's own (HTTP 500), which it repeats for as long as it knows the idempotency key."""
 
 
 class Client:
@@ -35,7 +40,7 @@ class Client:
     def ask(
         self, method: str, path: str, asked: Mapping[str, Any] | None = None, *, key: str = "", account: str = ""
     ) -> dict[str, Any]:
-        """One request and its answer, an object. Raises Unavailable, Invalid, NotFound, Forbidden."""
+        """One request and its answer, an object. Raises Unavailable (Broken), Invalid, NotFound, Forbidden."""
         try:
             return self._answer(method, path, asked, key, account)
         except _sdk().StripeError as error:
@@ -74,7 +79,8 @@ def _ours(error: Any) -> GroundswellError:
         return Invalid(f"Stripe does not understand our request ({error.code or 'no code'})")
     if isinstance(error, _sdk().IdempotencyError) and error.http_status != IN_USE:
         return Invalid("Stripe was asked for something else with the same idempotency key")
-    return Unavailable(f"Stripe does not answer ({_what(error)})")
+    kind = Broken if error.http_status == BROKEN else Unavailable
+    return kind(f"Stripe does not answer ({_what(error)})")
 
 
 def _refusal(error: Any) -> Refunded:

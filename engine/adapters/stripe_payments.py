@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.adapters.stripe_client import Client
+from engine.adapters.stripe_client import Broken, Client
 from engine.errors import Invalid, NotFound, Unavailable
 from engine.ports import Basket, Listed, Opened, Refunded
 
@@ -62,13 +62,20 @@ class StripePayments:
         return self._client.refund(_about(charge_key, payment_key) | what, idempotency_key, account)
 
     def check_out(self, basket: Basket, idempotency_key: str) -> Opened:
-        """A session of Checkout, on Stripe's own page."""
-        asked = basket_of(basket)
-        answer = self._soon.ask("post", "/v1/checkout/sessions", asked, key=idempotency_key, account=basket.account)
+        """A session of Checkout, on Stripe's own page. Of an error that Stripe would repeat under this key she would hear for
+        a day: a page that nobody was ever led to costs nothing, so there may be another."""
+        try:
+            answer = self._session(basket, idempotency_key)
+        except Broken:
+            answer = self._session(basket, f"{idempotency_key}-once-more")
         key, url, ends = answer.get("id"), answer.get("url"), answer.get("expires_at")
         if not (isinstance(key, str) and isinstance(url, str) and isinstance(ends, int)):
             raise Unavailable("Stripe answered with something that is no open checkout")
         return Opened(key, url, datetime.fromtimestamp(ends, UTC))
+
+    def _session(self, basket: Basket, key: str) -> dict[str, Any]:
+        asked = basket_of(basket)
+        return self._soon.ask("post", "/v1/checkout/sessions", asked, key=key, account=basket.account)
 
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
         """Its one item gets a price of its own, for the same product, in the same rhythm; nothing is settled in between."""

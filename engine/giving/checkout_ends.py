@@ -17,7 +17,6 @@ from engine.settings import Settings
 
 # Without the processor's word that nobody paid, a bank may still be at it: it has some days.
 WORDS_KEPT = timedelta(days=10)
-REFUSED_KEPT = timedelta(days=1)
 
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(id bigint, session_key text)
 JOIN checkout c ON c.id = v.id AND c.session_key IN ('', v.session_key)"""
@@ -32,10 +31,7 @@ FROM {_TOLD} WHERE p.id = c.id AND (p.state IN ('opening', 'open') OR p.state = 
 RETURNING p.id
 """)
 _OVER = text("UPDATE checkout SET state = 'expired' WHERE state IN ('opening', 'open') AND expires_at <= :now")
-_EMPTY = text("""
-UPDATE checkout SET donor = '{}' WHERE donor <> '{}' AND (
-    state = 'expired' AND expires_at <= :untold OR state = 'refused' AND created_at <= :refused)
-""")
+_EMPTY = text("UPDATE checkout SET donor = '{}' WHERE state = 'expired' AND donor <> '{}' AND expires_at <= :untold")
 
 _ADDRESS = ("street", "city", "state", "zip", "country")
 
@@ -72,7 +68,7 @@ def end(session: Session, told: Sequence[CheckoutEndReported], _: datetime, __: 
 def expire(session: Session, now: datetime) -> None:
     """End what nobody told us the end of, and empty what was typed where no money can come any more."""
     session.execute(_OVER, {"now": now})
-    session.execute(_EMPTY, {"untold": now - WORDS_KEPT, "refused": now - REFUSED_KEPT})
+    session.execute(_EMPTY, {"untold": now - WORDS_KEPT})
 
 
 def _joined(told: Person, typed: Mapping[str, Any]) -> Person:

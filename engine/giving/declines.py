@@ -31,13 +31,13 @@ RETURNING donation_form_id, inbound_event_id
 """)
 
 _CLOSE = text("""
-UPDATE donation_form f SET closed_at = :now, closed_because = :because
+UPDATE donation_form f SET closed_at = :now, closed_because = :because, attempts_from = :now
 FROM (
     SELECT o.id, (SELECT count(*) FROM decline d WHERE d.donation_form_id = o.id AND d.declined_at > since.at) AS declined,
         (SELECT count(*) FROM contribution g WHERE g.donation_form_id = o.id AND g.paid_at > since.at AND g.sequence = 0)
             AS given
     FROM donation_form o
-    CROSS JOIN LATERAL (SELECT greatest(CAST(:since AS timestamptz), o.opened_at) AS at) since
+    CROSS JOIN LATERAL (SELECT greatest(CAST(:since AS timestamptz), o.attempts_from) AS at) since
     WHERE o.id = ANY(:ids)
 ) seen
 WHERE f.id = seen.id AND f.closed_at IS NULL AND seen.declined + seen.given >= :fewest

@@ -139,8 +139,9 @@ def test_only_the_last_hour_counts(session: Session):
 def test_a_form_that_was_opened_again_counts_from_then(session: Session):
     declined(session, *range(FEWEST))
     opened = NOW + timedelta(minutes=5)
+    declined(session, *(f"while it is closed {n}" for n in range(FEWEST)), at=NOW + timedelta(minutes=1))
     session.execute(
-        text("UPDATE donation_form SET closed_at = NULL, closed_because = '', opened_at = :at"), {"at": opened}
+        text("UPDATE donation_form SET closed_at = NULL, closed_because = '', attempts_from = :at"), {"at": opened}
     )
     late = NOW + timedelta(minutes=6)
     declined(session, *(f"again {n}" for n in range(FEWEST - 1)), at=late, now=late)
