@@ -56,9 +56,7 @@ class Played:
             raise Refused(400, "The amount is too small or too large", "amount_too_small", "line_items")
         return self._keep(session, account)
 
-    def pay(
-        self, key: str, email: str = "", name: str = "Dev Donor", postal_code: str = "01605", account: str = ""
-    ) -> None:
+    def pay(self, key: str, email: str = "", name: str = "", postal_code: str = "01605", account: str = "") -> None:
         """A card that works. One that is paid stays so. Raises Refused when the session is over."""
         session = self.find(key, "checkout.session", account)
         if session["status"] == "complete":
@@ -79,7 +77,7 @@ class Played:
         """A card that is declined; another may work."""
         session = self.find(key, "checkout.session", account)
         payment = self._attempted(session)
-        self._take(payment, bodies.billing(session["customer_email"] or email, "Dev Donor", "01605"), good=False)
+        self._take(payment, bodies.billing(session["customer_email"] or email, "", "01605"), good=False)
         if session["_invoice"]:
             self._failed(self._get(session["_invoice"]))
 

@@ -89,7 +89,7 @@ def test_gifts_once_and_monthly_are_booked_once_whatever_comes_twice_and_in_what
     for n, (_, key) in enumerate(begun):
         if n > 3:
             stripe.played.decline(key)
-        stripe.played.pay(key)
+        stripe.played.pay(key, name="MS R A CARDOWNER", postal_code="02139")
     stripe.bare, chosen = shape == "bare", Random(shape)
 
     def post(body: bytes, headers: list[tuple[str, str]]) -> int:

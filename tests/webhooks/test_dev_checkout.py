@@ -17,6 +17,7 @@ from engine.db import transaction
 from engine.errors import Invalid, NotFound, Unavailable
 from engine.ports import Basket
 from engine.settings import DEVELOPMENT_STRIPE_SECRET
+from tests import stripe_stand_in
 from tests.asgi import Answer, Client
 from tests.books import assert_books_balance
 from tests.flows.house import rows, run_everything
@@ -176,6 +177,16 @@ def test_what_the_receiver_did_not_take_is_told_with_the_next_press_or_fetched(w
     walk.payments._file.write_text("{")
     with pytest.raises(Unavailable):
         walk.open("k2")
+
+
+def test_where_nobody_listens_it_says_so(walk: Walk):
+    basket = Basket(2700, False, "Common Ground", "", {}, THANKS, BACK, datetime.now(UTC) + timedelta(hours=1))
+    with stripe_stand_in.running() as somebody_else:  # who answers 401
+        for base in (somebody_else.url, "http://127.0.0.1:9"):
+            payments = DevPayments(walk.deps.settings.payments_dir, base, DEVELOPMENT_STRIPE_SECRET)
+            opened = payments.check_out(basket, base)
+            with pytest.raises(Unavailable, match="the payment is made"):
+                payments.pay(opened.key, "rosa@example.org")
 
 
 def test_only_its_own_page_presses_its_buttons(walk: Walk):

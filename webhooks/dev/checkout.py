@@ -4,6 +4,7 @@ What is pressed there comes back as signed events over HTTP, like from the real 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from webhooks.security import require_same_origin
 
 FORM = "dev/checkout"
 FORM_LIMIT = 1024
+INVALID, DECLINED, OVER = 422, 402, 409
 
 
 def show(request: Request) -> Response:
@@ -56,14 +58,14 @@ def _act(request: Request, told: Posted) -> Response:
     if (way := told.one("way")) not in acts:
         raise HTTPException(422, "No such way to pay")
     if way != "expire" and not basket.email and email_address(email) is None:
-        return _shown(request, 422, wrong="Write an email address, such as rosa@example.org.", typed=email)
+        return _shown(request, INVALID, wrong="Write an email address, such as rosa@example.org.", typed=email)
     try:
         acts[way]()
     except Invalid:
-        return _shown(request, 409)
+        return _shown(request, OVER)
     if way == "decline":
         return _shown(
-            request, 402, wrong="The card was declined. Nothing was charged; another card may work.", typed=email
+            request, DECLINED, wrong="The card was declined. Nothing was charged; another card may work.", typed=email
         )
     return RedirectResponse(basket.success_url if way == "pay" else basket.cancel_url, 303)
 
@@ -78,7 +80,8 @@ def _act_portal(request: Request, told: Posted) -> Response:
 
 def _shown(request: Request, status: int = 200, *, wrong: str = "", typed: str = "") -> Response:
     basket = _cashier(request).checkout(request.path_params["key"])
-    return page(request, "dev_checkout.html", status, basket=basket, wrong=wrong, typed=typed, stamp=_stamp(request))
+    told: dict[str, Any] = {"wrong": wrong, "typed": typed, "invalid": status == INVALID}
+    return page(request, "dev_checkout.html", status, basket=basket, stamp=_stamp(request), **told)
 
 
 def _portal(request: Request) -> Response:
