@@ -62,6 +62,9 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
             coalesce(f.name, g.entity_name) AS receiver, g.order_number, g.recurring_period, g.form_slug, g.refcode,
             g.refcode2, g.donor FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id
         WHERE g.contact_id = ANY(:ids) ORDER BY g.paid_at, g.id"""),
+    "checkouts": (("checkout",), """
+        SELECT created_at, amount_cents, period, state, donor FROM checkout
+        WHERE donor ->> 'email' = ANY(:emails) ORDER BY id"""),
     "ledger": (("ledger_entry",), """
         SELECT l.contribution_id, l.kind, l.source, l.source_key, l.amount_cents, l.currency, l.occurred_at
         FROM ledger_entry l JOIN contribution g ON g.id = l.contribution_id
