@@ -11,8 +11,8 @@ from engine import languages
 from engine.people.preferences import LABELS
 from engine.settings import ROOT
 from webhooks import problems
+from webhooks.lines import WORDS
 from webhooks.subscriber import preferences, showing, unsubscribe
-from webhooks.subscriber.typed import WORDS
 
 PAGES = ROOT / "templates" / "pages"
 NAMES = (
