@@ -61,10 +61,15 @@ def readable(said: str) -> str:
     return said.strip()
 
 
-def _line(said: str) -> str:
+def _plain(said: str) -> str:
     told = unicodedata.normalize("NFC", " ".join(readable(said).split()))
     if len(told) > LONGEST:
         raise wrong("long")
+    return told
+
+
+def _line(said: str) -> str:
+    told = _plain(said)
     if _LINK.search(told):
         raise wrong("link")
     return told
@@ -90,7 +95,8 @@ def _zip(said: str) -> str:
     return known
 
 
-Line = Annotated[str, AfterValidator(_line)]
+Plain = Annotated[str, AfterValidator(_plain)]
+Line = Annotated[str, AfterValidator(_line)]  # what letters may say: no link in it
 Email = Annotated[str, AfterValidator(_email)]
 Zip = Annotated[str, AfterValidator(_zip)]
 

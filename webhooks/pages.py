@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from engine import languages
 from engine.bootstrap import Deps
-from engine.money import dollars
+from engine.money import dollars, plain_dollars
 from engine.settings import ROOT
 
 
@@ -51,7 +51,12 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.filters |= {"dollars": dollars, "moment": moment, "own_name": languages.own_name}
+    made.filters |= {
+        "dollars": dollars,
+        "plain_dollars": plain_dollars,
+        "moment": moment,
+        "own_name": languages.own_name,
+    }
     made.filters["day"] = lambda at: format_date(at, "long", locale=language)  # "November 3, 2026"
     made.globals["tongues"] = languages.offered()
     made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
