@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.db import rows
 from engine.events import Person
+from engine.giving import forms
 from engine.letters import drafts, shelf, writing
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
@@ -53,8 +54,11 @@ SELECT t.kind, t.place, t.miles, c.id FROM (
 ON CONFLICT DO NOTHING
 """)
 _FUNDS = text("""
-INSERT INTO fund (slug, name, disclaimer, deductibility)
-SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, disclaimer text, deductibility text)
+INSERT INTO fund (slug, name, disclaimer, deductibility, limit_cents, employer_cents, employer_from)
+SELECT v.slug, v.name, v.disclaimer, v.deductibility, v."limit" * 100, CAST(split_part(v.employer, ' ', 1) AS bigint) * 100,
+    v.employer IS NOT NULL
+FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, disclaimer text, deductibility text,
+    "limit" bigint, employer text)
 ON CONFLICT (slug) DO NOTHING
 """)
 _ENTITIES = text("""
@@ -63,12 +67,7 @@ SELECT v.entity_id, f.id, c.id
 FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, chapter text, entity_id bigint)
 JOIN fund f ON f.slug = v.slug LEFT JOIN chapter c ON c.slug = v.chapter ON CONFLICT DO NOTHING
 """)
-_FORM = text("""
-INSERT INTO donation_form (slug, title, preset_cents, other_amount, fund_id, chapter_id)
-SELECT :slug, :title, :preset_cents, :other_amount, f.id, c.id
-FROM fund f, chapter c WHERE f.slug = :fund AND c.slug = :root
-ON CONFLICT (slug) DO NOTHING
-""")
+_FORMS_THERE = text("SELECT slug FROM donation_form")
 _GATHERINGS = text("""
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
 SELECT v.code, v.name, c.id, :now, CAST(:now AS timestamptz) + make_interval(days => v.days), v.most
@@ -87,6 +86,7 @@ def load(session: Session, now: datetime | None = None) -> None:
     told = _told()
     _places(session, told)
     _money(session, told)
+    _forms(session, told, now or datetime.now(UTC))
     catalogues.bring_in(session, catalogue_files.understood(told), keep=True)
     session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now or datetime.now(UTC)})
 
@@ -141,6 +141,20 @@ def _money(session: Session, told: dict[str, Any]) -> None:
         for number in one.get("actblue_entities", ())
     ]
     session.execute(_ENTITIES, {"rows": rows(entities)})
+
+
+def _forms(session: Session, told: dict[str, Any], now: datetime) -> None:
+    there = set(session.scalars(_FORMS_THERE))
     for form in told["donation_forms"]:
-        cents = [dollars * 100 for dollars in form["preset_dollars"]]
-        session.execute(_FORM, form | {"preset_cents": cents, "root": told["root"]["slug"]})
+        said = {_KEYS.get(key, key): _in_cents(key, value) for key, value in form.items() if key != "es"}
+        if form["slug"] not in there:
+            forms.write(session, forms.Definition.model_validate(said | {"others": {"es": form["es"]}}), now)
+
+
+_KEYS = {"presets": "preset_cents", "floor": "floor_cents", "cap": "cap_cents", "goal": "goal_cents"}
+
+
+def _in_cents(key: str, value: Any) -> Any:
+    if key not in _KEYS:
+        return value
+    return [each * 100 for each in value] if isinstance(value, list) else value * 100

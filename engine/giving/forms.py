@@ -21,13 +21,18 @@ LEAST_CENTS = 100
 
 Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+_ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ON_ONE_LINE)]
+Words = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=4000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")
+]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_ON_ONE_LINE)]
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ON_ONE_LINE)]
 
 
 class Said(BaseModel):
-    """What a form says, in one language: its title, one sentence why, more words (Markdown), and what its picture shows."""
+    """What a form says, in one language: its title, one sentence why, more words (Markdown, see `form_words`), what its
+    picture shows, and sentences that she must tick (`agreed`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +40,7 @@ class Said(BaseModel):
     why: Line = ""
     words: Words = ""
     picture_shows: Line = ""
+    agreed: Annotated[tuple[Sentence, ...], Field(max_length=6)] = ()
 
 
 class Definition(Said):
@@ -42,9 +48,9 @@ class Definition(Said):
 
     `preset_cents`: one to six, in the order shown; `default_cents`: the one that is chosen already, if any. `other`: she may
     type an amount, from `floor_cents` to `cap_cents`. `monthly`: she may choose to give each month (it is never chosen
-    already). `employer`: whether it asks where she works: where the fund's threshold is met, always, never. `agreed`:
-    sentences that she must tick. `goal_cents` with `goal_from`: what it is to raise, since when. `others`: the words in
-    other languages, by their codes. `processor` actblue: `slug` is its name there as well.
+    already). `employer`: whether it asks where she works: where the fund's threshold is met, always, never. `goal_cents` with
+    `goal_from`: what it is to raise, since when. `others`: the words in other languages, by their codes; what must be
+    ticked is said in all of them. `processor` actblue: `slug` is its name there as well.
     """
 
     slug: Slug
@@ -59,8 +65,6 @@ class Definition(Said):
     monthly: bool = True
     employer: Literal["threshold", "always", "never"] = "threshold"
     phone: bool = False
-    agreed: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=300)], ...],
-        Field(max_length=6)] = ()  # fmt: skip
     thanks_letter: str = ""
     goal_cents: Annotated[int, Field(ge=LEAST_CENTS, le=10**12)] | None = None
     goal_from: date | None = None
@@ -76,6 +80,8 @@ class Definition(Said):
             raise ValueError(f"presets: {outside[0] / 100:g} is not between floor and cap")
         if self.default_cents is not None and self.default_cents not in self.preset_cents:
             raise ValueError("default: it is none of the presets")
+        if untold := [code for code, said in self.others.items() if len(said.agreed) != len(self.agreed)]:
+            raise ValueError(f"agreed: {untold[0]} has not as many sentences as English")
         return self
 
     def takes(self, cents: int) -> bool:

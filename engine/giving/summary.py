@@ -11,8 +11,8 @@ SELECT (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS name,
     (SELECT count(*) FROM chapter WHERE kind = 'chapter') AS chapters
 """)
 _FORMS = text("""
-SELECT d.slug, d.title, d.preset_cents, d.other_amount, f.name AS fund
-FROM donation_form d JOIN fund f ON f.id = d.fund_id ORDER BY d.id
+SELECT d.slug, d.title, d.preset_cents, d.other_amount, d.processor, f.name AS fund
+FROM donation_form d JOIN fund f ON f.id = d.fund_id WHERE d.version > 0 AND d.closed_at IS NULL ORDER BY d.id
 """)
 _NUMBERS = text("""
 SELECT (SELECT count(*) FROM contribution) AS gifts,

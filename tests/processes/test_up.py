@@ -54,7 +54,7 @@ def test_a_second_start_finds_its_data_again_and_a_third_beside_it_is_refused(fo
     again = System.start(folder, free_port(), "--demo")
     again.wait_ready(2)
     assert again.query("SELECT count(*) FROM contribution") == [(1,)]
-    assert again.query("SELECT count(*) FROM donation_form") == [(1,)]
+    assert again.query("SELECT count(*) FROM donation_form_version") == [(3,)]
     beside = again.run("up", "--port", str(free_port()))
     assert beside.returncode == 1
     assert beside.stderr.startswith("groundswell: Groundswell is already running on ")
