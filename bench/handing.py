@@ -96,7 +96,7 @@ def ceiling(deps: Deps, letters: int) -> Iterator[int]:
     with deps.work() as (session, now):
         links = Links(deps.signer, deps.settings.base_url, now)
         found = session.execute(_CLAIMED, {"slug": CAMPAIGN, "most": CEILING_KEPT}).all()
-        parcels = [deliver.load(session, {row.handover_id: row.ids}, deps.settings.base_url)[0] for row in found]
+        parcels = [deliver.load(session, {row.handover_id: row.ids}, links, "UTC")[0] for row in found]
     yield 0
     handed = 0
     while handed < letters:

@@ -26,7 +26,8 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
             "complained",
         ),
         # Back to ready only through a handover that ended refused(retryable), abandoned, split or resent.
-        "handed": ("delivered", "bounced", "dropped", "complained", "ready", "failed"),
+        # Skipped before the request: an ask that would have asked for nothing.
+        "handed": ("delivered", "bounced", "dropped", "complained", "ready", "failed", "skipped"),
         # What became of a letter is told in any order, and of each of its handovers: it moves forward only, from dropped
         # to delivered to bounced to complained.
         "delivered": ("bounced", "complained"),

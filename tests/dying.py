@@ -121,7 +121,7 @@ def careless(deps: Deps, lane: str) -> None:
         terms = Terms(now, mailer.call_seconds, mailer.most_copies, "UTC", 99, 99, 99, production=False)
         claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
         links = Links(deps.signer, deps.settings.base_url, now)
-        for parcel in deliver.load(session, claimed.letters, deps.settings.base_url):
+        for parcel in deliver.load(session, claimed.letters, links, "UTC"):
             request = deliver.request(parcel, links, mailer.most_substitution_bytes)
             answer = mailer.hand_over(parcel.handover_id, request.sheet, request.copies, before=lambda: True)
             if answer is not None and answer.outcome == "accepted":

@@ -89,14 +89,14 @@ def claim(deps: Deps, lane: str) -> Batch:
             waiting.update(claimed.letters)
         claimed_at = monotonic()
         with transaction(deps.sessions) as session:  # the next worker claims meanwhile
-            parcels = _loaded(deps, session, claimed)
+            parcels = _loaded(deps, session, claimed, links)
     return Batch(parcels, links, more=claimed.more, claimed_at=claimed_at)
 
 
-def _loaded(deps: Deps, session: Session, claimed: Claimed) -> Sequence[Parcel]:
+def _loaded(deps: Deps, session: Session, claimed: Claimed, links: Links) -> Sequence[Parcel]:
     if not claimed.letters:
         return []
-    return deliver.load(session, claimed.letters, deps.settings.base_url, claimed.readers)
+    return deliver.load(session, claimed.letters, links, deps.settings.time_zone, claimed.readers)
 
 
 def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
@@ -104,7 +104,7 @@ def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:
     mailer = mailer_of(deps)
     with _given_back(deps, parcel.handover_id) as waiting:
         request = deliver.request(parcel, batch.links, mailer.most_substitution_bytes)
-        if request.copies and (request.failing or request.alone):
+        if request.copies and (request.failing or request.alone or request.pointless):
             _set_aside(deps, parcel, request)
         answer = _handed(mailer, parcel, request, batch.claimed_at, waiting)
         outcome = _outcome(parcel, request, answer)
@@ -161,7 +161,7 @@ def _give_back(deps: Deps, handover_ids: set[int]) -> None:
 def _set_aside(deps: Deps, parcel: Parcel, request: Request) -> None:
     """Letters that are not in the request are on record before it is made."""
     with deps.work() as (session, now):
-        happened = handovers.set_aside(session, parcel.handover_id, request.failing, request.alone, now)
+        happened = handovers.set_aside(session, _outcome(parcel, request, None), now)
         everything = deps.react(session, happened, now)
     deps.ring_for(everything)
 
@@ -200,7 +200,9 @@ def _handed(mailer: Mailer, parcel: Parcel, request: Request, claimed_at: float,
 
 def _outcome(parcel: Parcel, request: Request, answer: Answer | None) -> Outcome:
     """What the answer means for the handover and its letters."""
-    end = Outcome(parcel.handover_id, "accepted", failing=request.failing, alone=request.alone)
+    end = Outcome(
+        parcel.handover_id, "accepted", failing=request.failing, alone=request.alone, pointless=request.pointless
+    )
     if answer is None:
         return replace(end, state="abandoned", again=True, reason="too long since the claim" if request.copies else "")
     if answer.outcome == "accepted":

@@ -100,7 +100,9 @@ def preview(  # noqa: PLR0917 options of a command
         reader = contacts.find(session, who) if who else trying.somebody(session) if random else None
         links = Links(deps.signer, deps.settings.base_url, now)
         of = _chapter(session, chapter)
-        shown = trying.preview(session, slug, links, contact_id=reader, language=language, chapter_id=of)
+        shown = trying.preview(
+            session, slug, links, contact_id=reader, language=language, chapter_id=of, zone=deps.settings.time_zone
+        )
     if html is not None:
         html.write_text(shown.letter.html, "utf-8")
     out.print(f"From: {shown.from_name}\nSubject: {shown.letter.subject}\n\n{shown.letter.text}", markup=False)

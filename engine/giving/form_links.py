@@ -1,8 +1,9 @@
 """Links to donation forms, with the amount and the code of where they stood filled in. Pure.
 
-ActBlue's parameters: `amount` in dollars, `recurring`, `refcode`, `express_lane` (https://support.actblue.com, "Link
-parameters"). `express_lane=true` charges a saved card as soon as the link is opened: nobody gets one who is not known to
-have saved one, nor where the root has not switched it on.
+ActBlue's parameters: `amount` in dollars, `recurring` (1: each month, without end), `refcode`, `express_lane`
+(https://support.actblue.com, "Link parameters"); our own pages know the first three, and `k`: what a letter offered, see
+`engine.giving.ask_links`. `express_lane=true` charges a saved card as soon as the link is opened: nobody gets one who is not
+known to have saved one, nor where the root has not switched it on.
 """
 
 from dataclasses import dataclass
@@ -27,23 +28,25 @@ class Form:
 
 
 def link(
-    form: Form, *, cents: int | None = None, refcode: str = "", express: bool = False, language: str = ENGLISH
-) -> str:
-    """The form's address; without cents she chooses there."""
+    form: Form, *, cents: int | None = None, refcode: str = "", express: bool = False, language: str = ENGLISH,
+    monthly: bool = False, token: str = "",
+) -> str:  # fmt: skip
+    """The form's address; without cents she chooses there. `monthly` asks for that each month: a card that is saved is never
+    charged for a plan without her seeing it. `token`: what she was offered; ActBlue has no use for it."""
     amount = {} if cents is None else {"amount": dollars(cents).removeprefix("$").replace(",", "")}
-    said = amount | ({"refcode": refcode} if refcode else {})
+    said = amount | ({"recurring": "1"} if monthly else {}) | ({"refcode": refcode} if refcode else {})
     if form.processor == "actblue":
-        said |= {"express_lane": "true"} if express and cents is not None else {}
+        said |= {"express_lane": "true"} if express and cents is not None and not monthly else {}
         place = ACTBLUE + form.slug
     else:
-        said |= {"lang": language} if language != ENGLISH else {}
+        said |= ({"lang": language} if language != ENGLISH else {}) | ({"k": token} if token else {})
         place = f"{form.base_url}/give/{form.slug}"
     return f"{place}?{urlencode(said)}" if said else place
 
 
 @lru_cache(maxsize=4096)
 def rungs(
-    form: Form, cents: tuple[int, ...], refcode: str, language: str, *, express: bool
+    form: Form, cents: tuple[int, ...], refcode: str, language: str, *, express: bool, token: str = ""
 ) -> tuple[MappingProxyType[str, str], ...]:
     """A ladder of these amounts, as a letter says it."""
     give = catalogue(language).gettext("Give %(amount)s")
@@ -51,7 +54,7 @@ def rungs(
         MappingProxyType({
             "amount": dollars(each),
             "words": give % {"amount": dollars(each)},
-            "url": link(form, cents=each, refcode=refcode, express=express, language=language),
+            "url": link(form, cents=each, refcode=refcode, express=express, language=language, token=token),
         })
         for each in cents
     )  # fmt: skip

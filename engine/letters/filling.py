@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.errors import Invalid
 from engine.letters.senders import Sender
-from engine.letters.vocabulary import READER, plain
+from engine.letters.vocabulary import GIVES, READER, plain
 
 
 def columns(names: Iterable[str]) -> str:
@@ -21,8 +21,8 @@ def values(
     addresses: Mapping[str, str],
     sender: Sender,
 ) -> dict[str, Any]:
-    """A value for each of these names but `ladder`. Raises Invalid for one that nobody knows."""
-    return {name: _value(name, reader, facts, addresses, sender.language) for name in names if name != "ladder"}
+    """A value for each of these names but GIVES, which `Sender.offer` says. Raises Invalid for one that nobody knows."""
+    return {name: _value(name, reader, facts, addresses, sender.language) for name in names if name not in GIVES}
 
 
 def _value(

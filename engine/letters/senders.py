@@ -10,10 +10,13 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.giving import form_links
+from engine.giving import ask_links, form_links
+from engine.giving.ask_links import Offered
+from engine.giving.asks import Terms
 from engine.giving.form_links import Form
 from engine.languages import catalogue
 from engine.letters.vocabulary import one_line
+from engine.tokens import Signer
 
 _LOAD = text("""
 WITH RECURSIVE wanted AS (
@@ -33,7 +36,8 @@ WITH RECURSIVE wanted AS (
 )
 SELECT w.chapter_id, w.fund_id, w.mailing_id, s.chapter, s.sender_name, s.sender_email, s.reply_to, s.postal_address,
     (SELECT name FROM root) AS organisation, f.disclaimer, f.deductibility, f.express_lane, d.slug AS form, d.processor,
-    d.preset_cents, m.language, n.html AS note_html, n.plain AS note_text
+    d.preset_cents, d.floor_cents, d.cap_cents, d.fund_id AS form_fund_id, m.language, n.html AS note_html,
+    n.plain AS note_text
 FROM wanted w JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
 JOIN said s ON s.of = coalesce(w.chapter_id, 0)
 LEFT JOIN donation_form d ON d.id = l.donation_form_id
@@ -46,7 +50,8 @@ Key = tuple[int | None, int | None, int]  # chapter (none: the root), fund, mail
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """One sender of one mailing. `email` and `postal_address` are "" where nobody says them: then nothing can leave."""
+    """One sender of one mailing. `email` and `postal_address` are "" where nobody says them: then nothing can leave.
+    `terms`: what the form says of amounts; `form_fund_id`: who receives what is given by it."""
 
     name: str
     email: str
@@ -54,14 +59,17 @@ class Sender:
     postal_address: str
     express: bool
     form: Form | None
-    presets: tuple[int, ...]
+    terms: Terms
+    form_fund_id: int | None
     language: str
     _said: Mapping[str, Any]
 
-    def values(self, kind: str, refcode: str) -> dict[str, Any]:
-        """What a letter of this kind can name of its sender; `refcode` goes into its links to give."""
+    def values(self, kind: str, refcode: str, *, offers: bool) -> dict[str, Any]:
+        """What a letter of this kind can name of its sender; `refcode` goes into its links to give. Of a letter that `offers`
+        amounts on a page of ours, `give_url` is each reader's own: see `offer`."""
         spoken = catalogue(self.language).gettext
         because = spoken("You get this letter because you signed up with %(organisation)s or gave to it.")
+        hers = offers and self.form is not None and self.form.processor == "stripe"
         give = form_links.link(self.form, refcode=refcode, language=self.language) if self.form else ""
         return {
             **self._said,
@@ -70,15 +78,21 @@ class Sender:
             "choose_words": spoken("Choose what you get"),
             "other_words": spoken("Another amount"),
             "stoppable": kind != "",
-            "give_url": give,
-        }
+        } | ({} if hers else {"give_url": give})
 
-    def ladder(self, cents: Collection[int] | None, refcode: str, *, express: bool) -> tuple[Mapping[str, str], ...]:
-        """The rungs for a reader to whom these amounts were given; without them the form's own."""
+    def offer(self, offered: Offered, refcode: str, signer: Signer, *, express: bool) -> dict[str, Any]:
+        """What a letter names of what its reader is offered: the rungs of her `ladder`, and `give_url`, which leads to a page
+        with the same amounts."""
         if self.form is None:
-            return ()
+            return {"ladder": (), "give_url": ""}
+        token = ""
+        if self.form.processor == "stripe" and offered.cents:
+            token = ask_links.token(signer, self.form.slug, offered)
         lane = express and self.express
-        return form_links.rungs(self.form, tuple(cents or self.presets), refcode, self.language, express=lane)
+        return {
+            "ladder": form_links.rungs(self.form, offered.cents, refcode, self.language, express=lane, token=token),
+            "give_url": form_links.link(self.form, refcode=refcode, language=self.language, token=token),
+        }
 
 
 def load(session: Session, keys: Collection[Key], base_url: str) -> dict[Key, Sender]:
@@ -104,5 +118,6 @@ def _sender(row: Row[Any], base_url: str) -> Sender:
     return Sender(
         name=name, email=row.sender_email or "", reply_to=row.reply_to or "", postal_address=postal_address,
         express=bool(row.express_lane), form=Form(row.form, row.processor, base_url) if row.form else None,
-        presets=tuple(row.preset_cents or ()), language=row.language, _said=said,
+        terms=Terms(tuple(row.preset_cents or ()), row.floor_cents or 0, row.cap_cents), form_fund_id=row.form_fund_id,
+        language=row.language, _said=said,
     )  # fmt: skip

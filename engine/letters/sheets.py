@@ -15,13 +15,14 @@ from jinja2 import Environment, Template, nodes
 
 from engine.errors import Invalid
 from engine.letters import language, plain
-from engine.letters.vocabulary import one_line
+from engine.letters.vocabulary import GIVES, one_line
 
 MOST_BYTES = 512 * 1024  # of one reader's part of a letter
 _SEPARATOR = "\x00"  # neither values nor the words of a letter hold controls
 _HTML, _PLAIN = language.environment(html=True), language.environment(html=False)
 _PARTS = ("subject", "html", "text")
 LADDER, MOST_LADDERS = "ladder", 1000
+OFFERED = frozenset(GIVES)
 
 Where = frozenset[tuple[str, bool]]  # names of conditions, and whether each holds
 
@@ -62,9 +63,9 @@ class _Holes:
         return self.known[shape]
 
     def makers(self, known: Set[str]) -> Iterator["_Maker"]:
-        """One template that says all holes, with a separator between; another one for those that say the ladder alone."""
+        """One template that says all holes, with a separator between; another one for those of what is offered alone."""
         for shared in (False, True):
-            chosen = [place for place, node in enumerate(self.found) if (_names(node) - known == {LADDER}) is shared]
+            chosen = [place for place, node in enumerate(self.found) if (_names(node) - known <= OFFERED) is shared]
             if chosen:
                 template = _template(self.environment, _apart([self.found[place] for place in chosen]))
                 yield _Maker(template, [self.tokens[place] for place in chosen], shared)
@@ -72,7 +73,7 @@ class _Holes:
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """What renders some holes of a reader. `shared`: by her ladder alone, which many readers have."""
+    """What renders some holes of a reader. `shared`: by what she is offered alone, which many readers are."""
 
     template: Template
     tokens: Sequence[str]
@@ -92,7 +93,9 @@ class Sheet:
     names: frozenset[str]  # what a reader's values have to say
     _makers: tuple[_Maker, ...]
     _known: Mapping[str, Any]  # what the sender says inside of a hole
-    _ladders: dict[int, tuple[Any, dict[str, str]]] = field(default_factory=dict)  # what each said, by its identity
+    _ladders: dict[int, tuple[Any, Any, dict[str, str]]] = field(
+        default_factory=dict
+    )  # what each said, by its identity
 
     def substitutions(self, values: Mapping[str, Any]) -> dict[str, str]:
         """What to put in place of each token. Raises Invalid for more than MOST_BYTES."""
@@ -105,16 +108,18 @@ class Sheet:
         return made
 
     def _shared(self, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """What the holes say that name the ladder alone; rendered once for each ladder that is a value (a tuple)."""
-        ladder = values[LADDER]
+        """What the holes say of what is offered alone: the ladder, and the link to give that goes with it; rendered once for
+        each ladder that is a value (a tuple)."""
+        ladder, give_url = values.get(LADDER, ()), values.get("give_url")
         known = self._ladders.get(id(ladder))
-        if known is None or known[0] is not ladder:
-            known = ladder, dict(pair for maker in self._makers if maker.shared for pair in maker.made(values))
+        if known is None or known[0] is not ladder or known[1] != give_url:
+            made = dict(pair for maker in self._makers if maker.shared for pair in maker.made(values))
+            known = ladder, give_url, made
             if isinstance(ladder, tuple):
                 if len(self._ladders) >= MOST_LADDERS:
                     self._ladders.clear()
                 self._ladders[id(ladder)] = known
-        return known[1]
+        return known[2]
 
     def letter(self, values: Mapping[str, Any]) -> Rendered:
         """The whole letter of one reader."""
@@ -194,6 +199,11 @@ def _holds(test: nodes.Node, known: Mapping[str, Any]) -> bool:
         raise Invalid("a condition names a yes or no of the sender")
     assert isinstance(test, nodes.Name)
     return bool(known[test.name])
+
+
+def ladders(words: Words) -> bool:
+    """Whether somewhere in its words a ladder is named."""
+    return any(LADDER in part for part in (words.html, words.text))
 
 
 def bare_names(words: Words) -> set[tuple[str, Where]]:

@@ -21,7 +21,9 @@ from engine.mail import allowances
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
 FAILED, SENDER = "letter failed", "sender refused"  # kinds of notice
-_PLAIN: Mapping[str, object] = {"doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None}
+_PLAIN: Mapping[str, object] = {
+    "doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None, "pointless": False,
+}  # fmt: skip
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
 _RECORD = text("""
@@ -43,16 +45,17 @@ _STILL_OPEN = text("SELECT id FROM handover WHERE id = :id AND state IN ('submit
 # only so often, for each time may be a double.
 _RETURN = text("""
 WITH judged AS MATERIALIZED (
-    SELECT m.id, m.handed_at, v.id AS under, v.reason, v.doubtful, v.together, v.pause,
+    SELECT m.id, m.handed_at, v.id AS under, v.reason, v.doubtful, v.together, v.pause, v.pointless,
         v.again AND NOT (v.doubtful AND m.doubts + 1 >= :most_doubts) AS again
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, again boolean, doubtful boolean, pause float, together int,
-        reason text, ids bigint[], others bigint[])
+        reason text, ids bigint[], others bigint[], pointless boolean)
     JOIN message m ON m.handover_id = v.id AND m.state = 'handed'
         AND (v.ids IS NULL OR m.id = ANY(v.ids)) AND (v.others IS NULL OR m.id <> ALL(v.others))
     ORDER BY m.id FOR UPDATE OF m
 )
 UPDATE message m SET
-    state = CASE WHEN j.again THEN 'ready' ELSE 'failed' END, reason = j.reason, handed_at = NULL,
+    state = CASE WHEN j.again THEN 'ready' WHEN j.pointless THEN 'skipped' ELSE 'failed' END, reason = j.reason,
+    handed_at = NULL,
     doubts = m.doubts + CASE WHEN j.doubtful THEN 1 ELSE 0 END,
     together = coalesce(j.together, m.together),
     handover_id = CASE WHEN j.again THEN NULL ELSE m.handover_id END,
@@ -93,7 +96,8 @@ UPDATE handover h SET state = 'uncertain' FROM dead WHERE h.id = dead.id RETURNI
 class Outcome:
     """How one handover ended. `again`: its letters may be tried once more, after `pause` seconds; `together`: at most so many
     of them in one request. `failing`, `alone`: of its letters these fail, or go out in a request of their own (why), however
-    it ended; those that were set aside before the request are not looked at again. `sender`: the provider takes nothing from
+    it ended; `pointless`: these are skipped, for they have nothing to say; those that were set aside before the request are
+    not looked at again. `sender`: the provider takes nothing from
     this address of ours; its letters fail, and a person is told of the address, once."""
 
     id: int
@@ -105,6 +109,7 @@ class Outcome:
     together: int | None = None
     failing: Mapping[int, str] = field(default_factory=dict)
     alone: Mapping[int, str] = field(default_factory=dict)
+    pointless: Mapping[int, str] = field(default_factory=dict)
     sender: str = ""
 
 
@@ -118,14 +123,12 @@ def record(session: Session, outcomes: Sequence[Outcome], now: datetime) -> list
     return [*told, *_returned(session, back, now, strangers)] if back else []
 
 
-def set_aside(
-    session: Session, handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], now: datetime
-) -> list[Event]:
-    """Before the request is made: these of its letters are not in it. They fail, or are ready to go alone (why), whatever
-    becomes of the others: once the provider has told of those, nobody takes the answer's word for these."""
-    if session.scalar(_STILL_OPEN, {"id": handover_id}) is None:
+def set_aside(session: Session, outcome: Outcome, now: datetime) -> list[Event]:
+    """Before the request is made: those of its letters that are not in it. They fail, are skipped, or are ready to go alone,
+    whatever becomes of the others: once the provider has told of those, nobody takes the answer's word for these."""
+    if session.scalar(_STILL_OPEN, {"id": outcome.id}) is None:
         return []
-    return _returned(session, _apart(handover_id, failing, alone), now)
+    return _returned(session, _apart(outcome), now)
 
 
 def _of_sender(outcome: Outcome) -> Event:
@@ -188,8 +191,8 @@ def _uncount(session: Session, returned: Sequence[Row[Any]], refused: Set[int]) 
 
 def _back(outcome: Outcome) -> list[dict[str, object]]:
     """Which of its letters go back, and how: first those that fail or go alone, then the rest."""
-    apart = [*outcome.failing, *outcome.alone]
-    found = _apart(outcome.id, outcome.failing, outcome.alone, outcome.pause)
+    apart = [*outcome.failing, *outcome.alone, *outcome.pointless]
+    found = _apart(outcome)
     if outcome.state in ("refused", "abandoned", "split", "resent"):
         rest = {"again": outcome.again, "reason": outcome.reason, "together": outcome.together, "others": apart or None}
         known = {"id": outcome.id, "pause": outcome.pause, "doubtful": outcome.state == "resent"}
@@ -197,13 +200,12 @@ def _back(outcome: Outcome) -> list[dict[str, object]]:
     return found
 
 
-def _apart(
-    handover_id: int, failing: Mapping[int, str], alone: Mapping[int, str], pause: float = 0.0
-) -> list[dict[str, object]]:
-    plain = {**_PLAIN, "id": handover_id, "pause": pause}
-    found: list[dict[str, object]] = [
-        plain | {"again": False, "reason": why, "ids": [letter]} for letter, why in failing.items()
+def _apart(outcome: Outcome) -> list[dict[str, object]]:
+    """Its letters that are not in the request."""
+    plain = {**_PLAIN, "id": outcome.id, "pause": outcome.pause}
+    kinds: list[tuple[Mapping[int, str], dict[str, object]]] = [
+        (outcome.failing, {"again": False}),
+        (outcome.pointless, {"again": False, "pointless": True}),
+        (outcome.alone, {"again": True, "together": 1}),
     ]
-    one = {"again": True, "together": 1}
-    found += [plain | one | {"reason": why, "ids": [letter]} for letter, why in alone.items()]
-    return found
+    return [plain | how | {"reason": why, "ids": [letter]} for letters, how in kinds for letter, why in letters.items()]

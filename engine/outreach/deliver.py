@@ -20,14 +20,17 @@ from engine.errors import Invalid
 from engine.letters import filling, refcodes, senders, sheets
 from engine.letters.links import Links
 from engine.letters.senders import Sender
-from engine.letters.sheets import Words
+from engine.letters.sheets import OFFERED, Words
 from engine.letters.vocabulary import GIVES, one_line
+from engine.outreach import offers
+from engine.outreach.offers import Offers
 from engine.ports import Copy, Sheet
 
 # What words and values raise that do not fit each other, and JSON of half a character.
 UNFIT = (Invalid, TemplateError, TypeError, ValueError)
 TOO_LONG, MOVED = "too long to travel with others", "her reader is another since the last look"
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
+ASKS = "asks"  # the kind of letters that are not sent when there is nothing to ask for
 
 _PARCELS = text("""
 SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.lane, CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
@@ -47,7 +50,7 @@ _EXPRESS = "EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.e
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """Letters under one handover, with all that their rendering needs. `moved`: those that are another's since the claim,
-    whom the last look did not look at; `fault`: why none of them can be rendered."""
+    whom the last look did not look at; `offers`: the amounts of each; `fault`: why none of them can be rendered."""
 
     handover_id: int
     mailing_id: int
@@ -58,6 +61,7 @@ class Parcel:
     sheet: sheets.Sheet
     readers: Sequence[Mapping[str, Any]]
     moved: Set[int] = frozenset()
+    offers: Offers = offers.NOTHING
     fault: str = ""
 
     @property
@@ -73,27 +77,36 @@ class Parcel:
 @dataclass(slots=True)
 class Request:
     """What is handed over. `failing`: letters that do not render, and why; `alone`: those that go in a request of their own,
-    and why: they are too large to travel with others, or have to be looked at again."""
+    and why: they are too large to travel with others, or have to be looked at again; `pointless`: asks that have nothing to
+    ask for, and why."""
 
     sheet: Sheet
     copies: list[Copy] = field(default_factory=list)
     failing: dict[int, str] = field(default_factory=dict)
     alone: dict[int, str] = field(default_factory=dict)
+    pointless: dict[int, str] = field(default_factory=dict)
 
 
 def load(
-    session: Session, letters: Mapping[int, Sequence[int]], base_url: str, looked_at: Mapping[int, int] | None = None
-) -> list[Parcel]:
-    """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund. `looked_at`:
-    whose each was at the last look."""
+    session: Session, letters: Mapping[int, Sequence[int]], links: Links, zone: str,
+    looked_at: Mapping[int, int] | None = None,
+) -> list[Parcel]:  # fmt: skip
+    """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund. `zone`: of the
+    organisation, by which limits are counted; `looked_at`: whose each was at the last look."""
     found = session.execute(_PARCELS, {"ids": [ids[0] for ids in letters.values()]}).all()
-    known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], base_url)
+    known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], links.base_url)
     opened = [_opened(session, row, known[row.chapter_id, row.fund_id, row.mailing_id]) for row in found]
     names = {name for each in opened for name in each.sheet.names}
     express = _EXPRESS if any(each.sender.express for each in opened) else "false"
     readers = _readers(session, [each for ids in letters.values() for each in ids], names, express)
     of = {ids[0]: (handover_id, ids) for handover_id, ids in letters.items()}
     moved = {each for each, whose in (looked_at or {}).items() if readers[each]["contact_id"] != whose}
+    together = list(zip(found, opened, strict=True))
+    asked = [  # a test shows staff a sample
+        (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else ())
+        for row, one in together
+    ]
+    offered = offers.load(session, asked, links.now, zone)
     return [
         Parcel(
             of[row.id][0],
@@ -105,9 +118,10 @@ def load(
             each.sheet,
             [readers[each] for each in of[row.id][1]],
             moved.intersection(of[row.id][1]) if moved else moved,
+            hers,
             each.fault,
         )
-        for row, each in zip(found, opened, strict=True)
+        for (row, each), hers in zip(together, offered, strict=True)
     ]
 
 
@@ -122,6 +136,9 @@ def request(parcel: Parcel, links: Links, most_substitution_bytes: int) -> Reque
     for reader in parcel.readers:
         if reader["id"] in parcel.moved:
             made.alone[reader["id"]] = MOVED
+            continue
+        if parcel.kind == ASKS and (why := parcel.offers.pointless.get(reader["id"])):
+            made.pointless[reader["id"]] = why
             continue
         try:
             copy, whole = _copy(parcel, reader, links, alone=alone)
@@ -159,13 +176,19 @@ class _Opened:
     sheet: sheets.Sheet = _EMPTY
     fault: str = ""
 
+    @property
+    def offers(self) -> bool:
+        """Whether its words name what each reader is offered."""
+        return bool(OFFERED & self.sheet.names)
+
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
     refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
     try:
-        return _Opened(sender, refcode, sheets.fold(words, sender.values(row.kind, refcode)))
+        said = sender.values(row.kind, refcode, offers=sheets.ladders(words))
+        return _Opened(sender, refcode, sheets.fold(words, said))
     except UNFIT as error:
         return _Opened(sender, refcode, fault=_why(error))
 
@@ -197,9 +220,10 @@ def _copy(
         raise Invalid("she has no address any more")  # erased, since the claim
     addresses = links.of(reader["contact_id"], reader["id"], reader["facts"])
     values = filling.values(parcel.sheet.names, reader, reader["facts"], addresses, parcel.sender)
-    if "ladder" in parcel.sheet.names:
+    if OFFERED & parcel.sheet.names:
         express = reader["express"] and parcel.lane == bell.DELIVERY  # never in a test
-        values["ladder"] = parcel.sender.ladder(reader["facts"].get("ladder"), parcel.refcode, express=express)
+        offered = parcel.offers.made.get(reader["id"]) or offers.sample(parcel.sender)
+        values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express)
     headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None

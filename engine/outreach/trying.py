@@ -15,11 +15,14 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Invalid, NotFound
 from engine.events import Event, LettersComposed
+from engine.giving.ask_links import Offered
 from engine.languages import ENGLISH
 from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
+from engine.letters.senders import Sender
 from engine.letters.sheets import Rendered, Words
 from engine.letters.vocabulary import AMOUNTS, FLAG, READER, TEXT
+from engine.outreach import offers
 from engine.sources.words import email_address
 
 MOST_READERS = 200  # that a look for empty fields takes
@@ -73,10 +76,12 @@ def preview(
     language: str = "",
     chapter_id: int | None = None,
     amounts: bool = True,
+    zone: str = "UTC",
 ) -> Preview:
     """The newest words of this letter as this contact reads them, in her language and from her chapter unless it is said
-    otherwise; without one, as an invented person reads them. Without `amounts`, what she gave is invented, too. Raises
-    NotFound, Invalid when it does not render."""
+    otherwise; without one, as an invented person reads them. Without `amounts`, what she gave is invented, and what she is
+    offered is the form's own; `zone` is the organisation's, by which limits are counted. Raises NotFound, Invalid when it
+    does not render."""
     words = writing.newest(session, slug)
     hers = _reader(session, contact_id, "") if contact_id is not None else None
     spoken = language or (hers["language"] if hers and hers["language"] in words else ENGLISH)
@@ -87,7 +92,8 @@ def preview(
     mailing = words[spoken]
     key = (from_chapter, None, mailing.id)
     sender = senders.load(session, [key], links.base_url)[key]
-    sheet = sheets.fold(Words(mailing.subject, mailing.body_html, mailing.body_text), sender.values(told.kind, ""))
+    said = Words(mailing.subject, mailing.body_html, mailing.body_text)
+    sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said)))
     addresses = links.of(0, 0, {})  # nobody's: who looks must not be able to choose for whom she looks at
     if contact_id is None:
         made = _invented(sheet.names, told.facts, addresses)
@@ -96,7 +102,8 @@ def preview(
         made = filling.values(sheet.names, reader, told.facts, addresses, sender)
     withheld = [] if amounts or contact_id is None else sorted(AMOUNTS & sheet.names)
     made |= {name: READER[name].sample for name in withheld}
-    made["ladder"] = sender.ladder(None, "", express=False)
+    reader_id = contact_id if amounts and sheets.ladders(said) else None
+    made |= sender.offer(_offered(session, sender, reader_id, links, zone), "", links.signer, express=False)
     return Preview(contact_id, spoken, sender.name, sheet.letter(made), withheld)
 
 
@@ -153,6 +160,15 @@ def send(session: Session, slug: str, address: str, now: datetime, *, chapter_id
     for each in words.values():
         session.execute(_SEND, values | {"mailings": [each.id], "number": secrets.token_hex(6)})
     return [LettersComposed(None, bell.RECEIPTS)]
+
+
+def _offered(session: Session, sender: Sender, contact_id: int | None, links: Links, zone: str) -> Offered:
+    """What this contact would be offered now, or nobody in particular."""
+    if contact_id is None:
+        return offers.sample(sender)
+    reader = {"id": 0, "contact_id": contact_id, "facts": {}}
+    (hers,) = offers.load(session, [(sender, [reader])], links.now, zone)
+    return hers.made[0]
 
 
 def _reader(session: Session, contact_id: int | None, fields: str) -> Mapping[str, Any]:

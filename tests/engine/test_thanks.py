@@ -96,8 +96,8 @@ def test_a_hostile_donor_gets_a_letter_whose_headers_are_each_one_line(session: 
         session, [gift(donor=Person(email="rosa@example.org", first_name=stored, last_name=stored))], NOON, Settings()
     )
     claimed = claims.receipts(session, TERMS)
-    (parcel,) = deliver.load(session, claimed.letters, "https://give.example.org")
     links = Links(Signer(["a key of these tests"]), "https://give.example.org", NOON)
+    (parcel,) = deliver.load(session, claimed.letters, links, "UTC")
     made = deliver.request(parcel, links, 10_000)
     letter = letter_of(made.sheet, made.copies[0])
     for header in (

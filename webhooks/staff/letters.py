@@ -133,7 +133,7 @@ def _preview(visit: Visit) -> Preview:
     chapter_id = _chapter(visit, int(told) if told.isascii() and told.isdigit() and len(told) <= 18 else 0)
     return trying.preview(
         visit.session, slug(visit), links, contact_id=reader, language=asked.get("language", ""), chapter_id=chapter_id,
-        amounts=visit.who.may(rights.SEE_GIFTS),
+        amounts=visit.who.may(rights.SEE_GIFTS), zone=visit.deps.settings.time_zone,
     )  # fmt: skip
 
 
