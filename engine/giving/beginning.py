@@ -20,14 +20,14 @@ from engine.giving.forms import Shown
 from engine.languages import ENGLISH
 from engine.ports import Basket, Opened
 
-# Stripe takes 30 minutes to 24 hours from the moment when it makes the page: a press that has to be repeated has half an hour.
+# Stripe takes 30 minutes to 24 hours from the moment when it makes the page: a press to be repeated has half an hour.
 LASTS = timedelta(minutes=60)
 LONGEST_METADATA = 500  # characters of one value, as Stripe promises
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What she asked for. `period`: once, monthly. `amount_cents` is within the rules of the form: whoever read it saw to it."""
+    """What she asked for. `amount_cents` is within the rules of the form: whoever read it saw to that."""
 
     form_id: int
     form_version: int
@@ -51,8 +51,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A checkout as it stands. new: nobody has begun it. open: she is to be led to `url`. opening: the processor is to be asked
-    for its page, perhaps once more. paid: the money is there. other: what she pressed belongs to other words, or is over."""
+    """A checkout as it stands. new: nobody has begun it. open: she is to be led to `url`. opening: the processor is to be
+    asked for its page, perhaps once more. paid: the money is there. other: her press belongs to other words, or is over."""
 
     state: Literal["new", "open", "opening", "paid", "other"]
     id: int = 0
@@ -62,8 +62,8 @@ class Begun:
 
 NEW = Begun("new")
 
-_COLUMNS = """id, nonce, digest, donation_form_id, form_version, amount_cents, period, donor, language, refcode, refcode2, state,
-    url, expires_at"""
+_COLUMNS = """id, nonce, digest, donation_form_id, form_version, amount_cents, period, donor, language, refcode, refcode2,
+    state, url, expires_at"""
 _PRESSED = text(f"SELECT {_COLUMNS} FROM checkout WHERE nonce = :nonce")
 _ALIKE = text(f"""
 SELECT {_COLUMNS} FROM checkout WHERE digest = :digest AND state IN ('opening', 'open') AND expires_at > :now

@@ -24,13 +24,11 @@ async def found(request: Request, told: Callable[[str], str]) -> Asked:
     form = await run_in_threadpool(_draft, deps, token, slug) if token else offer.giving.forms.get(slug)
     if form is None:
         raise HTTPException(404, "Not Found")
-    return asked(request, deps.signer, await published.with_raised(form), offer.giving.organisation, offer.now, told)
+    return asked(request, offer, await published.with_raised(form), told)
 
 
 def _draft(deps: Deps, token: str, slug: str) -> Shown | None:
-    version_id = previews.read(deps.signer, token)
-    if version_id is None:
-        return None
-    with deps.work() as (session, _):
-        form = forms.version(session, version_id)
+    with deps.work() as (session, now):
+        version_id = previews.read(deps.signer, token, now)
+        form = forms.version(session, version_id) if version_id is not None else None
     return form if form and form.definition.slug == slug else None

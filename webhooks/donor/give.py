@@ -4,7 +4,7 @@ A POST begins a checkout and leads to the processor's page: Stripe's for the gif
 amount and codes filled in. The same press leads to the same page, however often.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -19,19 +19,27 @@ from engine.errors import Unavailable
 from engine.events import Person
 from engine.giving import form_links
 from engine.giving.beginning import Wish
-from engine.ports import Payments
 from webhooks import forms
 from webhooks.donor import showing
 from webhooks.donor.asking import Asked
 from webhooks.donor.finding import found
-from webhooks.donor.opening import open_page, tell_unable
+from webhooks.donor.opening import Outcome, open_page, tell_unable
 from webhooks.donor.published import Published
-from webhooks.donor.showing import TRAP
+from webhooks.donor.showing import TRAP, Notice
 from webhooks.donor.typed import Chosen, Filled
 from webhooks.forms import Posted, Stamp
 from webhooks.security import from_our_page, network
 
 PICTURES = ("image/webp", "image/jpeg", "image/png", "image/avif")
+# How the form is shown again, and whether it needs a fresh stamp: the same one leads to the same page of the processor's.
+_AGAIN: Mapping[str, tuple[int, Notice, bool]] = {
+    "fast": (200, "again", False),
+    "old": (403, "again", True),
+    "reused": (403, "again", True),
+    "often": (429, "often", False),
+    "away": (503, "away", False),
+    "refused": (503, "away", True),
+}
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}  # a version never changes
 
 
@@ -112,30 +120,17 @@ async def _to_checkout(request: Request, asked: Asked, told: Posted, filled: Fil
         return showing.form(request, asked, asked.stamp(), filled, "again", status=403)
     if told.one(TRAP):
         return showing.form(request, asked, asked.stamp(), filled, "again")
-    assert deps.payments is not None  # else _unable
     wish = _wish(asked, filled.chosen, filled.donor)
     try:
-        return await run_in_threadpool(_opened, request, asked, stamp, filled, wish, deps.payments)
+        outcome = await run_in_threadpool(open_page, deps, asked, stamp, wish, network(request))
     except (Unavailable, OperationalError, PoolTimeout):
-        return showing.form(request, asked, stamp, filled, "away", status=503)
-
-
-def _opened(request: Request, asked: Asked, stamp: Stamp, filled: Filled, wish: Wish, payments: Payments) -> Response:
-    outcome = open_page(request.app.state.deps, payments, asked, stamp, wish, network(request))
-    match outcome.verdict:
-        case "lead":
-            return RedirectResponse(outcome.url, 303)
-        case "paid":
-            return RedirectResponse(asked.url(path="/thanks"), 303)
-        case "often":
-            return showing.form(request, asked, stamp, filled, "often", status=429)
-        case "fast":
-            return showing.form(request, asked, stamp, filled, "again")
-        case "away":
-            return showing.form(request, asked, stamp, filled, "away", status=503)
-        case "refused":
-            return showing.form(request, asked, asked.stamp(aged=True), filled, "away", status=503)
-    return showing.form(request, asked, asked.stamp(aged=True), filled, "again", status=403)
+        outcome = Outcome("away")
+    if outcome.verdict == "lead":
+        return RedirectResponse(outcome.url, 303)
+    if outcome.verdict == "paid":
+        return RedirectResponse(asked.url(path="/thanks"), 303)
+    status, notice, fresh = _AGAIN[outcome.verdict]
+    return showing.form(request, asked, asked.stamp(aged=True) if fresh else stamp, filled, notice, status=status)
 
 
 def _wish(asked: Asked, chosen: Chosen, donor: Person) -> Wish:

@@ -1,7 +1,7 @@
 """From the button to the processor's page: whether what was pressed is taken, its row, the page that is opened for it.
 
-Looks at the form, the network and the clock, never at what is known of anybody. The processor is asked with no transaction open,
-always with the same key for the same press.
+Looks at the form, the network and the clock, never at what is known of anybody. The processor is asked with no transaction
+open, always with the same key for the same press.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from engine.errors import Forbidden, Invalid, NotFound, Unavailable
 from engine.events import HumanNeeded
 from engine.giving import beginning
 from engine.giving.beginning import Begun, Wish
-from engine.ports import Basket, Opened, Payments
+from engine.ports import Basket, Opened
 from webhooks.donor.asking import Asked
 from webhooks.forms import Stamp
 
@@ -37,7 +37,7 @@ class Outcome:
     url: str = ""
 
 
-def open_page(deps: Deps, payments: Payments, asked: Asked, stamp: Stamp, wish: Wish, network: str) -> Outcome:
+def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) -> Outcome:
     """Decide, begin, ask. Raises Unavailable when nothing can be counted: then nothing was begun."""
     found = _looked_up(deps, stamp, wish, network)
     if isinstance(found, Outcome):
@@ -51,7 +51,7 @@ def open_page(deps: Deps, payments: Payments, asked: Asked, stamp: Stamp, wish: 
         begun = beginning.begin(session, wish, stamp.nonce, network, now)
     if begun.state != "opening":
         return _outcome(begun)
-    return _ask(deps, payments, asked, begun, _basket(deps, asked, wish, begun))
+    return _ask(deps, asked, begun, _basket(deps, asked, wish, begun))
 
 
 def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | None:
@@ -86,9 +86,10 @@ def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
     )
 
 
-def _ask(deps: Deps, payments: Payments, asked: Asked, begun: Begun, basket: Basket) -> Outcome:
+def _ask(deps: Deps, asked: Asked, begun: Begun, basket: Basket) -> Outcome:
+    assert deps.payments is not None  # a form without one is out of order
     try:
-        opened = payments.check_out(basket, beginning.idempotency_key(begun.id))
+        opened = deps.payments.check_out(basket, beginning.idempotency_key(begun.id))
     except Unavailable as error:
         log.warning("no payment page was opened", checkout=begun.id, error=str(error))
         return Outcome("away")

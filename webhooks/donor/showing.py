@@ -1,6 +1,7 @@
 """The giving page and its answers. What they say follows from the form, its link and what was typed, and from nothing that is
 known of anybody."""
 
+from collections import defaultdict
 from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -37,9 +38,10 @@ def form(
 ) -> Response:
     """The page, with what was typed and what is wrong with it."""
     shown = filled or Filled.blank(asked)
+    faults = _faults(asked, shown)
     values = {
         "stamp": stamp.token(_deps(request).signer), "kept": shown.kept, "ticked": shown.ticked, "trap": TRAP,
-        "errors": _errors(asked, shown), "untouched": filled is None, "notice": notice, "OTHER": OTHER,
+        "errors": defaultdict(str, faults), "faults": faults, "untouched": filled is None, "notice": notice, "OTHER": OTHER,
         "asks": {name: asks(asked, name) for name in LINES}, "words": Markup(form_words.html(asked.said.words)),  # noqa: S704 cleaned there
     }  # fmt: skip
     answer = _page(request, "give.html", asked, status, **values)
@@ -67,7 +69,7 @@ def thanks(request: Request, asked: Asked) -> Response:
     return _page(request, "give_thanks.html", asked, 200, **values)
 
 
-def _errors(asked: Asked, filled: Filled) -> dict[str, str]:
+def _faults(asked: Asked, filled: Filled) -> dict[str, str]:
     """What is wrong, in words, by field, in the order of the page."""
     words = languages.catalogue(asked.language)
     ticks = [f"agreed-{number}" for number in range(len(asked.definition.agreed))]

@@ -41,8 +41,8 @@ WORDS = lines.WORDS | {
     "no_state": "Please tell us your state.",
     "state": "Please write your state, like MA or Massachusetts.",
     "no_zip": "Please tell us your ZIP code.",
-    "no_employer": "The law asks this for a gift of this size. If you do not work for pay, write \u201cnone\u201d.",
-    "no_occupation": "The law asks this for a gift of this size. If you do not work for pay, write \u201cnone\u201d or \u201cretired\u201d.",
+    "no_employer": "The law asks this for such a gift. If you do not work for pay, write \u201cnone\u201d.",
+    "no_occupation": "The law asks this for such a gift. If you do not work for pay, write \u201cnone\u201d.",
     "phone": "Please write a phone number, like 508 555 0144, or leave it empty.",
     "agreed": "Please tick this if it is so. Without it we may not take your gift.",
 }
