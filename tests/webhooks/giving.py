@@ -77,7 +77,7 @@ def with_payments(deps: Deps, **settings: Any) -> Deps:
 def opened(deps: Deps) -> Client:
     """The application, whose forms show each change at once."""
     app = build(deps)
-    app.state.published = Published(deps, 0, 0)
+    app.state.published = Published(deps, 0)
     return Client(app)
 
 
@@ -89,6 +89,7 @@ class Donor:
     path: str = f"/give/{SLUG}"
     source: str = field(default_factory=lambda: next(networks))
     hidden: dict[str, str] = field(default_factory=dict)
+    always: dict[str, str] = field(default_factory=dict)
 
     def open(self, after: tuple[FakeClock, float] | None = None) -> Answer:
         """Load the page, and take so many seconds over it."""
@@ -102,7 +103,7 @@ class Donor:
     def press(self, *headers: tuple[str, str], **typed: Any) -> Answer:
         """Send the form as it stands, and take over the hidden fields of the one that is answered, if one is."""
         self.client.source = self.source
-        answer = post(self.client, self.path, self.hidden | ROSA | typed, *headers)
+        answer = post(self.client, self.path, self.hidden | ROSA | self.always | typed, *headers)
         self.hidden = hidden_in(answer) or self.hidden
         return answer
 
