@@ -27,13 +27,14 @@ def page(
     request: Request, name: str, status: int = 200, *, language: str = languages.ENGLISH, **values: Any
 ) -> Response:
     """The named page as an answer."""
+    return HTMLResponse(rendered(request, name, language=language, **values), status)
+
+
+def rendered(request: Request, name: str, *, language: str = languages.ENGLISH, **values: Any) -> str:
+    """The named page's HTML."""
     deps: Deps = request.app.state.deps
-    html = (
-        _environment(language)
-        .get_template(name)
-        .render(development=deps.settings.development, language=language, **values)
-    )
-    return HTMLResponse(html, status)
+    template = _environment(language).get_template(name)
+    return template.render(development=deps.settings.development, language=language, **values)
 
 
 def spoken(request: Request) -> str:

@@ -31,8 +31,10 @@ LAW = {"employer": "Town Library", "occupation": "Librarian"}
 
 @dataclass
 class FakePayments:
-    """A processor that keeps baskets by their keys, as Stripe does: the same key is one page. `mishaps`: what is raised instead,
-    one a request; `lost`: its pages are made, and its answers lost."""
+    """A processor that keeps baskets by their keys, as Stripe does: the same key is one page.
+
+    `mishaps`: what is raised instead, one a request; `lost`: the same, once the page is made.
+    """
 
     base: str = "https://checkout.stripe.com/c/pay/"
     pages: dict[str, tuple[Basket, Opened]] = field(default_factory=dict)
@@ -71,7 +73,9 @@ def publish(deps: Deps, picture: Picture | None = None, **said: Any) -> Definiti
 
 def with_payments(deps: Deps, **settings: Any) -> Deps:
     """The same house with a processor."""
-    return replace(deps, payments=FakePayments(), limiter=FakeLimiter(), settings=deps.settings.model_copy(update=settings))
+    return replace(
+        deps, payments=FakePayments(), limiter=FakeLimiter(), settings=deps.settings.model_copy(update=settings)
+    )
 
 
 def opened(deps: Deps) -> Client:

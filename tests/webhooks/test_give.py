@@ -94,7 +94,12 @@ def test_a_monthly_gift_of_another_amount_in_spanish(door, deps):
     donor = arrived(door, deps, "?lang=es")
     donor.press(amount="other", other=" 35.50 ", period="monthly")
     (basket,) = payments(deps).baskets
-    assert (basket.amount_cents, basket.monthly, basket.language, basket.title) == (3550, True, "es", "Que no falte calor")
+    assert (basket.amount_cents, basket.monthly, basket.language, basket.title) == (
+        3550,
+        True,
+        "es",
+        "Que no falte calor",
+    )
     assert basket.success_url.endswith("/thanks?lang=es")
     assert basket.cancel_url.endswith(f"/give/{SLUG}?lang=es&amount=35.50&recurring=1")
 
@@ -215,7 +220,7 @@ def test_what_the_processor_refuses_is_over_and_people_are_told(door, deps, why)
     assert payments(deps).asked == ["checkout-1", "checkout-2"]
 
 
-def test_a_gift_that_was_told_paid_before_its_page_was_written_down_stays_paid(door, deps):
+def test_a_gift_that_was_told_paid_before_its_page_was_written_down_stays_paid(deps):
     class Quick(FakePayments):
         def check_out(self, basket, idempotency_key):
             execute(deps, "UPDATE checkout SET state = 'paid'")
@@ -226,7 +231,7 @@ def test_a_gift_that_was_told_paid_before_its_page_was_written_down_stays_paid(d
     assert [row["state"] for row in begun(deps)] == ["paid"]
 
 
-def test_no_transaction_is_open_while_the_processor_is_asked(door, deps):
+def test_no_transaction_is_open_while_the_processor_is_asked(deps):
     class Looking(FakePayments):
         def check_out(self, basket, idempotency_key):
             assert [row["state"] for row in begun(deps)] == ["opening"]
@@ -266,7 +271,7 @@ def test_a_form_of_actblue_hands_over_with_amount_rhythm_and_codes(door, deps):
      ("?recurring=true&amount=27", ["27", "monthly"], ""), ("?recurring=monthly", ["monthly"], ""),
      ("?recurring=no", ["once"], ""), ("?amount=%00&refcode=%00&k=%00&lang=%00", ["once"], "")],
 )  # fmt: skip
-def test_a_link_chooses_what_it_names_and_nonsense_chooses_nothing(door, deps, query, ticked, other):
+def test_a_link_chooses_what_it_names_and_nonsense_chooses_nothing(door, query, ticked, other):
     shown = door.send("GET", f"/give/{SLUG}{query}", [PAGES])
     assert chosen(shown) == ticked
     assert f'name="other" value="{other}"' in shown.body.decode()
@@ -382,6 +387,29 @@ def test_showing_the_page_costs_no_query_while_what_it_shows_is_kept(deps):
             assert door.send("GET", f"/give/{SLUG}?amount=50", [PAGES]).status == 200
         assert (len(statements), first > 0) == (first, True)
     pool.dispose()
+
+
+def test_of_a_page_that_is_kept_everybody_gets_her_own_terms_and_a_stamp_of_her_own(deps):
+    publish(deps, others={"es": {"title": "Que no falte calor"}})
+    link = token(deps.signer, SLUG, Offered((1000, 2000), None))
+    queries = (
+        "",
+        "?amount=50",
+        "?amount=35",
+        "?recurring=1",
+        "?lang=es",
+        "?embed=1",
+        "?refcode=a",
+        "?refcode2=a",
+        f"?k={link}",
+    )
+    with Client(build(deps)) as door:
+        pages = [[door.send("GET", f"/give/{SLUG}{query}", [PAGES]) for query in queries] for _ in range(2)]
+    stamps = [hidden_in(page)["stamp"] for row in pages for page in row]
+    assert len(set(stamps)) == len(stamps)
+    told = [[re.sub(r'name="stamp" value="[^"]+"', "", page.body.decode()) for page in row] for row in pages]
+    assert told[0] == told[1]
+    assert len(set(told[0])) == len(queries)
 
 
 def test_a_picture_is_kept_by_browsers_and_read_once(deps):

@@ -9,7 +9,7 @@ from engine.bootstrap import Deps
 from engine.tokens import Signer
 from tests.asgi import Answer, Client
 from tests.webhooks.giving import ROSA, SLUG, Donor, FakePayments, begun, opened, publish, with_payments
-from tests.webhooks.joining import PAGES, TYPE, SlidingLimiter, execute, post, said
+from tests.webhooks.joining import PAGES, TYPE, execute, said
 from webhooks.forms import LIMIT, Stamp
 
 PRESS_AGAIN = "Please press once more"
@@ -84,7 +84,7 @@ def test_without_a_good_stamp_she_is_asked_to_press_once_more_and_then_it_is_beg
 
 
 @pytest.mark.parametrize("filled", [{"seconds": 0.2}, {"website": "https://example.org"}], ids=["fast", "trapped"])
-def test_whoever_looks_like_a_program_is_asked_to_press_once_more(forms, donor, giving, filled):
+def test_whoever_looks_like_a_program_is_asked_to_press_once_more(donor, giving, filled):
     donor.open((giving.clock, filled.pop("seconds", 30)))
     asked_again(donor.press(**filled), 200, giving)
     giving.clock.skip(timedelta(seconds=3))
@@ -94,7 +94,7 @@ def test_whoever_looks_like_a_program_is_asked_to_press_once_more(forms, donor, 
 # D3-D6: amounts, fields twice, fields of nobody
 
 AMOUNTS = ["0", "-5", "4.999", "1e3", "NaN", "\uff11\uff10", "10,00", str(10**12), "9" * 400, "4.99", "5000.01", "", "  ",
-           "$35", "0x23", "35.", ".5", "1 000", "1_000", "\u0663\u0665", "35\x00", "inf", "+35", "4111111111111111"]  # fmt: skip
+           "$35", "0x23", "35.", ".5", "1 000", "1_000", "\u0663\u0665", "35\x00", "inf", "4111111111111111"]  # fmt: skip
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
@@ -170,7 +170,7 @@ def test_an_address_that_is_none_is_told_beside_its_field_and_the_rest_stays(don
     assert 'value="Rosa O&#39;Brien &amp; Söhne"' in answer.body.decode()
 
 
-def test_an_address_of_another_alphabet_is_taken(donor, giving):
+def test_an_address_of_another_alphabet_is_taken(donor):
     assert donor.press(email="rosa@exämple.org").status == 303
 
 
@@ -194,7 +194,9 @@ def test_a_line_that_is_none_is_told_beside_its_field(donor, giving, line, field
     assert "4111" not in answer.body.decode()
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "{{7*7}}", '=HYPERLINK("a")', "Rosa 🌻", '"><b>', "%(x)s"])
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "{{7*7}}", '=HYPERLINK("a")', "Rosa 🌻", '"><b>', "%(x)s"]
+)
 def test_a_name_is_shown_as_it_was_typed_and_does_nothing(donor, giving, name):
     answer = donor.press(first_name=name, email="a@b")
     assert "<script>alert" not in answer.body.decode()

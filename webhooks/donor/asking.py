@@ -2,9 +2,8 @@
 stands in a frame of another site."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -33,8 +32,7 @@ class Asked:
     link chose. `offered`: what a letter's link offers, and `token` that link's; `preview`: that of a draft, "" for none."""
 
     form: Shown
-    organisation: str
-    now: datetime
+    offer: Offer
     language: str
     lang: str = ""
     embed: bool = False
@@ -55,6 +53,14 @@ class Asked:
     def said(self) -> Said:
         """Its words in the language of this page."""
         return self.definition.said(self.language)
+
+    @property
+    def terms(self) -> Hashable:
+        """All that the page of an offer says: the same terms, the same page."""
+        return (
+            self.form.id, self.form.raised_cents, self.language, self.lang, self.embed, self.amount, self.monthly,
+            self.refcode, self.refcode2, self.offered, self.token,
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -84,7 +90,7 @@ class Asked:
 
     def stamp(self, *, aged: bool = False) -> Stamp:
         """A fresh stamp; `aged`: for whoever has waited long enough already."""
-        return Stamp.fresh(self.name, self.now, aged=aged)
+        return Stamp.fresh(self.name, self.offer.now, aged=aged)
 
     def url(self, *, lang: str = "", whole: bool = False, path: str = "") -> str:
         """Where this form is, in this language if one is named; `whole`: with all that its link filled in.
@@ -125,8 +131,7 @@ def asked(request: Request, offer: Offer, form: Shown, told: Callable[[str], str
     amount = _amount(told("amount"))
     return Asked(
         form=form,
-        organisation=offer.giving.organisation,
-        now=offer.now,
+        offer=offer,
         language=spoken(request),
         lang=lang if lang in languages.offered() else "",
         embed=request.query_params.get("embed") == "1",

@@ -46,7 +46,7 @@ KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}  # a version nev
 async def show(request: Request) -> Response:
     """The page. Touches no database by itself, but for a preview."""
     asked = await found(request, _in_address(request))
-    return _unable(request, asked) or showing.form(request, asked, asked.stamp())
+    return _unable(request, asked) or showing.blank(request, asked)
 
 
 async def receive(request: Request) -> Response:
@@ -119,7 +119,7 @@ async def _to_checkout(request: Request, asked: Asked, told: Posted, filled: Fil
     if stamp is None:
         return showing.form(request, asked, asked.stamp(), filled, "again", status=403)
     if told.one(TRAP):
-        return showing.form(request, asked, asked.stamp(), filled, "again")
+        return showing.form(request, asked, asked.stamp(), filled, "again", status=200)
     wish = _wish(asked, filled.chosen, filled.donor)
     try:
         outcome = await run_in_threadpool(open_page, deps, asked, stamp, wish, network(request))

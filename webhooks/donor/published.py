@@ -2,7 +2,8 @@
 their pictures as long as there is room."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -19,10 +20,11 @@ MOST_PICTURES = 64
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """All forms as they were a moment ago."""
+    """All forms as they were a moment ago. `pages`: what was rendered of them since, by its terms, without its stamp."""
 
     giving: Giving
     read_at: float
+    pages: dict[Hashable, str] = field(default_factory=dict, compare=False)
 
     @property
     def now(self) -> datetime:

@@ -1,6 +1,7 @@
 """The giving page and its answers. What they say follows from the form, its link and what was typed, and from nothing that is
 known of anybody."""
 
+import secrets
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from engine import languages
 from engine.bootstrap import Deps
@@ -16,7 +17,7 @@ from engine.giving import form_words
 from webhooks.donor.asking import Asked
 from webhooks.donor.typed import LINES, OTHER, WORDS, Filled, asks, bounds
 from webhooks.forms import Stamp
-from webhooks.pages import page
+from webhooks.pages import rendered
 from webhooks.security import framed_by
 from webhooks.writer import RETRY_AFTER
 
@@ -24,27 +25,28 @@ TRAP = "website"  # people cannot see this field; programs fill it in
 PROCESSORS = ("https://checkout.stripe.com", "https://secure.actblue.com")  # whose pages the form leads to
 SOON = {"Retry-After": str(int(timedelta(minutes=1).total_seconds()))}
 
+MOST_PAGES = 100  # of one offer
+_STAMP = secrets.token_urlsafe()  # where a page's stamp goes; nobody's words say this
+
 Notice = Literal["", "again", "often", "away"]
 
 
-def form(
-    request: Request,
-    asked: Asked,
-    stamp: Stamp,
-    filled: Filled | None = None,
-    notice: Notice = "",
-    *,
-    status: int = 200,
-) -> Response:
-    """The page, with what was typed and what is wrong with it."""
-    shown = filled or Filled.blank(asked)
-    faults = _faults(asked, shown)
-    values = {
-        "stamp": stamp.token(_deps(request).signer), "kept": shown.kept, "ticked": shown.ticked, "trap": TRAP,
-        "errors": defaultdict(str, faults), "faults": faults, "untouched": filled is None, "notice": notice, "OTHER": OTHER,
-        "asks": {name: asks(asked, name) for name in LINES}, "words": Markup(form_words.html(asked.said.words)),  # noqa: S704 cleaned there
-    }  # fmt: skip
-    answer = _page(request, "give.html", asked, status, **values)
+def blank(request: Request, asked: Asked) -> Response:
+    """The page as it is opened. It is the same for everybody who comes by the same link: only the stamp is put in anew."""
+    pages = asked.offer.pages
+    html = None if asked.preview else pages.get(asked.terms)
+    if html is None:
+        html = _rendered(request, "give.html", asked, **_filled_in(asked, Filled.blank(asked), _STAMP), untouched=True)
+        if len(pages) < MOST_PAGES and not asked.preview:
+            pages[asked.terms] = html
+    token = asked.stamp().token(_deps(request).signer)
+    return _answer(request, asked, html.replace(_STAMP, token, 1), 200)
+
+
+def form(request: Request, asked: Asked, stamp: Stamp, filled: Filled, notice: Notice = "", *, status: int) -> Response:
+    """The page once more, with what was typed and what is wrong with it."""
+    values = _filled_in(asked, filled, stamp.token(_deps(request).signer), notice)
+    answer = _answer(request, asked, _rendered(request, "give.html", asked, **values, untouched=False), status)
     answer.headers.update({"often": SOON, "away": RETRY_AFTER}.get(notice, {}))
     return answer
 
@@ -77,15 +79,31 @@ def _faults(asked: Asked, filled: Filled) -> dict[str, str]:
     return {name: words.gettext(WORDS[code]) % bounds(asked.definition) for name, code in found.items()}
 
 
+def _filled_in(asked: Asked, filled: Filled, stamp: str, notice: Notice = "") -> dict[str, Any]:
+    faults = _faults(asked, filled)
+    return {
+        "stamp": stamp, "kept": filled.kept, "ticked": filled.ticked, "trap": TRAP, "errors": defaultdict(str, faults),
+        "faults": faults, "notice": notice, "OTHER": OTHER, "asks": {name: asks(asked, name) for name in LINES},
+        "words": Markup(form_words.html(asked.said.words)),  # noqa: S704 it is cleaned there
+    }  # fmt: skip
+
+
 def _page(request: Request, name: str, asked: Asked, status: int, **values: Any) -> Response:
-    settings = _deps(request).settings
+    return _answer(request, asked, _rendered(request, name, asked, **values), status)
+
+
+def _rendered(request: Request, name: str, asked: Asked, **values: Any) -> str:
     said = asked.language if asked.language in asked.definition.others else languages.ENGLISH
-    answer = page(
-        request, name, status, language=asked.language, asked=asked, form=asked.definition, fund=asked.form.fund,
-        said=asked.said, said_in=said, organisation=asked.organisation or "Groundswell", **values,
+    organisation = asked.offer.giving.organisation or "Groundswell"
+    return rendered(
+        request, name, language=asked.language, asked=asked, form=asked.definition, fund=asked.form.fund, said=asked.said,
+        said_in=said, organisation=organisation, **values,
     )  # fmt: skip
-    answer.headers.update(framed_by(settings.embedders if asked.embed else (), PROCESSORS))
-    return answer
+
+
+def _answer(request: Request, asked: Asked, html: str, status: int) -> Response:
+    embedders = _deps(request).settings.embedders if asked.embed else ()
+    return HTMLResponse(html, status, framed_by(embedders, PROCESSORS))
 
 
 def _deps(request: Request) -> Deps:
