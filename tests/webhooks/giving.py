@@ -17,7 +17,7 @@ from engine.giving.forms import Definition, Picture
 from engine.ports import Basket, Opened
 from tests.asgi import Answer, Client
 from tests.fakes import FakeClock, FakeLimiter
-from tests.webhooks.joining import PAGES, networks, post
+from tests.webhooks.joining import PAGES, execute, networks, post
 from webhooks.app import build
 from webhooks.donor.published import Published
 
@@ -27,6 +27,14 @@ ROSA = {
     "street": "12 Canal Street", "city": "Worcester", "state": "MA", "zip": "01604",
 }  # fmt: skip
 LAW = {"employer": "Town Library", "occupation": "Librarian"}
+
+CLEAN = """
+TRUNCATE checkout RESTART IDENTITY;
+DELETE FROM notice;
+DELETE FROM donation_form_version v USING donation_form d WHERE d.id = v.donation_form_id AND d.slug = 'winter';
+UPDATE donation_form SET closed_at = NULL, version = 0 WHERE slug = 'winter';
+UPDATE fund SET employer_cents = NULL WHERE slug = 'action';
+"""
 
 
 @dataclass
@@ -76,6 +84,26 @@ def with_payments(deps: Deps, **settings: Any) -> Deps:
     return replace(
         deps, payments=FakePayments(), limiter=FakeLimiter(), settings=deps.settings.model_copy(update=settings)
     )
+
+
+def cleaned(deps: Deps) -> Deps:
+    """The house with a processor, nothing begun in it, and the form as it was at first."""
+    execute(deps, CLEAN)
+    publish(deps)
+    return with_payments(deps)
+
+
+def arrived(door: Client, deps: Deps, query: str = "", slug: str = SLUG) -> "Donor":
+    """Somebody who has the form before her for half a minute."""
+    donor = Donor(door, f"/give/{slug}{query}")
+    assert isinstance(deps.clock, FakeClock)
+    assert donor.open((deps.clock, 30)).status == 200
+    return donor
+
+
+def chosen(page: Answer) -> list[str]:
+    """The amount and the rhythm that are ticked."""
+    return re.findall(r'name="(?:amount|period)"[^>]* value="([^"]+)"[^>]* checked', page.body.decode())
 
 
 def opened(deps: Deps) -> Client:
