@@ -16,6 +16,7 @@ log         one configuration of log lines for every process
 metrics     what is counted, and the page of numbers
 tokens      links that say who follows them: signed, each for one purpose
 languages   gettext catalogues
+documents   YAML files that staff write, read strictly
 
 tables      the schema, one small file an area
 

@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.documents import Document
 from engine.events import Person
-from engine.giving import forms
+from engine.giving import form_files, forms, fund_files, funds
 from engine.letters import drafts, shelf, writing
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
@@ -53,20 +54,6 @@ SELECT t.kind, t.place, t.miles, c.id FROM (
 ) t JOIN chapter c ON c.slug = t.slug AND c.slug = ANY(:made)
 ON CONFLICT DO NOTHING
 """)
-_FUNDS = text("""
-INSERT INTO fund (slug, name, disclaimer, deductibility, limit_cents, employer_cents, employer_from)
-SELECT v.slug, v.name, v.disclaimer, v.deductibility, v."limit" * 100, CAST(split_part(v.employer, ' ', 1) AS bigint) * 100,
-    v.employer IS NOT NULL
-FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, disclaimer text, deductibility text,
-    "limit" bigint, employer text)
-ON CONFLICT (slug) DO NOTHING
-""")
-_ENTITIES = text("""
-INSERT INTO actblue_entity (entity_id, fund_id, chapter_id)
-SELECT v.entity_id, f.id, c.id
-FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, chapter text, entity_id bigint)
-JOIN fund f ON f.slug = v.slug LEFT JOIN chapter c ON c.slug = v.chapter ON CONFLICT DO NOTHING
-""")
 _FORMS_THERE = text("SELECT slug FROM donation_form")
 _GATHERINGS = text("""
 INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
@@ -83,12 +70,12 @@ JOIN chapter h ON h.slug = v.slug JOIN contact c ON c.email = v.email ON CONFLIC
 
 def load(session: Session, now: datetime | None = None) -> None:
     """Load the organisation without its people; what is there already is left as it is. Its gatherings begin now."""
-    told = _told()
+    told, now = _told(), now or datetime.now(UTC)
     _places(session, told)
-    _money(session, told)
-    _forms(session, told, now or datetime.now(UTC))
+    _funds(session, told, now)
+    _forms(session, told, now)
     catalogues.bring_in(session, catalogue_files.understood(told), keep=True)
-    session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now or datetime.now(UTC)})
+    session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now})
 
 
 def load_leads(session: Session, now: datetime) -> None:
@@ -130,31 +117,14 @@ def _places(session: Session, told: dict[str, Any]) -> None:
     routing.remake(session)
 
 
-def _money(session: Session, told: dict[str, Any]) -> None:
-    session.execute(_FUNDS, {"rows": rows(told["funds"])})
-    entities = [
-        {"slug": fund["slug"], "entity_id": number} for fund in told["funds"] for number in fund["actblue_entities"]
-    ]
-    entities += [
-        {"slug": told["funds"][0]["slug"], "chapter": one["slug"], "entity_id": number}
-        for one in told["chapters"]
-        for number in one.get("actblue_entities", ())
-    ]
-    session.execute(_ENTITIES, {"rows": rows(entities)})
+def _funds(session: Session, told: dict[str, Any], now: datetime) -> None:
+    there = {row.slug for row in funds.every(session)}
+    said = fund_files.understood([each for each in told["funds"] if each["slug"] not in there])
+    funds.bring_in(session, fund_files.Told(Document(), said), now)
 
 
 def _forms(session: Session, told: dict[str, Any], now: datetime) -> None:
     there = set(session.scalars(_FORMS_THERE))
     for form in told["donation_forms"]:
-        said = {_KEYS.get(key, key): _in_cents(key, value) for key, value in form.items() if key != "es"}
         if form["slug"] not in there:
-            forms.write(session, forms.Definition.model_validate(said | {"others": {"es": form["es"]}}), now)
-
-
-_KEYS = {"presets": "preset_cents", "floor": "floor_cents", "cap": "cap_cents", "goal": "goal_cents"}
-
-
-def _in_cents(key: str, value: Any) -> Any:
-    if key not in _KEYS:
-        return value
-    return [each * 100 for each in value] if isinstance(value, list) else value * 100
+            forms.write(session, form_files.understood(form), now)

@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.cli import asks, catalogue, chapters, letters, lists, organisation, people, system, work
+from engine.cli import asks, catalogue, chapters, giving, letters, lists, organisation, people, system, work
 from engine.errors import GroundswellError
 
 app = typer.Typer(
@@ -24,7 +24,8 @@ app.add_typer(work.events, name="events")
 app.add_typer(letters.letters, name="letters")
 app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
-app.add_typer(letters.funds, name="funds")
+app.add_typer(giving.funds, name="funds")
+app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")
 app.add_typer(work.matters, name="notices")
 app.add_typer(work.imports, name="import")

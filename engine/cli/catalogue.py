@@ -10,9 +10,9 @@ import typer
 from sqlalchemy import Row
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.documents import Fault
 from engine.people import catalogue_files, catalogues, gatherings, interests
 from engine.people.catalogues import Outcome
-from engine.people.chapter_files import Fault
 from engine.people.gatherings import Planned
 from engine.staff import audit
 

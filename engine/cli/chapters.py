@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out
+from engine.documents import Fault
 from engine.mail import allowances
 from engine.people import chapter_files, chapter_import, explaining, lands, territories
-from engine.people.chapter_files import Fault
 from engine.people.territories import Change
 from engine.staff import audit
 

@@ -1,4 +1,4 @@
-"""Letters: written in files, checked, kept, read as anybody would, sent to oneself; chapters' notes; domains and funds."""
+"""Letters: written in files, checked, kept, read as anybody would, sent to oneself; chapters' notes; domains."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -27,7 +27,6 @@ letters = work.letters
 domains = typer.Typer(
     no_args_is_help=True, help="Domains that letters come from: list them, say which one is new or known."
 )
-funds = typer.Typer(no_args_is_help=True, help="Funds: list them, switch their express links.")
 
 Files = Annotated[
     list[Path], typer.Argument(help="rent.md, and rent.es.md for its Spanish words.", exists=True, dir_okay=False)
@@ -35,8 +34,6 @@ Files = Annotated[
 Slug = Annotated[str, typer.Argument(help="The letter's name.")]
 
 _CHAPTER = text("SELECT id FROM chapter WHERE slug = :slug")
-_FUNDS = text("SELECT slug, name, disclaimer, deductibility, express_lane FROM fund ORDER BY id")
-_EXPRESS = text("UPDATE fund SET express_lane = :on WHERE slug = :slug RETURNING id")
 
 
 @letters.command(name="list")
@@ -177,37 +174,6 @@ def known(
 ) -> None:
     """Say that receivers know this domain: it has sent as many letters for months."""
     _say_of_domain(house(data_dir), domain, "")
-
-
-@funds.command(name="list")
-def list_funds(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Show the funds, with what letters say of each."""
-    with house(data_dir).work() as (session, _):
-        found = session.execute(_FUNDS).all()
-    width = max((len(row.slug) for row in found), default=0)
-    for row in found:
-        out.print(f"{row.slug:{width}}  {row.name}", markup=False)
-        lines = (row.disclaimer, row.deductibility, f"express links: {'on' if row.express_lane else 'off'}")
-        for line in filter(None, lines):
-            out.print(f"{'':{width}}  {line}", markup=False)
-
-
-@funds.command()
-def express(
-    fund: Annotated[str, typer.Argument(help="The fund's short name.")],
-    standing: Annotated[str, typer.Argument(metavar="on|off")],
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Let links in letters charge the saved card of donors who have one at ActBlue, as soon as they are opened. Off unless
-    you switch it on: whoever a letter is forwarded to charges her own card."""
-    if standing not in ("on", "off"):
-        raise typer.BadParameter("say on or off")
-    with house(data_dir).work() as (session, now):
-        fund_id = session.scalar(_EXPRESS, {"slug": fund, "on": standing == "on"})
-        if fund_id is None:
-            raise NotFound(f"there is no fund {fund[:60]}")
-        audit.write(session, None, "express links switched", "fund", fund_id, {"express_lane": standing}, now)
-    out.print(f"express links of {fund} are {standing}")
 
 
 def _say_of_domain(deps: Deps, domain: str, since: str) -> None:

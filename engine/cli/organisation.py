@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.giving.form_links import ACTBLUE
 from engine.staff import accounts, founding, rights
 
 app = typer.Typer()
@@ -24,6 +25,9 @@ def init(
     actblue_entity: Annotated[
         int | None, typer.Option(min=0, help="ActBlue's number of the fund; 0: none yet.")
     ] = None,
+    actblue_form: Annotated[
+        str | None, typer.Option(help="What its form is called there: secure.actblue.com/donate/NAME.", metavar="NAME")
+    ] = None,
     admin_email: Annotated[str | None, typer.Option(help="Who signs in first.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: what is missing is an error.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -42,16 +46,29 @@ def init(
         deductibility=ask(
             "--deductibility", "Are gifts tax-deductible", deductibility, "Gifts are not tax-deductible."
         ),
-        actblue_entity=actblue_entity if actblue_entity is not None else ask.number("ActBlue entity id (0: none yet)"),
+        actblue_entity=(
+            entity := actblue_entity if actblue_entity is not None else ask.number("ActBlue entity id (0: none yet)")
+        ),
+        actblue_form=ask.maybe(f"Your form at ActBlue ({ACTBLUE}…; empty: none yet)", actblue_form, unless=not entity),
         admin_email=ask("--admin-email", "Your own address, to sign in with", admin_email),
     )
     told = founding.checked(told)
     if not yes and not typer.confirm(f"Found {told.name}?"):
         raise typer.Exit(1)
+    cards = deps.payments is not None
     with deps.work() as (session, now):
-        founding.found(session, told, now)
+        founding.found(session, told, now, cards=cards)
+    _tell(told, deps.settings.base_url, cards=cards)
+
+
+def _tell(told: founding.Organisation, base_url: str, *, cards: bool) -> None:
     out.print(f"{told.name} is founded.", markup=False)
-    out.print(f"Sign in as {told.admin_email}: {deps.settings.base_url}/staff/sign-in", markup=False)
+    by_card, *others = founding.form_names(told)
+    for name in [by_card, *others] if cards else others:
+        out.print(f"People give at {base_url}/give/{name}", markup=False)
+    if not cards:
+        out.print(f"The form for cards is a draft. With STRIPE_API_KEY set: groundswell forms publish {by_card} 1")
+    out.print(f"Sign in as {told.admin_email}: {base_url}/staff/sign-in", markup=False)
 
 
 class _Asking:
@@ -68,6 +85,12 @@ class _Asking:
         if default:
             return default
         raise typer.BadParameter(f"{option} is needed")
+
+    def maybe(self, question: str, given: str | None, *, unless: bool) -> str:
+        """What need not be said."""
+        if given is not None or unless or self._silent:
+            return given or ""
+        return str(typer.prompt(question, default="", show_default=False))
 
     def number(self, question: str) -> int:
         return 0 if self._silent else int(typer.prompt(question, default=0, type=int))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -20,10 +21,22 @@ DataDir = Annotated[
 MOST_ID = 2**63 - 1
 DEFAULT_DATA_DIR = ROOT / ".groundswell"
 
+_open: ContextVar[Deps | None] = ContextVar("_open", default=None)
+
 
 def house(data_dir: Path) -> Deps:
-    """The dependencies of a command that works on the installation of this folder."""
-    return build(everything.resolved(data_dir.resolve()))
+    """The dependencies of a command that works on the installation of this folder, or in a house that is open already."""
+    return _open.get() or build(everything.resolved(data_dir.resolve()))
+
+
+@contextmanager
+def inside(deps: Deps) -> Iterator[None]:
+    """Commands that run meanwhile work in this house, in the same process."""
+    before = _open.set(deps)
+    try:
+        yield
+    finally:
+        _open.reset(before)
 
 
 @contextmanager

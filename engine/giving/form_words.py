@@ -31,9 +31,15 @@ _ELSEWHERE = {
 @lru_cache(maxsize=256)
 def html(words: str) -> str:
     """These words as HTML: "*Thank* you" -> "<p><em>Thank</em> you</p>". Never raises, whatever was written."""
-    made = _plain().render(words)
     return nh3.clean(
-        made, tags=set(_TAGS), attributes={"a": {"href"}, "ol": {"start"}}, url_schemes={"https"}, link_rel="noopener"
+        _plain().render(words),
+        tags=set(_TAGS),
+        attributes={"a": {"href", "target"}, "ol": {"start"}},
+        set_tag_attribute_values={
+            "a": {"target": "_top"}
+        },  # a form may stand in a frame, where few sites show themselves
+        url_schemes={"https"},
+        link_rel="noopener",
     ).strip()
 
 
@@ -50,6 +56,7 @@ def _faults(tokens: list[Token], line: int) -> Iterator[tuple[int, str]]:
         if token.type == "link_open" and not _leads(str(token.attrGet("href"))):
             yield line, f"a link begins with {SCHEME}"
         yield from _faults(token.children or [], line)
+        line += token.type in ("softbreak", "hardbreak")
 
 
 def _leads(url: str) -> bool:

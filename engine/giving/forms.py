@@ -3,7 +3,7 @@
 A form is written as a numbered version that never changes; the newest published one is shown. Files: `form_files`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
@@ -14,13 +14,15 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
+from engine.money import dollars
 
 DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
 MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes none ("99999999" cents)
 LEAST_CENTS = 100
 
 Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+# Underscores, too: a form may have its name from ActBlue.
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 _ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ON_ONE_LINE)]
 Words = Annotated[
@@ -55,7 +57,7 @@ class Definition(Said):
 
     slug: Slug
     fund: Slug
-    chapter: str = ""  # "": the organisation's own
+    chapter: Line = ""  # "": the organisation's own
     processor: Literal["actblue", "stripe"]
     preset_cents: Annotated[tuple[Cents, ...], Field(min_length=1, max_length=6)] = DEFAULT_PRESETS
     default_cents: Cents | None = None
@@ -65,24 +67,31 @@ class Definition(Said):
     monthly: bool = True
     employer: Literal["threshold", "always", "never"] = "threshold"
     phone: bool = False
-    thanks_letter: str = ""
+    thanks_letter: Line = ""
     goal_cents: Annotated[int, Field(ge=LEAST_CENTS, le=10**12)] | None = None
     goal_from: date | None = None
     others: Mapping[str, Said] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if len(set(self.preset_cents)) < len(self.preset_cents):
-            raise ValueError("presets: the same amount stands twice")
-        if self.cap_cents is not None and self.cap_cents < self.floor_cents:
-            raise ValueError("cap: it is less than the floor")
-        if outside := [cents for cents in self.preset_cents if not self.takes(cents)]:
-            raise ValueError(f"presets: {outside[0] / 100:g} is not between floor and cap")
-        if self.default_cents is not None and self.default_cents not in self.preset_cents:
-            raise ValueError("default: it is none of the presets")
-        if untold := [code for code, said in self.others.items() if len(said.agreed) != len(self.agreed)]:
-            raise ValueError(f"agreed: {untold[0]} has not as many sentences as English")
+        if found := list(self._contradictions()):
+            raise ValueError("; ".join(found))
         return self
+
+    def _contradictions(self) -> Iterator[str]:
+        """What does not go together, each behind the name that a file has for it."""
+        if len(set(self.preset_cents)) < len(self.preset_cents):
+            yield "presets: the same amount stands twice"
+        if self.cap_cents is not None and self.cap_cents < self.floor_cents:
+            yield "cap: it is less than the floor"
+        if outside := [cents for cents in self.preset_cents if not self.takes(cents)]:
+            yield f"presets: {dollars(outside[0])} is not between floor and cap"
+        if self.default_cents is not None and self.default_cents not in self.preset_cents:
+            yield "default: it is none of the presets"
+        if self.goal_from is not None and self.goal_cents is None:
+            yield "goal_from: there is no goal"
+        untold = (code for code, said in self.others.items() if len(said.agreed) != len(self.agreed))
+        yield from (f"agreed: {code} has not as many sentences as English" for code in untold)
 
     def takes(self, cents: int) -> bool:
         """Whether this amount lies between floor and cap."""
@@ -181,6 +190,11 @@ UPDATE donation_form SET version = :version, title = :title, preset_cents = :pre
     floor_cents = :floor_cents, cap_cents = :cap_cents, monthly = :monthly
 WHERE id = :form_id
 """)
+_AS_WRITTEN = text("""
+UPDATE donation_form_version v SET published_at = coalesce(v.published_at, :now) FROM donation_form d
+WHERE d.id = v.donation_form_id AND d.slug = :slug AND v.version = :number
+RETURNING v.definition, d.id AS form_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +222,7 @@ def write(
     Raises NotFound when there is no such fund or chapter. Two writers of one form take turns.
     """
     said = definition.model_dump(mode="json", exclude={"slug"})
-    places = session.execute(_PLACES, {"fund": definition.fund, "chapter": definition.chapter}).one()
-    if places.fund_id is None or places.chapter_id is None:
-        kind, name = ("fund", definition.fund) if places.fund_id is None else ("chapter", definition.chapter)
-        raise NotFound(f"there is no {kind} {name[:60]}")
-    of = {"slug": definition.slug, "fund_id": places.fund_id, "chapter_id": places.chapter_id}
+    of = _places(session, definition) | {"slug": definition.slug}
     form_id = session.execute(_BEGIN, said | of).scalar_one()
     row = session.execute(_WRITE, {
         "form_id": form_id, "definition": orjson.dumps(said).decode(), "picture": picture.data if picture else None,
@@ -221,6 +231,16 @@ def write(
     if publish:
         session.execute(_PUBLISH, said | of | {"form_id": form_id, "version": row.version})
     return Written(row.id, row.version, form_id)
+
+
+def publish(session: Session, slug: str, number: int, now: datetime) -> None:
+    """Show this version from now on. Raises NotFound when there is none, or no fund or chapter of its."""
+    row = session.execute(_AS_WRITTEN, {"slug": slug, "number": number, "now": now}).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no version {number} of a donation form {slug[:60]}")
+    said = Definition.model_validate(row.definition | {"slug": slug})
+    of = _places(session, said) | {"form_id": row.form_id, "version": number}
+    session.execute(_PUBLISH, said.model_dump(mode="json") | of)
 
 
 def giving(session: Session, now: datetime) -> Giving:
@@ -250,6 +270,15 @@ def picture(session: Session, slug: str, version: int) -> tuple[bytes, str] | No
     """The picture of one version of a form, and its type; None when it has none."""
     row = session.execute(_PICTURE, {"slug": slug, "version": version}).one_or_none()
     return (bytes(row.picture), row.picture_type) if row else None
+
+
+def _places(session: Session, said: Definition) -> dict[str, int]:
+    """The ids of its fund and its chapter."""
+    found = session.execute(_PLACES, {"fund": said.fund, "chapter": said.chapter}).one()
+    if found.fund_id is None or found.chapter_id is None:
+        kind, name = ("fund", said.fund) if found.fund_id is None else ("chapter", said.chapter)
+        raise NotFound(f"there is no {kind} {name[:60]}")
+    return {"fund_id": found.fund_id, "chapter_id": found.chapter_id}
 
 
 def _shown(row: Row[Any]) -> Shown:

@@ -15,19 +15,16 @@ Read strictly, and everything that is wrong is told with its line. This is a who
       - {code: w3h8, name: Knock on doors, es: Tocar puertas}
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from engine import languages
-from engine.errors import Invalid
-from engine.people.chapter_files import Fault, Plain
+from engine import documents, languages
+from engine.documents import Document, Fault
 
-LARGEST = 1_000_000  # bytes
 LISTS = ("coalitions", "agendas", "ways_to_help")
 _LANGUAGES = "(languages)"  # where names in other languages are gathered; nobody writes this key
 
@@ -37,17 +34,8 @@ _Line = Annotated[
 ]
 _Purpose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
-# What is wrong, by pydantic's word for it; anything else is told in pydantic's own sentence.
-_SAYS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known here",
-    "string_type": "must be words; put them in quotation marks",
-    "string_too_short": "is empty",
-    "string_too_long": "is too long",
-    "list_type": "must be a list",
-    "dict_type": "must be written as `code: …`, `name: …` and so on",
-    "model_type": "must be written as `code: …`, `name: …` and so on",
-}
+_AS_MAPPING = "must be written as `code: …`, `name: …` and so on"
+_SAYS = documents.SAYS | {"dict_type": _AS_MAPPING, "model_type": _AS_MAPPING}
 _PATTERNS = {
     "code": "is no code: small letters, digits, hyphens and underscores",
     "coalition": "is no code: small letters, digits, hyphens and underscores",
@@ -116,32 +104,22 @@ class Told:
 
 def read(path: Path) -> Told:
     """Read a file. Raises Invalid when it is too large or no UTF-8, OSError."""
-    if path.stat().st_size > LARGEST:
-        raise Invalid(f"the file is larger than {LARGEST // 1_000_000} MB: that is no catalogue")
-    try:
-        return read_text(path.read_text("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise Invalid(f"the file is not UTF-8 (byte {error.start:,})") from None
+    return read_text(documents.written(path, "catalogue"))
 
 
 def read_text(written: str) -> Told:
     """The same from what the file says."""
-    try:
-        loader = Plain(written)
-        node = loader.get_single_node()
-        document = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that there is not
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        says = f"cannot be read as YAML: {problem}" if problem else "cannot be read as YAML"
-        return Told(faults=[Fault(mark.line + 1 if mark else 0, says)])
-    if not isinstance(document, dict) or not document:
+    document = documents.read(written)
+    if document.node is None and document.faults:
+        return Told(faults=document.faults)
+    if not isinstance(document.said, dict) or not document.said:
         return Told(faults=[Fault(1, f"begins with one of {', '.join(f'`{name}:`' for name in LISTS)} and a list")])
-    twice = list(_said_twice(node))
     try:
-        catalogue = Catalogue.model_validate(document)
+        catalogue = Catalogue.model_validate(document.said)
     except ValidationError as error:
-        return Told(faults=_sorted([*twice, *(_fault(node, problem) for problem in error.errors())]))
-    faults = _sorted([*twice, *_contradictions(node, catalogue)])
+        told = document.told(error, _PATTERNS, _SAYS, unwritten=_LANGUAGES)
+        return Told(faults=documents.in_order([*document.faults, *told]))
+    faults = documents.in_order([*document.faults, *_contradictions(document, catalogue)])
     return Told(None if faults else catalogue, faults)
 
 
@@ -150,7 +128,7 @@ def understood(document: Mapping[str, Any]) -> Catalogue:
     return Catalogue.model_validate({name: document[name] for name in LISTS if name in document})
 
 
-def _contradictions(node: Any, told: Catalogue) -> Iterator[Fault]:
+def _contradictions(document: Document, told: Catalogue) -> Iterator[Fault]:
     """Codes that stand twice, and interests that are carried by nobody in the file."""
     carriers = {one.code for one in told.coalitions or ()}
     places: dict[str, list[tuple[tuple[str | int, ...], str]]] = {
@@ -165,68 +143,11 @@ def _contradictions(node: Any, told: Catalogue) -> Iterator[Fault]:
             places["interests"].append(((*place, "code"), one.code))
             if one.coalition is not None and one.coalition not in carriers:
                 says = f"there is no coalition {one.coalition} in this file"
-                yield Fault(_line(node, (*place, "coalition")), says)
+                yield Fault(document.line((*place, "coalition")), says)
     for found in places.values():
         first: dict[str, int] = {}
         for path, code in found:
             if code in first:
-                yield Fault(_line(node, path), f"{code} stands in line {first[code]} already")
+                yield Fault(document.line(path), f"{code} stands in line {first[code]} already")
             else:
-                first[code] = _line(node, path)
-
-
-def _fault(node: Any, problem: Any) -> Fault:
-    path = tuple(step for step in problem["loc"] if step != _LANGUAGES)
-    name = str(path[-1]) if path else "the file"
-    says = _PATTERNS.get(name, "holds signs that cannot be printed")
-    if problem["type"] != "string_pattern_mismatch":
-        says = _SAYS.get(problem["type"], problem["msg"])
-    where = _said_as(path)
-    return Fault(_line(node, path), f"{where}: {says}" if where else says)
-
-
-def _said_as(path: Sequence[str | int]) -> str:
-    """A place in words, counted from one: "agendas 2, interests 1, name"."""
-    said: list[str] = []
-    for step in path:
-        if isinstance(step, int) and said:
-            said[-1] += f" {step + 1}"
-        else:
-            said.append(str(step)[:60])
-    return ", ".join(said)
-
-
-def _line(node: Any, path: Sequence[str | int]) -> int:
-    """The line of what stands there, or of what it should stand in."""
-    line = node.start_mark.line + 1
-    for step in path:
-        found: Any = None
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = node.value[step]
-            line = found.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(step):
-                    found, line = value, key.start_mark.line + 1
-        if found is None:
-            break
-        node = found
-    return int(line)
-
-
-def _said_twice(node: Any) -> Iterator[Fault]:
-    """Keys that stand twice in one mapping: YAML would take the last without a word."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                yield Fault(key.start_mark.line + 1, f"{str(key.value)[:60]} stands twice")
-            seen.add(str(key.value))
-            yield from _said_twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            yield from _said_twice(each)
-
-
-def _sorted(faults: Iterable[Fault]) -> list[Fault]:
-    return sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
+                first[code] = document.line(path)

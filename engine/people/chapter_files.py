@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from engine.documents import Fault, Plain
 from engine.errors import Invalid
 from engine.people import lands
 from engine.sources.words import email_address, zip_code
@@ -26,27 +27,6 @@ OPT_INS = ("single", "double", "auto")
 _FORMULA = ("=", "+", "-", "@")
 
 Cell = str | tuple[str, ...]
-
-
-class Plain(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them can say more than memory holds."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Raises YAMLError for an alias."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError
-        return super().compose_node(parent, index)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong, and in which line; 0: with the file as a whole."""
-
-    line: int
-    says: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.says}" if self.line else self.says
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.documents import Fault
 from engine.events import Person
 from engine.people import contacts, entities, erasing, lands, territories
-from engine.people.chapter_files import ChapterSaid, Fault
+from engine.people.chapter_files import ChapterSaid
 from engine.people.lands import Land, Proposal
 from engine.people.territories import Change
 from engine.tokens import Signer

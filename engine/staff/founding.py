@@ -1,4 +1,7 @@
-"""Founding: a real organisation's first rows, in one transaction. Root chapter, first fund, first of the staff."""
+"""Founding: a real organisation's first rows, in one transaction. Root chapter, first fund, its forms, first of the staff.
+
+The forms are those of `templates/forms`: one by card, and one at ActBlue when the organisation has one there.
+"""
 
 import re
 import unicodedata
@@ -9,6 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid
+from engine.giving import form_files, forms
+from engine.giving.forms import Definition
+from engine.settings import ROOT
 from engine.sources.words import clean, email_address
 from engine.staff import accounts, audit, rights
 
@@ -27,12 +33,16 @@ INSERT INTO fund (slug, name, disclaimer, deductibility) VALUES (:slug, :fund_na
 RETURNING id
 """)
 _ENTITY = text("INSERT INTO actblue_entity (entity_id, fund_id) VALUES (:entity, :fund_id)")
+FORMS = ROOT / "templates" / "forms"
+CARDS = "give"  # the form that is paid by card
+_FORM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}", re.ASCII)
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """What an organisation says of itself. `actblue_entity` 0: it has none yet."""
+    """What an organisation says of itself. `actblue_entity` 0: it has none yet; `actblue_form`: what its form is called
+    there, "" for none."""
 
     name: str
     sender_email: str
@@ -43,6 +53,7 @@ class Organisation:
     deductibility: str
     actblue_entity: int
     admin_email: str
+    actblue_form: str = ""
 
 
 def checked(told: Organisation) -> Organisation:
@@ -57,16 +68,21 @@ def checked(told: Organisation) -> Organisation:
             raise Invalid(f"{name.replace('_', ' ')} is longer than {LONGEST} characters")
     if not 0 <= told.actblue_entity <= MOST_ENTITY:
         raise Invalid("actblue entity is no number of ActBlue's")
+    actblue_form = told.actblue_form.strip()
+    if actblue_form and not _FORM_NAME.fullmatch(actblue_form):
+        raise Invalid("actblue form is what stands behind secure.actblue.com/donate/, and nothing else")
     return Organisation(
         **said,
         actblue_entity=told.actblue_entity,
         sender_email=_address("sender email", told.sender_email),
         admin_email=_address("admin email", told.admin_email),
+        actblue_form=actblue_form,
     )
 
 
-def found(session: Session, told: Organisation, now: datetime) -> int:
-    """Found it; returns the id of its root chapter. Raises Conflict when there is one, Invalid as `checked` does."""
+def found(session: Session, told: Organisation, now: datetime, *, cards: bool = True) -> int:
+    """Found it; returns the id of its root chapter. `cards`: this house can take cards, so its form for them is shown; else
+    it is a draft. Raises Conflict when there is an organisation, Invalid as `checked` does."""
     organisation = checked(told)
     session.execute(_ALONE, {"lock": LOCK})
     if session.scalar(_FOUNDED):
@@ -74,6 +90,7 @@ def found(session: Session, told: Organisation, now: datetime) -> int:
     values = {name: getattr(organisation, name) for name in Organisation.__slots__}
     root_id = session.scalar(_ROOT, values | {"slug": slug(organisation.name)})
     fund_id = session.scalar(_FUND, values | {"slug": slug(organisation.fund_name)})
+    _bring_in_forms(session, organisation, now, cards=cards)
     if organisation.actblue_entity:
         session.execute(_ENTITY, {"entity": organisation.actblue_entity, "fund_id": fund_id})
     audit.write(session, None, "organisation founded", "chapter", root_id, {"fund_id": fund_id}, now)
@@ -81,10 +98,30 @@ def found(session: Session, told: Organisation, now: datetime) -> int:
     return int(root_id or 0)
 
 
+def form_names(organisation: Organisation) -> list[str]:
+    """What its forms are called: the one for cards, and that at ActBlue if it has one."""
+    at_actblue = organisation.actblue_form
+    return [CARDS + "-by-card", at_actblue] if at_actblue == CARDS else [CARDS, *filter(None, [at_actblue])]
+
+
+def _bring_in_forms(session: Session, organisation: Organisation, now: datetime, *, cards: bool) -> None:
+    for name, shipped in zip(form_names(organisation), ("give", "actblue"), strict=False):
+        said = {"slug": name, "fund": slug(organisation.fund_name)}
+        by_card = shipped == "give"
+        forms.write(session, _shipped(shipped).model_copy(update=said), now, publish=cards or not by_card)
+
+
+def _shipped(name: str) -> Definition:
+    told = form_files.read(FORMS / f"{name}.yaml")
+    if told.definition is None:
+        raise Invalid(f"templates/forms/{name}.yaml, {told.faults[0]}")
+    return told.definition
+
+
 def slug(name: str) -> str:
     """A name as it can stand in an address: "Común Action, Inc." -> "comun-action-inc"."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return _WORDS.sub("-", plain).strip("-")[:60] or "organisation"
+    return _WORDS.sub("-", plain).strip("-")[:60].rstrip("-") or "organisation"
 
 
 def _address(name: str, told: str) -> str:

@@ -128,6 +128,11 @@ def upgrade() -> None:
     op.create_check_constraint(op.f('donation_form_bounds_check'), 'donation_form', 'floor_cents > 0 AND cap_cents >= floor_cents')
     op.execute(VERSIONS)
     op.execute('UPDATE donation_form SET version = 1')
+    op.execute("""CREATE FUNCTION donation_form_version_stays() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'a version of a donation form never changes'; END $$""")
+    op.execute("""CREATE TRIGGER donation_form_version_stays
+        BEFORE UPDATE OF donation_form_id, version, definition, picture, picture_type ON donation_form_version
+        FOR EACH STATEMENT EXECUTE FUNCTION donation_form_version_stays()""")
 
 
 def downgrade() -> None:
@@ -156,6 +161,7 @@ def downgrade() -> None:
     op.drop_table('refund_order')
     op.drop_index('donation_form_version_key', table_name='donation_form_version')
     op.drop_table('donation_form_version')
+    op.execute('DROP FUNCTION donation_form_version_stays')
     op.drop_index('decline_source_key_key', table_name='decline')
     op.drop_index('decline_donation_form_id_idx', table_name='decline')
     op.drop_table('decline')

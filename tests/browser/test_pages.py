@@ -43,7 +43,7 @@ def test_home_shows_the_doors_the_banner_and_the_form(page: Page, thanked: Syste
     page.goto(thanked.url)
     assert page.get_by_role("heading", level=1).inner_text() == "Common Ground Massachusetts"
     assert "No mail can leave this machine" in page.get_by_role("note").inner_text()
-    amounts = page.get_by_label("Preset amounts").get_by_role("listitem").all_inner_texts()
+    amounts = page.get_by_label("Preset amounts").first.get_by_role("listitem").all_inner_texts()
     assert amounts == ["$27", "$50", "$100", "$250", "$1,000", "Other"]
     assert fits(page)
     page.get_by_role("link", name="The mailbox Every letter").click()

@@ -8,7 +8,7 @@ import yaml
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine import demo_organisation
+from engine import demo_organisation, documents
 from engine.errors import Invalid
 from engine.people import catalogue_files, catalogues, interests
 from engine.people.catalogues import Outcome
@@ -190,7 +190,7 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(Invalid, match="not UTF-8"):
         catalogue_files.read(path)
-    path.write_text("#" * (catalogue_files.LARGEST + 1))
+    path.write_text("#" * (documents.LARGEST + 1))
     with pytest.raises(Invalid, match="larger than 1 MB"):
         catalogue_files.read(path)
     path.write_text("[" * 100_000)

@@ -317,7 +317,15 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path):
 
 
 def test_without_an_organisation_there_is_nothing_to_put_chapters_into(session: Session, tmp_path: Path):
-    for table in ("zip_route", "territory", "gathering", "donation_form", "actblue_entity", "chapter"):
+    for table in (
+        "zip_route",
+        "territory",
+        "gathering",
+        "donation_form_version",
+        "donation_form",
+        "actblue_entity",
+        "chapter",
+    ):
         session.execute(text(f"DELETE FROM {table}"))
     assert refused(session, tmp_path, HEAD + "x,X,,,,\n") == [
         "there is no organisation to put chapters into: groundswell init"

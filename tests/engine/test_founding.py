@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
+from engine.giving import form_shelf, forms
 from engine.staff import accounts, founding
 from engine.staff.founding import Organisation
 from tests.make import NOON
@@ -52,6 +53,22 @@ def test_an_organisation_without_an_actblue_number_is_founded_too(session: Sessi
     assert one(session, "SELECT count(*) FROM actblue_entity") == (0,)
 
 
+def test_it_begins_with_a_form_for_cards_and_with_its_own_at_actblue(session: Session):
+    founding.found(empty(session), replace(TOLD, actblue_form="marea_comun"), NOON)
+    shown = forms.giving(session, NOON).forms
+    assert {(name, form.definition.processor, form.fund.slug) for name, form in shown.items()} == {
+        ("give", "stripe", "marea-comun-action-inc"), ("marea_comun", "actblue", "marea-comun-action-inc"),
+    }  # fmt: skip
+    assert all(form.definition.others["es"].words for form in shown.values())
+
+
+def test_where_no_card_can_be_taken_that_form_is_a_draft_and_names_never_meet(session: Session):
+    founding.found(empty(session), replace(TOLD, actblue_form="give"), NOON, cards=False)
+    assert [(form.slug, form.processor, form.version) for form in form_shelf.every(session)] == [
+        ("give-by-card", "stripe", 0), ("give", "actblue", 1),
+    ]  # fmt: skip
+
+
 def test_where_there_is_a_root_nothing_is_founded(session: Session):
     with pytest.raises(Conflict, match="already"):
         founding.found(session, TOLD, NOON)
@@ -62,7 +79,7 @@ def test_where_there_is_a_root_nothing_is_founded(session: Session):
     [
         {"sender_email": "hello"}, {"sender_email": "a@b"}, {"admin_email": ""}, {"name": " "}, {"postal_address": ""},
         {"disclaimer": "\x00"}, {"actblue_entity": -1}, {"actblue_entity": 2**63}, {"name": "x" * 301},
-        {"sender_email": "a@example.org\r\nBcc: b@example.org"},
+        {"sender_email": "a@example.org\r\nBcc: b@example.org"}, {"actblue_form": "https://secure.actblue.com/donate/x"},
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_without_its_value_and_nothing_is_founded(session: Session, wrong):

@@ -7,6 +7,8 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.giving import form_files, form_shelf, fund_files, funds
+from engine.giving.fund_files import FundSaid
 from engine.letters import checks, drafts, writing
 from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
 from engine.settings import ROOT, Settings
@@ -46,6 +48,25 @@ def test_the_catalogue_of_the_readme_is_one_and_changes_little_of_the_invented_o
     outcome = catalogues.bring_in(session, told.catalogue)
     assert not any(outcome.made.values())
     assert not catalogues.bring_in(session, told.catalogue).anything
+
+
+def test_the_fund_of_the_readme_says_everything_that_a_file_can_and_can_be_imported(session: Session):
+    told = fund_files.read_text(example("funds:"))
+    assert told.faults == []
+    assert set(told.document.said["funds"][0]) == set(FundSaid.model_fields)
+    (changed,) = funds.bring_in(session, told, NOON).changed
+    assert (changed.slug, changed.new) == ("action", False)
+
+
+def test_the_form_of_the_readme_says_everything_that_a_file_can_and_can_be_imported(session: Session, tmp_path: Path):
+    (tmp_path / "rides.webp").write_bytes(b"RIFF\0\0\0\0WEBP")
+    words = example("slug: rides")
+    told = form_files.read_text(words, tmp_path)
+    assert told.definition is not None, told.faults
+    assert set(told.document.said) == set(form_files.ORDER)
+    session.execute(text("INSERT INTO letter (slug) VALUES ('thank_you') ON CONFLICT DO NOTHING"))
+    outcome = form_shelf.bring_in(session, told.definition, told.picture, NOON)
+    assert (outcome.number, outcome.faults, outcome.remarks) == (1, [], [])
 
 
 def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Session, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Which doors exist where: parts of the house, and development's own pages."""
 
+import re
 import secrets
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from starlette.routing import Route
 
 from engine import demo_organisation
 from engine.bootstrap import Deps
+from engine.giving import form_shelf
 from engine.settings import Settings
 from tests.asgi import Client
 from webhooks import app
@@ -52,6 +54,14 @@ def test_the_home_page_of_development_says_who_can_sign_in_and_which_gathering_i
         shown = client.send("GET", "/").body.decode()
     assert "ana.costa@example.org" in shown
     assert 'href="/join?g=g7m4"' in shown
+
+
+def test_the_home_page_leads_to_every_form_that_is_open(deps: Deps):
+    with deps.work() as (session, now):
+        form_shelf.close(session, "pac", "The election is over.", now)
+    with Client(app.build(deps)) as client:
+        shown = client.send("GET", "/").body.decode()
+    assert re.findall(r'href="/give/([^"]+)"', shown) == ["common-ground", "neighbours"]
 
 
 def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):
