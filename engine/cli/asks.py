@@ -30,7 +30,7 @@ def explain(
         found = explaining.explain(session, contacts.find(session, who), now, deps.settings.time_zone, form)
     out.print(_gave(found.history), markup=False)
     for asked in found.forms:
-        left = "" if asked.left_cents is None else f"; {dollars(asked.left_cents)} is left of its limit for her"
+        left = "" if asked.left_cents is None else f"; {dollars(asked.left_cents)} left of the limit"
         out.print(f"\n{asked.form}: {asked.title} ({asked.fund}{left})", markup=False)
         _say("once", asked.once)
         if asked.monthly is not None:

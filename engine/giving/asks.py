@@ -84,8 +84,8 @@ def ladder(history: History, terms: Terms, left_cents: int | None = None, *, mon
         said = f"{said.partition(';')[0]}; {bound}"
     elif made[-1] < wanted[: len(made)][-1] or len(made) < RUNGS:
         said += f"; {bound}"
-    elif top > 3 * first:
-        said += f", and rises towards the {dollars(history.highest_cents)} that she gave at best"
+    elif top > 3 * first and history.highest_cents > history.last_cents:
+        said += f", and rises higher: she once gave {dollars(history.highest_cents)}"
     return Ladder(made, said + ".")
 
 
@@ -223,7 +223,7 @@ def _ago(months: int) -> str:
     if months < 1:
         return "less than a month ago"
     many, unit = (months, "month") if months < 2 * MONTHS_FRESH else (months // 12, "year")
-    return f"{many} {unit}{'' if many == 1 else 's'} ago"
+    return f"a {unit} ago" if many == 1 else f"{many} {unit}s ago"
 
 
 def _nothing(left_cents: int | None, floor: int, *, monthly: bool) -> str:

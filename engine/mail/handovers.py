@@ -58,7 +58,7 @@ UPDATE message m SET
     handed_at = NULL,
     doubts = m.doubts + CASE WHEN j.doubtful THEN 1 ELSE 0 END,
     together = coalesce(j.together, m.together),
-    handover_id = CASE WHEN j.again THEN NULL ELSE m.handover_id END,
+    handover_id = CASE WHEN j.again OR j.pointless THEN NULL ELSE m.handover_id END,
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id

@@ -52,9 +52,15 @@ def _offers(sender: Sender, readers: Readers, known: Mapping[int, asks.History],
         contact_id = reader["contact_id"]
         most = left.get(contact_id)
         ladder = asks.ladder(known.get(contact_id, histories.NONE), sender.terms, most)
-        chosen = reader["facts"].get("ladder")
-        cents = asks.fitted(tuple(chosen), sender.terms, most) if chosen else ladder.cents
+        chosen = _chosen(reader["facts"])
+        cents = asks.fitted(chosen, sender.terms, most) if chosen else ladder.cents
         made[reader["id"]] = Offered(cents, asks.told(most, cents))
         if not cents:
             pointless[reader["id"]] = ladder.why
     return Offers(made, pointless)
+
+
+def _chosen(facts: Mapping[str, Any]) -> tuple[int, ...]:
+    """Amounts that were chosen for this letter; what is none is not believed, for here it would hold up all others."""
+    told = facts.get("ladder")
+    return tuple(each for each in told if type(each) is int) if isinstance(told, list) else ()

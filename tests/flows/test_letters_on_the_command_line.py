@@ -10,11 +10,13 @@ from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.events import HumanNeeded
+from engine.events import HumanNeeded, Person
 from engine.mail import allowances, handovers
+from engine.reactions import react
 from tests.campaigns import letter, people
 from tests.commands import Done, Groundswell, running
 from tests.flows.house import change, one, rows
+from tests.make import gift
 
 Command = Callable[..., Done]
 ENGLISH = """---
@@ -259,3 +261,27 @@ def test_letters_that_failed_for_their_sender_are_tried_again_all_at_once_and_th
     assert one(deps, open_).subject == "hello@lowell.example.org"
     assert said(groundswell, "letters", "retry", "--all") == "1 ready again\n"
     assert rows(deps, open_) == []
+
+
+# Amounts that fit.
+
+
+def test_what_somebody_is_asked_for_is_explained_for_each_form(groundswell: Command, deps: Deps):
+    (hers,) = people(deps, 1)
+    email = one(deps, f"SELECT email FROM contact WHERE id = {hers}").email
+    assert said(groundswell, "asks", "explain", email).startswith("She has not given yet.\n\ncommon-ground: ")
+    change(deps, "UPDATE fund SET limit_cents = 50000 WHERE slug = 'action'")
+    told = [gift(donor=Person(email=email), amount_cents=cents, paid_at=deps.clock.now) for cents in [12000] * 4]
+    with deps.work() as (session, now):
+        react(session, told, now, deps.settings)
+    lines = said(groundswell, "asks", "explain", str(hers), "--form", "common-ground").splitlines()
+    assert lines == [
+        "4 gifts: the last $120, usually $120, the highest $120.",
+        "",
+        "common-ground: Stand with your neighbours (Common Ground Massachusetts Action, Inc.; $20 left of the limit)",
+        "  once        $5  $10  $15  $20",
+        "              Her last gift was $120, less than a month ago; $20 is all that is left of the fund's limit.",
+        "  each month  nothing",
+        "              $20 is left of the fund's limit for her, $1.66 a month: less than the form takes, $5.",
+    ]
+    assert "no form nowhere is open" in refused(groundswell, "asks", "explain", email, "--form", "nowhere")
