@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell, log, reactions
 from engine.adapters.bells import FETCH_SECONDS, BellBroker, RedisBells, make_broker
+from engine.adapters.dev_payments import DevPayments
 from engine.adapters.lifeline import die_with_parent
 from engine.adapters.limiter import RedisLimiter
 from engine.adapters.mailbox import Mailbox
@@ -104,8 +105,13 @@ def _mailer(settings: Settings) -> Mailer | None:
 
 
 def _payments(settings: Settings) -> Payments | None:
+    """Without a key, in development, a processor of our own: no money can move."""
     if settings.stripe_api_key is None:
-        return None
+        return (
+            DevPayments(settings.payments_dir, settings.base_url, settings.stripe_secrets[0])
+            if settings.development
+            else None
+        )
     return StripePayments(settings.stripe_api_key.get_secret_value(), settings.stripe_api_base)
 
 

@@ -226,6 +226,55 @@ class Payments(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedCheckout:
+    """A basket on the page of development's own processor, and whether it is open, complete or expired there."""
+
+    key: str
+    amount_cents: int
+    monthly: bool
+    title: str
+    email: str
+    state: str
+    success_url: str
+    cancel_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedPlan:
+    """A plan on the page of that processor where its donor changes her card, and where the page leads back to."""
+
+    key: str
+    amount_cents: int
+    state: str
+    paused: bool
+    return_url: str
+
+
+@runtime_checkable
+class Cashier(Protocol):
+    """A processor whose pages are ours to show: development's. What is done there is told as the real one tells it, by signed
+    events. Raises NotFound, Invalid (it is over), Unavailable (done, but not told: do it again)."""
+
+    def checkout(self, key: str) -> PlayedCheckout:
+        """One basket."""
+
+    def pay(self, key: str, email: str) -> None:
+        """A card that works. Twice is once. `email`: if the basket says none."""
+
+    def decline(self, key: str, email: str) -> None:
+        """A card that is declined. Each time is another attempt."""
+
+    def expire(self, key: str) -> None:
+        """Nobody paid, and nobody can any more."""
+
+    def plan(self, page_key: str) -> PlayedPlan:
+        """The plan of one page of the portal."""
+
+    def renew(self, page_key: str, *, good: bool) -> None:
+        """The next instalment of that plan: its card works or is declined."""
+
+
+@dataclass(frozen=True, slots=True)
 class Suppressed:
     """An address that the mail provider does not write to, as it writes it, and since when."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.giving import allowances, checkouts, contributions, keeping, plans, reversals
+from engine.giving import allowances, checkout_ends, checkouts, contributions, declines, keeping, plans, reversals
 from engine.mail import feedback, holds, readers, suppressions
 from engine.outreach import confirm, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
@@ -19,7 +19,9 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (checkouts.check_out,),
+    events.CheckoutReported: (checkouts.check_out, checkout_ends.pay),
+    events.CheckoutEndReported: (checkout_ends.end,),
+    events.DeclineReported: (declines.record,),
     events.PaymentLinked: (checkouts.link,),
     events.ContributionReported: (contributions.record,),
     events.RefundReported: (reversals.refund,),
@@ -37,6 +39,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.ContributionRecorded: (allowances.allow, thanks.compose),
     events.InstalmentRecorded: (thanks.compose,),
     events.DonorLearned: (allowances.allow, thanks.compose),
+    events.CardDeclined: (),
     events.RefundRecorded: (),
     events.RefundFailed: (),
     events.DisputeRecorded: (),
@@ -78,6 +81,7 @@ def react(session: Session, happened: Sequence[events.Event], now: datetime, set
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
     everything: list[events.Event] = []
+    happened = checkout_ends.recall(session, happened)
     wave = [*happened, *admission.admit(session, happened, now, settings)]
     while wave:
         everything += wave

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         return self.data_dir / "mailbox" / "letters.jsonl"
 
     @property
+    def payments_dir(self) -> Path:
+        """Where development's own payment processor keeps what was paid."""
+        return self.data_dir / "payments"
+
+    @property
     def actblue_credentials(self) -> tuple[str, ...]:
         """Every valid `user:password`. Two are valid at once while one is being replaced."""
         return _listed(self.actblue_webhook_credentials)

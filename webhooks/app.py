@@ -25,7 +25,7 @@ from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
-from webhooks.dev import clock, mailbox
+from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import give
 from webhooks.donor.published import Published
 from webhooks.edge import Edge
@@ -127,6 +127,10 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/dev/mailbox/{number}/html", mailbox.letter_html, DEVELOPMENT),
     Entry(("GET",), "/dev/clock", clock.show, DEVELOPMENT),
     Entry(("POST",), "/dev/clock", clock.skip, DEVELOPMENT),
+    Entry(("GET",), "/dev/checkout/{key}", checkout.show, DEVELOPMENT),
+    Entry(("POST",), "/dev/checkout/{key}", checkout.act, DEVELOPMENT),
+    Entry(("GET",), "/dev/portal/{key}", checkout.show_portal, DEVELOPMENT),
+    Entry(("POST",), "/dev/portal/{key}", checkout.act_portal, DEVELOPMENT),
 )
 
 

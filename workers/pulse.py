@@ -32,6 +32,7 @@ SCHEDULE: dict[str, timedelta] = {
     "suppressions": timedelta(days=1),
     "snapshots": timedelta(days=1),
     "hearing": timedelta(minutes=10),
+    "checkouts": timedelta(minutes=10),
     "sunset": timedelta(days=1),
 }
 

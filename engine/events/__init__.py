@@ -15,9 +15,12 @@ from engine.events.letters import (
     Unsubscribed,
 )
 from engine.events.money import (
+    CardDeclined,
+    CheckoutEndReported,
     CheckoutReported,
     ContributionRecorded,
     ContributionReported,
+    DeclineReported,
     DisputeRecorded,
     DisputeReported,
     DonorLearned,
@@ -59,7 +62,9 @@ from engine.events.root import (
 
 __all__ = [
     "AccountReported",
+    "CardDeclined",
     "ChapterChanged",
+    "CheckoutEndReported",
     "CheckoutReported",
     "Complained",
     "ConfirmationAsked",
@@ -67,6 +72,7 @@ __all__ = [
     "ContactMerged",
     "ContributionRecorded",
     "ContributionReported",
+    "DeclineReported",
     "DisputeRecorded",
     "DisputeReported",
     "DonorLearned",

@@ -16,7 +16,7 @@ class ContributionReported(Event):
     """Money was given. `source_key`: the source's id of the gift. `paid_at` is aware and keeps the source's own offset.
 
     `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1. `express`: the donor
-    has saved a card at ActBlue.
+    has saved a card at ActBlue. `account`: the connected account that it went to, "" our own.
     """
 
     source: str
@@ -37,11 +37,13 @@ class ContributionReported(Event):
     charge_key: str = ""
     plan_key: str = ""
     express: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutReported(Event):
-    """A donor finished a checkout and the money is there or on its way: her words, for a gift told without them."""
+    """A donor finished a checkout and the money is there or on its way: her words, for a gift told without them.
+    `checkout_id`: the checkout of ours that it was opened for; `typed`: they are what she wrote there."""
 
     source: str
     source_key: str
@@ -52,6 +54,28 @@ class CheckoutReported(Event):
     form_slug: str = ""
     refcode: str = ""
     refcode2: str = ""
+    checkout_id: int | None = None
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutEndReported(Event):
+    """The processor's page for a checkout of ours is over, and nobody paid on it."""
+
+    source: str
+    source_key: str
+    ended_at: datetime
+    checkout_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineReported(Event):
+    """A card was declined when somebody tried to give by this form (`source_key`: the attempt's id). No money moved."""
+
+    source: str
+    source_key: str
+    declined_at: datetime
+    form_slug: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +209,15 @@ class DonorLearned(Event):
 
     contribution_id: int
     contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardDeclined(Event):
+    """A declined card of one of our forms is on record."""
+
+    word: ClassVar[str] = "decline"
+
+    donation_form_id: int
 
 
 @dataclass(frozen=True, slots=True)

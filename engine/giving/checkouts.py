@@ -18,10 +18,10 @@ TWICE = "one payment booked twice"  # the kind of notice
 
 _KEEP = text("""
 INSERT INTO checkout_session (source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2,
-    completed_at, inbound_event_id)
-SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2, completed_at, cause
+    completed_at, typed, inbound_event_id)
+SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2, completed_at, typed, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, payment_key text, plan_key text,
-    donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, cause bigint)
+    donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, typed boolean, cause bigint)
 ORDER BY source, source_key
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, inbound_event_id
@@ -36,7 +36,7 @@ SELECT g.id, {ADDRESSED}, g.source, g.plan_key, s.inbound_event_id FROM checkout
 """)
 
 # By the payment a checkout led to or the plan it began; of several the one with the smallest id at the source. What the
-# payment says itself stays.
+# payment says itself stays, but for what its donor typed on a page of ours.
 _COMPLETE = text(f"""
 UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, t.contact_id, g.contact_id),
     chapter_id = CASE WHEN {ADDRESSED} IS NULL THEN coalesce(t.chapter_id, g.chapter_id)
@@ -47,9 +47,9 @@ UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, t.contact_id, g.con
     donation_form_id = coalesce(g.donation_form_id, t.form_id),
     fund_id = CASE WHEN g.donation_form_id IS NULL THEN coalesce(t.fund_id, g.fund_id) ELSE g.fund_id END,
     donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(t.donor) d(name, said)
-        WHERE said <> '' AND coalesce(g.donor ->> name, '') = '')
+        WHERE said <> '' AND (t.typed OR coalesce(g.donor ->> name, '') = ''))
 FROM (
-    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.form_slug, s.refcode, s.refcode2,
+    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.typed, s.form_slug, s.refcode, s.refcode2,
         c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
     FROM (
         SELECT g.id AS contribution_id, s.id FROM contribution g JOIN checkout_session s

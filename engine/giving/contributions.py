@@ -32,11 +32,11 @@ _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
     source text, source_key text, cause bigint, email text, amount_cents bigint, currency text,
     paid_at timestamptz, paid_at_offset smallint, order_number text, sequence int, recurring_period text,
     form_slug text, refcode text, refcode2 text, entity_id bigint, entity_name text, payment_key text, charge_key text,
-    plan_key text, express boolean, donor jsonb)"""
+    plan_key text, express boolean, account text, donor jsonb)"""
 
-# Whose money: ActBlue says it by the entity of each line item. What comes in on our own Stripe account is ours: the form's
-# fund, else the first.
-_OWN_FUND = "(SELECT min(id) FROM fund)"
+# Whose money: ActBlue says it by the entity of each line item. What comes in at Stripe is ours: the form's fund, else that of
+# the account which it went to, else the first.
+_OWN_FUND = "(SELECT min(id) FROM fund WHERE stripe_account = v.account), (SELECT min(id) FROM fund)"
 
 # Who gave: of one who was merged, whom she is now.
 _DONOR = """LEFT JOIN contact known ON known.email = v.email
@@ -204,5 +204,6 @@ def _record(gift: ContributionReported) -> dict[str, object]:
         "charge_key": gift.charge_key,
         "plan_key": gift.plan_key,
         "express": gift.express,
+        "account": gift.account,
         "donor": gift.donor,
     }

@@ -24,6 +24,7 @@ UPDATE checkout_session s SET donor = '{}' WHERE s.donor ->> 'email' = ANY(:emai
     SELECT FROM contribution g WHERE g.contact_id = ANY(:ids) AND g.source = s.source AND (
         g.payment_key = s.payment_key AND g.payment_key <> '' OR g.plan_key = s.plan_key AND g.plan_key <> ''))
 """)
+_BEGUN = text("UPDATE checkout SET donor = '{}' WHERE donor ->> 'email' = ANY(:emails)")
 _ENDS = text("""
 UPDATE cancellation x SET reason = '' FROM recurring_plan p
 WHERE p.contact_id = ANY(:ids) AND (p.source, p.source_key) = (x.source, x.source_key) AND x.reason <> ''
@@ -55,9 +56,9 @@ def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __
 
 
 def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: Settings) -> list[Event]:
-    """Take out what checkouts and ended plans tell of her, and who gave to funds that are not ours."""
+    """Take out what checkouts, begun or finished, and ended plans tell of her, and who gave to funds that are not ours."""
     ids, emails = [event.contact_id for event in erased], [event.email for event in erased if event.email]
-    for statement in (_CHECKOUTS, _ENDS, _NOT_OURS):
+    for statement in (_CHECKOUTS, _BEGUN, _ENDS, _NOT_OURS):
         session.execute(statement, {"ids": ids, "emails": emails})
     return _standing(session, ids)
 

@@ -1,7 +1,8 @@
 """Stripe's webhook bodies: which event says what. Snapshots of any API version; thin events not yet.
 
 Several events tell of the same money, in any order: a gift is told by its PaymentIntent, an instalment by `invoice.paid`,
-the donor's words by the checkout. READERS and IGNORED are the whole list; whatever else comes is of no matter to us.
+the donor's words by the checkout, what came to nothing on a page of ours by attempts. READERS and IGNORED are the whole
+list; whatever else comes is of no matter to us.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,10 +10,11 @@ from typing import Any
 
 from engine.errors import Invalid
 from engine.events import RawEvent
+from engine.sources import stripe_attempts as attempts
 from engine.sources import stripe_invoices as invoices
 from engine.sources import stripe_payments as payments
 from engine.sources import stripe_plans as plans
-from engine.sources.stripe_words import Moment, Said, Told
+from engine.sources.stripe_words import Link, Moment, Said, Told
 from engine.sources.words import Ignored, Lenient, clean, model, read_json
 
 AGAIN, OTHER_MODE = "again", "other mode"  # kinds that the receiver knows
@@ -23,6 +25,9 @@ READERS: Mapping[str, Callable[[Told], Said]] = {
     "charge.succeeded": payments.lone_charge,
     "checkout.session.completed": payments.checkout,
     "checkout.session.async_payment_succeeded": payments.checkout,
+    "checkout.session.expired": attempts.left,
+    "payment_intent.payment_failed": attempts.declined_payment,
+    "charge.failed": attempts.declined_charge,
     "invoice.paid": invoices.paid,
     "invoice.payment_failed": invoices.failed,
     "invoice.payment_action_required": invoices.failed,
@@ -48,7 +53,6 @@ READERS: Mapping[str, Callable[[Told], Said]] = {
 
 IGNORED: Mapping[str, Ignored] = {
     "invoice.payment_succeeded": Ignored("told by invoice.paid"),
-    "payment_intent.payment_failed": Ignored("a payment that failed: no money moved"),
     "payment_intent.created": Ignored("a payment that has not happened yet"),
     "payment_intent.processing": Ignored("a payment that has not happened yet"),
     "payment_intent.requires_action": Ignored("a payment that has not happened yet"),
@@ -56,9 +60,7 @@ IGNORED: Mapping[str, Ignored] = {
     "charge.pending": Ignored("told by its payment"),
     "charge.updated": Ignored("told by its payment"),
     "charge.captured": Ignored("told by its payment"),
-    "charge.failed": Ignored("a payment that failed: no money moved"),
     "checkout.session.async_payment_failed": Ignored("a checkout whose payment failed: no money moved"),
-    "checkout.session.expired": Ignored("a checkout that was left: no money moved"),
     "review.opened": Ignored("Stripe holds a payment for review: look at it in the dashboard", tell=True),
     "review.closed": Ignored("a review of a payment is over"),
     "payout.created": Ignored("a payout: nothing that was given"),
@@ -71,6 +73,7 @@ IGNORED: Mapping[str, Ignored] = {
 class _Event(Lenient):
     created: Moment
     data: dict[str, Any]
+    account: Link = ""
 
 
 def parse(raw: RawEvent) -> Said:
@@ -86,7 +89,7 @@ def parse(raw: RawEvent) -> Said:
     if kind not in READERS:
         return Ignored(f"not an event we act on: {kind[:LONGEST_TYPE]}")
     event = model(_Event, document)
-    return READERS[kind](Told(raw.id, kind, event.created, _object(event)))
+    return READERS[kind](Told(raw.id, kind, event.created, _object(event), event.account))
 
 
 def acted_on(kind: object) -> bool:

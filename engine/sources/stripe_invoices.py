@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from engine.errors import Invalid
-from engine.events import ContributionReported, Event, PaymentLinked, PlanPaymentFailed, PlanReported
+from engine.events import ContributionReported, DeclineReported, Event, PaymentLinked, PlanPaymentFailed, PlanReported
 from engine.sources.stripe_words import (
     MONTHLY,
     MOST,
@@ -32,6 +32,8 @@ from engine.sources.stripe_words import (
     person,
 )
 from engine.sources.words import Ignored, Lenient, Number, Text, model
+
+BEGINNING = "subscription_create"  # why the first invoice of a plan was made
 
 # Days that a line may pay for, least and most, and what that makes the plan: the newer shape names no interval.
 _SPANS = ((1, 1, "daily"), (6, 7, "weekly"), (28, 31, "monthly"), (89, 92, "quarterly"), (364, 366, "yearly"))
@@ -168,11 +170,18 @@ def paid(told: Told) -> Said:
 
 
 def failed(told: Told) -> Said:
-    """invoice.payment_failed, .payment_action_required: one attempt at an instalment that took nothing."""
+    """invoice.payment_failed, .payment_action_required: one attempt at an instalment that took nothing. At the first one of
+    a plan that is a card which was declined on a page of ours."""
     said = model(_Invoice, told.object)
     if not said.plan_key:
         return Ignored("an invoice of no plan: no money moved")
-    return [PlanPaymentFailed(told.cause, SOURCE, f"{said.id}:{said.attempt_count}", said.plan_key, told.at)]
+    attempt = f"{said.id}:{said.attempt_count}"
+    form = form_and_codes(*said.words).form_slug
+    failed: list[Event] = [PlanPaymentFailed(told.cause, SOURCE, attempt, said.plan_key, told.at)]
+    if form and said.billing_reason == BEGINNING and told.type == "invoice.payment_failed":
+        tried = f"{attempt}:{int(told.at.timestamp())}"  # several cards, one after the other: Stripe counts them as one
+        failed.append(DeclineReported(told.cause, SOURCE, tried, told.at, form))
+    return failed
 
 
 def linked(told: Told) -> Said:
@@ -198,13 +207,14 @@ def _gift(told: Told, said: _Invoice, amount: int) -> ContributionReported:
         paid_at=said.status_transitions.paid_at or said.created or told.at,
         donor=person([known], words),
         recurring_period=said.rhythm if said.plan_key else "once",
-        sequence=1 if said.plan_key and said.billing_reason != "subscription_create" else 0,
+        sequence=1 if said.plan_key and said.billing_reason != BEGINNING else 0,
         payment_key=said.means.payment_intent,
         charge_key=said.means.charge,
         plan_key=said.plan_key,
         form_slug=codes.form_slug,
         refcode=codes.refcode,
         refcode2=codes.refcode2,
+        account=told.account,
     )
 
 

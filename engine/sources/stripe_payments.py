@@ -166,6 +166,7 @@ def payment(told: Told) -> Said:
             form_slug=codes.form_slug,
             refcode=codes.refcode,
             refcode2=codes.refcode2,
+            account=told.account,
         )
     ]
 
@@ -199,6 +200,7 @@ def checkout(told: Told) -> Said:
             form_slug=codes.form_slug,
             refcode=codes.refcode or said.client_reference_id,
             refcode2=codes.refcode2,
+            checkout_id=codes.checkout_id,
         )
     ]
 

@@ -71,7 +71,8 @@ class DonationForm(SQLModel, table=True):
 
     The row says what queries ask for, as its published `version` (0: none is) has it; the whole of it is in
     `donation_form_version`. `floor_cents`, `cap_cents`: the least and the most of an amount that she types herself.
-    `closed_because`: why nothing can be given by it since `closed_at`.
+    `closed_because`: why nothing can be given by it since `closed_at`; `attempts_from`: from
+    when declined cards count against it: its last closing over them, or when staff opened it again.
     """
 
     __tablename__ = "donation_form"
@@ -95,6 +96,7 @@ class DonationForm(SQLModel, table=True):
     version: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     closed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     closed_because: str = Field(default="", sa_column=words())
+    attempts_from: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 
 
 class DonationFormVersion(SQLModel, table=True):

@@ -92,7 +92,8 @@ class FraudWarning(SQLModel, table=True):
 
 
 class CheckoutSession(SQLModel, table=True):
-    """A checkout that a donor finished: her words, the form and the codes, for a payment told without them."""
+    """A checkout that a donor finished: her words, the form and the codes, for a payment told without them. `typed`: she
+    wrote them on a page of ours, and they go before those of her card."""
 
     __tablename__ = "checkout_session"
     __table_args__ = (
@@ -111,6 +112,7 @@ class CheckoutSession(SQLModel, table=True):
     refcode: str = Field(sa_column=words())
     refcode2: str = Field(sa_column=words())
     completed_at: datetime = Field(sa_column=moment())
+    typed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
 
 

@@ -194,7 +194,7 @@ def test_the_link_between_instalment_and_payment_is_told():
 @pytest.mark.parametrize("type", ["invoice.payment_failed", "invoice.payment_action_required"])
 @pytest.mark.parametrize("old", [True, False])
 def test_a_failed_instalment_is_known_by_its_attempt(type: str, old: bool):
-    said = make.invoice(old=old, id="in_1", amount_paid=0, attempt_count=2)
+    said = make.invoice(old=old, id="in_1", amount_paid=0, attempt_count=2, billing_reason="subscription_cycle")
     plan = said["subscription"] if old else said["parent"]["subscription_details"]["subscription"]
     assert only(type, said) == PlanPaymentFailed(17, "stripe", "in_1:2", plan, TOLD)
 

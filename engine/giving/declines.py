@@ -1,0 +1,69 @@
+"""Declined cards, and the breaker: a form on which most cards are declined is being used to try stolen ones, and is closed.
+
+Each attempt counts once, however often it is told. Whoever opens a form again has looked: what was before counts no more.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.db import rows
+from engine.events import CardDeclined, DeclineReported, Event, HumanNeeded
+from engine.settings import Settings
+
+SPAN = timedelta(hours=1)
+FEWEST = 20  # attempts within it: fewer tell nothing
+CLOSED = "form closed over declined cards"  # the kind of notice
+BECAUSE = "Giving by this form is paused for the moment. Nothing was charged."
+
+_KEEP = text("""
+INSERT INTO decline (source, source_key, donation_form_id, declined_at, inbound_event_id)
+SELECT v.source, v.source_key, f.id, v.declined_at, v.cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, form_slug text, declined_at timestamptz,
+    cause bigint)
+JOIN donation_form f ON f.slug = v.form_slug
+ORDER BY v.source, v.source_key
+ON CONFLICT (source, source_key) DO NOTHING
+RETURNING donation_form_id, inbound_event_id
+""")
+
+_CLOSE = text("""
+UPDATE donation_form f SET closed_at = :now, closed_because = :because, attempts_from = :now
+FROM (
+    SELECT o.id, (SELECT count(*) FROM decline d WHERE d.donation_form_id = o.id AND d.declined_at > since.at) AS declined,
+        (SELECT count(*) FROM contribution g WHERE g.donation_form_id = o.id AND g.paid_at > since.at AND g.sequence = 0)
+            AS given
+    FROM donation_form o
+    CROSS JOIN LATERAL (SELECT greatest(CAST(:since AS timestamptz), o.attempts_from) AS at) since
+    WHERE o.id = ANY(:ids)
+) seen
+WHERE f.id = seen.id AND f.closed_at IS NULL AND seen.declined + seen.given >= :fewest
+    AND 2 * seen.declined > seen.declined + seen.given
+RETURNING f.slug, seen.declined, seen.declined + seen.given AS attempts
+""")
+
+
+def record(session: Session, told: Sequence[DeclineReported], now: datetime, _: Settings) -> list[Event]:
+    """Keep these, and close the forms on which they are too many."""
+    each = {(event.source, event.source_key): event for event in told}
+    kept = session.execute(_KEEP, {"rows": rows(map(asdict, each.values()))}).all()
+    declined = [CardDeclined(row.inbound_event_id, row.donation_form_id) for row in kept]
+    return [*declined, *_close(session, {event.donation_form_id for event in declined}, now)]
+
+
+def _close(session: Session, form_ids: Collection[int], now: datetime) -> list[Event]:
+    if not form_ids:
+        return []
+    values = {"ids": sorted(form_ids), "since": now - SPAN, "fewest": FEWEST, "now": now, "because": BECAUSE}
+    return [
+        HumanNeeded(
+            None, CLOSED, row.slug,
+            f"{row.declined} of {row.attempts} cards were declined within an hour: somebody may be trying stolen ones. "
+            f"Nothing can be given by it now. Look at the payments in Stripe's dashboard; open it again with "
+            f"`groundswell forms open {row.slug}`",
+        )
+        for row in session.execute(_CLOSE, values)
+    ]  # fmt: skip

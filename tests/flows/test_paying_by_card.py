@@ -1,0 +1,199 @@
+"""From a gift that was begun on a page of ours to the books: signed events, doubled, in any order, in both shapes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from engine.adapters.stripe_payments import basket_of
+from engine.bootstrap import Deps
+from engine.db import transaction
+from engine.events import Person
+from engine.ports import Basket
+from tests.asgi import Client
+from tests.books import assert_books_balance
+from tests.flows.house import change, one, rows, run_everything
+from tests.of_a_person import erase, id_of
+from tests.stripe_stand_in import StripeStandIn
+from webhooks.app import build
+from workers import upkeep
+
+FORM = "common-ground"
+numbers = count(1)
+
+
+@pytest.fixture
+def stripe(deps: Deps) -> StripeStandIn:
+    return StripeStandIn(seed=next(numbers), at=int(deps.clock.now.timestamp()))
+
+
+@pytest.fixture
+def door(deps: Deps) -> Iterator[Client]:
+    with Client(build(deps)) as client:
+        yield client
+
+
+def begin(
+    deps: Deps, stripe: StripeStandIn, *, email: str = "rosa@example.org", monthly: bool = False, account: str = "",
+    form: str | None = FORM,
+) -> tuple[int, str]:  # fmt: skip
+    """A checkout row, and the session that is opened for it: their ids."""
+    who = Person(email=email, first_name="Rosa", last_name="Marsh", street="14 Lincoln Street", city="Worcester", state="MA",
+                 zip="01605", country="US", employer="City Library", occupation="Librarian")  # fmt: skip
+    ends = deps.clock.now + timedelta(hours=1)
+    with deps.work() as (session, now):
+        checkout_id: int = session.execute(
+            text("""
+            INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, period, donor, created_at,
+                expires_at)
+            SELECT :nonce, :nonce, id, 1, 2700, 'once', CAST(:donor AS jsonb), :now, :ends FROM donation_form
+            WHERE slug = 'common-ground' RETURNING id"""),
+            {"nonce": f"n{next(numbers)}", "donor": _json(asdict(who)), "now": now, "ends": ends},
+        ).scalar_one()
+    metadata = {"checkout": str(checkout_id), "form": form or "", "refcode": "nov-letter"}
+    wanted = Basket(
+        2700, monthly, "Common Ground", email, metadata, "https://g.example.org/", "https://g.example.org/", ends
+    )
+    return checkout_id, stripe.played.open(basket_of(wanted), account)["id"]
+
+
+def _json(value: Any) -> str:
+
+    return json.dumps(value)
+
+
+def deliver(deps: Deps, door: Client, stripe: StripeStandIn, **how: Any) -> None:
+    """Post what happened, and let everything follow; the books must agree."""
+    for body, headers in stripe.webhooks(**how):
+        assert door.send("POST", "/webhooks/stripe", headers, body).status == 200
+    run_everything(deps)
+    assert rows(deps, "SELECT id FROM inbound_event WHERE state NOT IN ('applied', 'ignored')") == []
+
+
+def state(deps: Deps, checkout_id: int) -> tuple[str, bool]:
+    """How a checkout stands, and whether it still holds what was typed."""
+    return tuple(one(deps, f"SELECT state, donor <> '{{}}' FROM checkout WHERE id = {checkout_id}"))
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_gifts_once_and_monthly_are_booked_once_whatever_comes_twice_and_in_whatever_order(
+    deps: Deps, door: Client, stripe: StripeStandIn, old: bool
+):
+    begun = [begin(deps, stripe, email=f"donor{n}@example.org", monthly=n % 2 == 1) for n in range(6)]
+    for n, (_, key) in enumerate(begun):
+        if n > 3:
+            stripe.played.decline(key)
+        stripe.played.pay(key)
+    deliver(deps, door, stripe, old=old, seed=next(numbers))
+    deliver(deps, door, stripe, old=old, seed=next(numbers))
+    gifts = rows(
+        deps,
+        """SELECT c.email, g.amount_cents, g.recurring_period, g.form_slug, g.refcode, g.donor, c.last_name
+        FROM contribution g JOIN contact c ON c.id = g.contact_id WHERE g.source = 'stripe' ORDER BY c.email""",
+    )
+    assert [gift.email for gift in gifts] == [f"donor{n}@example.org" for n in range(6)]
+    assert [gift.recurring_period for gift in gifts] == ["once", "monthly"] * 3
+    for gift in gifts:
+        assert (gift.amount_cents, gift.form_slug, gift.refcode) == (2700, FORM, "nov-letter")
+        typed = {"street": "14 Lincoln Street", "zip": "01605", "last_name": "Marsh", "employer": "City Library"}
+        assert typed.items() <= gift.donor.items()
+    plans = rows(deps, "SELECT state, amount_cents FROM recurring_plan WHERE source = 'stripe'")
+    assert [tuple(plan) for plan in plans] == [("active", 2700)] * 3
+    assert {state(deps, checkout_id) for checkout_id, _ in begun} == {("paid", False)}
+    with transaction(deps.sessions) as session:
+        assert_books_balance(session)
+
+
+def test_a_plan_is_changed_paused_renewed_and_ended_a_gift_goes_back_in_part_and_is_disputed(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    (_, monthly), (_, single) = begin(deps, stripe, monthly=True), begin(deps, stripe, email="sam@example.org")
+    stripe.played.pay(monthly)
+    stripe.played.pay(single)
+    (plan,) = stripe.objects("subscription")
+    price = plan["_price"] | {"unit_amount": 1000}
+    stripe.played.change(plan["id"], {"items": [{"id": plan["_item"], "price_data": price}]})
+    stripe.at += 60
+    stripe.played.renew(plan["id"])
+    stripe.at += 60
+    stripe.played.renew(plan["id"], good=False)
+    stripe.at += 60
+    stripe.played.cancel(plan["id"])
+    payment = next(made for made in stripe.objects("payment_intent") if not made["_invoice"])
+    stripe.played.refund({"payment_intent": payment["id"], "amount": "700"})
+    dispute = stripe.played.dispute({"payment_intent": payment["id"]})
+    stripe.played.settle(dispute["id"], won=True)
+    deliver(deps, door, stripe, seed=5)
+    kept = rows(
+        deps,
+        """SELECT g.amount_cents, sum(l.amount_cents)::int AS left FROM contribution g
+        JOIN ledger_entry l ON l.contribution_id = g.id WHERE g.source = 'stripe'
+        GROUP BY g.id ORDER BY g.plan_key, g.sequence""",
+    )
+    assert [tuple(gift) for gift in kept] == [(2700, 2000), (2700, 2700), (1000, 1000)]
+    assert one(deps, "SELECT state FROM recurring_plan").state == "cancelled"
+    assert rows(deps, "SELECT id FROM decline") == []  # an instalment's is no attempt at a form
+    with transaction(deps.sessions) as session:
+        assert_books_balance(session)
+
+
+def test_what_was_typed_goes_with_stripes_word_that_nobody_paid_or_some_days_later(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    left, forgotten, paid_late = (begin(deps, stripe) for _ in range(3))
+    stripe.played.expire(left[1])
+    deliver(deps, door, stripe)
+    assert state(deps, left[0]) == ("expired", False)
+    assert state(deps, forgotten[0]) == ("opening", True)
+    deps.clock.skip(timedelta(hours=2))
+    upkeep.end_checkouts(deps)
+    assert state(deps, forgotten[0]) == state(deps, paid_late[0]) == ("expired", True)
+    stripe.played.pay(paid_late[1])  # a bank took its time
+    deliver(deps, door, stripe)
+    assert state(deps, paid_late[0]) == ("paid", False)
+    assert one(deps, "SELECT donor FROM contribution WHERE source = 'stripe'").donor["employer"] == "City Library"
+    deps.clock.skip(timedelta(days=10))
+    upkeep.end_checkouts(deps)
+    assert state(deps, forgotten[0]) == ("expired", False)
+    deliver(deps, door, stripe)
+    assert state(deps, paid_late[0]) == ("paid", False)
+
+
+def test_a_gift_by_no_form_belongs_to_the_fund_of_the_account_that_it_went_to(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    change(deps, "INSERT INTO fund (slug, name, stripe_account) VALUES ('connected', 'Common Ground Fund', 'acct_pac')")
+    for account, monthly, form in (("acct_pac", False, None), ("acct_pac", True, None), ("", False, None),
+                                   ("acct_other", False, None), ("acct_pac", False, FORM)):  # fmt: skip
+        _, key = begin(deps, stripe, account=account, monthly=monthly, form=form, email=f"{next(numbers)}@example.org")
+        stripe.played.pay(key, account=account)
+    deliver(deps, door, stripe, seed=2)
+    funds = rows(
+        deps,
+        """SELECT f.slug FROM contribution g JOIN fund f ON f.id = g.fund_id JOIN contact c ON c.id = g.contact_id
+        WHERE g.source = 'stripe' ORDER BY length(c.email), c.email""",
+    )
+    (first,) = {fund.slug for fund in funds} - {"connected"}
+    assert [fund.slug for fund in funds] == ["connected", "connected", first, first, first]
+    with transaction(deps.sessions) as session:
+        assert_books_balance(session)
+
+
+def test_somebody_who_is_erased_leaves_nothing_in_a_checkout_that_is_open(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    (_, key), open_still, anothers = (
+        begin(deps, stripe),
+        begin(deps, stripe),
+        begin(deps, stripe, email="sam@example.org"),
+    )
+    stripe.played.pay(key)
+    deliver(deps, door, stripe)
+    erase(deps, id_of(deps, "rosa@example.org"))
+    assert state(deps, open_still[0]) == ("opening", False)
+    assert state(deps, anothers[0]) == ("opening", True)
