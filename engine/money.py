@@ -48,6 +48,11 @@ def dollars(amount_cents: int) -> str:
     return f"${whole:,}.{rest:02}" if rest else f"${whole:,}"
 
 
+def plain_dollars(amount_cents: int) -> str:
+    """How a link or a form says it: 2700 -> "27", 123456 -> "1234.56"; `cents` reads it back."""
+    return dollars(amount_cents).removeprefix("$").replace(",", "")
+
+
 def amount(minor_units: int, currency: str) -> str:
     """The same for every currency: "$27", "27.50 EUR", "5,000 JPY". Raises Invalid for one that is not in CURRENCIES."""
     if currency == "usd":

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     join_address_daily: int = Field(5, ge=1)
     join_most_10_minutes: int = Field(60, ge=1)
     join_most_hour: int = Field(200, ge=1)
+    give_network_minute: int = Field(3, ge=1)
+    give_form_minute: int = Field(30, ge=1)
     own_form_donors: Literal["thanks", "news", "all"] = "news"
     other_form_donors: Literal["thanks", "news", "all"] = "thanks"
     letter_age_hours: int = Field(48, ge=1)
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
 
     @property
     def embedders(self) -> tuple[str, ...]:
-        """The sites that may show our join form in a frame, as origins: "https://commonground.example.org"."""
+        """The sites that may show our forms in a frame, as origins: "https://commonground.example.org"."""
         return tuple(part.strip() for part in self.embed_origins.split(",") if part.strip())
 
     @property

@@ -34,7 +34,8 @@ from workers.main import GROUPS
 STOP_SECONDS = 3.6
 SERVERS_SECONDS = 20.0
 READY_SECONDS = 60.0
-DEMO_JOIN_NETWORK_HOURLY = "200"  # who looks around signs up more often than one household does
+# Who looks around signs up and gives more often than one household does.
+DEMO_LIMITS = {"JOIN_NETWORK_HOURLY": "200", "GIVE_NETWORK_MINUTE": "60"}
 
 Say = Callable[[str], None]
 
@@ -142,7 +143,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
     base_url = os.environ.get("BASE_URL") or f"http://{options.near}:{options.port}"
     known = {"base_url": base_url, "metrics_port": metrics_port}
     (options.data_dir / "up.json").write_text(json.dumps(known), "utf-8")
-    hourly = os.environ.get("JOIN_NETWORK_HOURLY") or DEMO_JOIN_NETWORK_HOURLY
+    limits = {name: os.environ.get(name) or most for name, most in DEMO_LIMITS.items()}
     return dict(os.environ) | {
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
@@ -152,7 +153,7 @@ def _environment(settings: Settings, options: Options, metrics_port: int) -> dic
         "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or ("" if options.near == options.host else "*"),
         "METRICS_PORT": str(metrics_port),
         "PROMETHEUS_MULTIPROC_DIR": str(numbers),
-        **({"JOIN_NETWORK_HOURLY": hourly} if options.demo else {}),
+        **(limits if options.demo else {}),
     }
 
 

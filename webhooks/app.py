@@ -26,6 +26,8 @@ from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import checkout, clock, mailbox
+from webhooks.donor import give
+from webhooks.donor.published import Published
 from webhooks.edge import Edge
 from webhooks.problems import refusal
 from webhooks.rendered import Rendered
@@ -74,6 +76,10 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/join/{chapter}", join.show, PAGES),
     Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
     Entry(("POST",), "/introductions", join.introduce, PAGES),
+    Entry(("GET",), "/give/{form}", give.show, PAGES),
+    Entry(("POST",), "/give/{form}", give.receive, PAGES),
+    Entry(("GET",), "/give/{form}/thanks", give.thank, PAGES),
+    Entry(("GET",), "/give/{form}/picture", give.picture, PAGES),
     Entry(("GET",), "/staff", staff_start.show, STAFF),
     Entry(("GET",), "/staff/sign-in", door.ask, STAFF),
     Entry(("POST",), "/staff/sign-in", door.send, STAFF),
@@ -162,6 +168,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     app.state.writer = writer
     app.state.offers = Offers(deps)
     app.state.rendered = Rendered()
+    app.state.published = Published(deps)
     return app
 
 

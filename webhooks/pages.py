@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from engine import languages
 from engine.bootstrap import Deps
-from engine.money import dollars
+from engine.money import dollars, plain_dollars
 from engine.settings import ROOT
 
 
@@ -27,13 +27,14 @@ def page(
     request: Request, name: str, status: int = 200, *, language: str = languages.ENGLISH, **values: Any
 ) -> Response:
     """The named page as an answer."""
+    return HTMLResponse(rendered(request, name, language=language, **values), status)
+
+
+def rendered(request: Request, name: str, *, language: str = languages.ENGLISH, **values: Any) -> str:
+    """The named page's HTML."""
     deps: Deps = request.app.state.deps
-    html = (
-        _environment(language)
-        .get_template(name)
-        .render(development=deps.settings.development, language=language, **values)
-    )
-    return HTMLResponse(html, status)
+    template = _environment(language).get_template(name)
+    return template.render(development=deps.settings.development, language=language, **values)
 
 
 def spoken(request: Request) -> str:
@@ -51,7 +52,12 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.filters |= {"dollars": dollars, "moment": moment, "own_name": languages.own_name}
+    made.filters |= {
+        "dollars": dollars,
+        "plain_dollars": plain_dollars,
+        "moment": moment,
+        "own_name": languages.own_name,
+    }
     made.filters["day"] = lambda at: format_date(at, "long", locale=language)  # "November 3, 2026"
     made.globals["tongues"] = languages.offered()
     made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]

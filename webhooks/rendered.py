@@ -1,11 +1,12 @@
 """Forms that many people open and that are the same for all but for their stamp: rendered once a second, not once a reader.
 
-A rendered form is kept with a mark where the stamp stands; each reader gets it with a stamp of her own. What names it is all
+A rendered form is kept with a mark where the stamp stands; each reader gets it with a stamp of her own (a form that creates
+nothing has none). What names it is all
 that her request says and that a form may depend on: its address, its query, the languages her browser prefers.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,7 @@ class _Form:
     name: str
     before: bytes
     after: bytes
+    stamped: bool
     headers: list[tuple[bytes, bytes]]
 
 
@@ -36,25 +38,28 @@ class Rendered:
         self._most = most
         self._forms: OrderedDict[tuple[float, int, str, bytes, bytes], _Form] = OrderedDict()
 
-    def form(
+    async def form(
         self,
         request: Request,
         now: datetime,
         as_of: float,
         signer: Signer,
-        render: Callable[[str], tuple[str, Response]],
+        render: Callable[[str], Awaitable[tuple[str, Response]]],
     ) -> Response:
-        """The form of this request, freshly stamped. `render(token)` makes it and says its name; `as_of` names the state of
-        the house that it shows."""
+        """The form of this request, freshly stamped. `render(token)` makes it and says its name; what it answers but with a
+        200 is no form, and kept for nobody. `as_of` names the state of the house that it shows."""
         scope = request.scope
         languages = next((value for name, value in scope["headers"] if name == _LANGUAGES), b"")
         key = as_of, int(now.timestamp()), scope["path"], scope["query_string"], languages
         form = self._forms.get(key)
         if form is None:
-            form = _form(*render(MARK))
+            name, made = await render(MARK)
+            if made.status_code != 200:
+                return made
+            form = _form(name, made)
             if sum(map(len, key[2:])) <= LARGEST:
                 self._keep(key, form)
-        token = Stamp.fresh(form.name, now).token(signer).encode()
+        token = Stamp.fresh(form.name, now).token(signer).encode() if form.stamped else b""
         answer = Response(form.before + token + form.after)
         length = next(pair for pair in answer.raw_headers if pair[0] == b"content-length")
         answer.raw_headers = [*form.headers, length]
@@ -67,9 +72,5 @@ class Rendered:
 
 
 def _form(name: str, made: Response) -> _Form:
-    if made.status_code != 200:
-        raise ValueError("only a form that is shown as it is can be kept")
     before, found, after = bytes(made.body).partition(MARK.encode())
-    if not found:
-        raise ValueError("a form without a stamp")
-    return _Form(name, before, after, [pair for pair in made.raw_headers if pair[0] != b"content-length"])
+    return _Form(name, before, after, bool(found), [pair for pair in made.raw_headers if pair[0] != b"content-length"])

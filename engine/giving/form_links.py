@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from engine.languages import ENGLISH, catalogue
-from engine.money import dollars
+from engine.money import dollars, plain_dollars
 
 ACTBLUE = "https://secure.actblue.com/donate/"
 
@@ -29,12 +29,13 @@ class Form:
 
 def link(
     form: Form, *, cents: int | None = None, refcode: str = "", express: bool = False, language: str = ENGLISH,
-    monthly: bool = False, token: str = "",
+    monthly: bool = False, token: str = "", refcode2: str = "",
 ) -> str:  # fmt: skip
     """The form's address; without cents she chooses there. `monthly` asks for that each month: a card that is saved is never
     charged for a plan without her seeing it. `token`: what she was offered; ActBlue has no use for it."""
-    amount = {} if cents is None else {"amount": dollars(cents).removeprefix("$").replace(",", "")}
-    said = amount | ({"recurring": "1"} if monthly else {}) | ({"refcode": refcode} if refcode else {})
+    said = {} if cents is None else {"amount": plain_dollars(cents)}
+    said |= {"recurring": "1"} if monthly else {}
+    said |= {name: code for name, code in (("refcode", refcode), ("refcode2", refcode2)) if code}
     if form.processor == "actblue":
         said |= {"express_lane": "true"} if express and cents is not None and not monthly else {}
         place = ACTBLUE + form.slug

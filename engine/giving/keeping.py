@@ -69,8 +69,8 @@ def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __
 
 
 def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: Settings) -> list[Event]:
-    """Take out what checkouts, begun or finished, and ended plans tell of her, why she is not asked, and who gave to funds that
-    are not ours."""
+    """Take out what checkouts, begun or finished, and ended plans tell of her, why she is not asked, and who gave to funds
+    that are not ours."""
     ids, emails = [event.contact_id for event in erased], [event.email for event in erased if event.email]
     for statement in (_CHECKOUTS, _BEGUN, _ENDS, _NOT_OURS, _UNREST):
         session.execute(statement, {"ids": ids, "emails": emails})

@@ -1,9 +1,6 @@
 """Joining in a real browser: by phone and desktop, light and dark, in two languages, at a gathering, in a frame."""
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser.test_pages import WIDTHS, fits
-from tests.system import System, free_port
+from tests.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
@@ -32,26 +29,6 @@ INSERT INTO gathering (code, name, chapter_id, starts_at, ends_at, most)
     FROM chapter WHERE slug = 'worcester';
 """
 people = count()
-
-
-class Silent(SimpleHTTPRequestHandler):
-    """Serves a folder and writes no line about it."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Another organisation's site, by another name of this machine: its origin and its folder."""
-    folder = tmp_path_factory.mktemp("site")
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), partial(Silent, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}", folder
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

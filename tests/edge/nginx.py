@@ -69,7 +69,7 @@ def started(folder: Path, web: int, staff: int) -> Iterator[Nginx]:
     """Run it in front of these two ports until the end of the block."""
     assert NGINX is not None
     https, http = free_port(), free_port()
-    trusting = _certificate(folder)
+    trusting = certificate(folder)
     (folder / "nginx.conf").write_text(rendered(folder, https, http, web, staff), "utf-8")
     command = (NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log", "-g", "daemon off;")
     with (folder / "nginx.out").open("wb") as out:
@@ -91,7 +91,7 @@ def _await_pid(folder: Path, process: subprocess.Popen[bytes]) -> None:
         sleep(0.02)
 
 
-def _certificate(folder: Path) -> ssl.SSLContext:
+def certificate(folder: Path) -> ssl.SSLContext:
     """A certificate of this run's own, for HOST; returns what a client needs to trust it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])

@@ -11,15 +11,19 @@ from engine import languages
 from engine.people.preferences import LABELS
 from engine.settings import ROOT
 from webhooks import problems
+from webhooks.donor import typed
+from webhooks.lines import WORDS
 from webhooks.subscriber import preferences, showing, unsubscribe
-from webhooks.subscriber.typed import WORDS
 
 PAGES = ROOT / "templates" / "pages"
 NAMES = (
     "subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields", "error", "join",
-    "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced",
+    "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced", "give", "give_away", "give_closed",
+    "give_form", "give_head", "give_thanks",
 )  # fmt: skip
-CATALOGUES = [path for name in ("join", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))]
+CATALOGUES = [
+    path for name in ("give", "join", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))
+]
 FILLED_IN = re.compile(r"%\(\w+\)s")
 
 
@@ -27,6 +31,7 @@ def spoken() -> set[str]:
     """All that these pages and the letters' footers say in English."""
     words = {*LABELS.values(), *unsubscribe.BUTTONS.values(), *preferences.WORDINGS.values()}
     words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values()}
+    words |= set(typed.WORDS.values())
     words |= {word for said in problems.PEOPLE.values() for word in said}
     for name in NAMES:
         with (PAGES / f"{name}.html").open("rb") as page:

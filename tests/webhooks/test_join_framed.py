@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from engine import languages
 from engine.settings import ROOT, Settings
 from tests.webhooks.joining import PAGES, Visitor, opened, said
+from webhooks.lines import WORDS
 from webhooks.problems import PEOPLE
 from webhooks.security import HEADERS
 from webhooks.subscriber.showing import WORDING
-from webhooks.subscriber.typed import WORDS
 
 SITE = "https://neighbours.example.org"
 POLICY = "content-security-policy"

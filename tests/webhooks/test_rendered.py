@@ -1,8 +1,8 @@
 """Forms that are rendered once for many readers: each has a stamp of her own, and sees what her own request asks for."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -26,11 +26,11 @@ class House:
             "type": "http", "method": "GET", "path": "/join", "query_string": query.encode(), "headers": headers,
         })  # fmt: skip
 
-        def render(token: str) -> tuple[str, Response]:
+        async def render(token: str) -> tuple[str, Response]:
             self.times += 1
             return "join", HTMLResponse(f"{languages} {query} {as_of} <{token}>", headers={"x-own": "kept"})
 
-        return self.rendered.form(request, now, as_of, SIGNER, render)
+        return asyncio.run(self.rendered.form(request, now, as_of, SIGNER, render))
 
 
 def stamp(answer: Response) -> Stamp:
@@ -77,8 +77,20 @@ def test_no_more_are_kept_than_there_is_room_for_and_long_requests_not_at_all():
     assert house.times == 6
 
 
-@pytest.mark.parametrize("made", [HTMLResponse("no stamp"), HTMLResponse("a-stamp-stands-here", 422)])
-def test_what_is_no_fresh_form_is_never_kept_for_others(made: Response):
+def ask(rendered: Rendered, made: Response) -> Response:
     request = Request({"type": "http", "method": "GET", "path": "/join", "query_string": b"", "headers": []})
-    with pytest.raises(ValueError, match="form"):
-        Rendered().form(request, NOW, 1.0, SIGNER, lambda _: ("join", made))
+
+    async def render(_: str) -> tuple[str, Response]:
+        return "join", made
+
+    return asyncio.run(rendered.form(request, NOW, 1.0, SIGNER, render))
+
+
+def test_what_is_no_form_is_answered_and_never_kept():
+    rendered, closed = Rendered(), HTMLResponse("closed, and no stamp", 404)
+    assert ask(rendered, closed) is closed
+    assert ask(rendered, HTMLResponse("<a-stamp-stands-here>")).status_code == 200
+
+
+def test_a_form_that_creates_nothing_has_no_stamp():
+    assert ask(Rendered(), HTMLResponse("nothing to stamp")).body == b"nothing to stamp"

@@ -39,12 +39,12 @@ async def show(request: Request) -> Response:
     state = request.app.state
     offer = await state.offers.current()
 
-    def render(token: str) -> tuple[str, Response]:
+    async def render(token: str) -> tuple[str, Response]:
         wanted = asked(request, offer)
         return wanted.name, showing.untouched(request, wanted, token)
 
     rendered: Rendered = state.rendered
-    return rendered.form(request, offer.now, offer.read_at, state.deps.signer, render)
+    return await rendered.form(request, offer.now, offer.read_at, state.deps.signer, render)
 
 
 async def receive(request: Request) -> Response:

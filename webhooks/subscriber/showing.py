@@ -11,10 +11,11 @@ from engine import languages
 from engine.bootstrap import Deps
 from engine.people.join_forms import Near
 from webhooks.forms import Stamp
+from webhooks.lines import WORDS
 from webhooks.pages import page
 from webhooks.security import framed_by
 from webhooks.subscriber.asking import Asked
-from webhooks.subscriber.typed import LINES, LISTS, WORDS, Filled
+from webhooks.subscriber.typed import LINES, LISTS, Filled
 from webhooks.writer import RETRY_AFTER
 
 TRAP = "website"  # people cannot see this field; programs fill it in

@@ -1,0 +1,34 @@
+"""Finding the donation form of a request: a published one, or the draft that a preview's link shows."""
+
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from engine.bootstrap import Deps
+from engine.giving import forms, previews
+from engine.giving.forms import Shown
+from webhooks.donor.asking import Asked, asked
+from webhooks.donor.published import Published
+
+
+async def found(request: Request, told: Callable[[str], str]) -> Asked:
+    """The form, closed ones as well, on the terms of its link (`told`, see `asking`). Raises HTTPException 404 for one that
+    there is not, and for a preview's link that is none."""
+    deps: Deps = request.app.state.deps
+    published: Published = request.app.state.published
+    offer = await published.current()
+    slug = request.path_params["form"]
+    token = request.query_params.get("preview", "")
+    form = await run_in_threadpool(_draft, deps, token, slug) if token else offer.giving.forms.get(slug)
+    if form is None:
+        raise HTTPException(404, "Not Found")
+    return asked(request, offer, await published.with_raised(form), told)
+
+
+def _draft(deps: Deps, token: str, slug: str) -> Shown | None:
+    with deps.work() as (session, now):
+        version_id = previews.read(deps.signer, token, now)
+        form = forms.version(session, version_id) if version_id is not None else None
+    return form if form and form.definition.slug == slug else None

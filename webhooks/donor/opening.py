@@ -1,0 +1,129 @@
+"""From the button to the processor's page: whether what was pressed is taken, its row, the page that is opened for it.
+
+Looks at the form, the network and the clock, never at what is known of anybody. The processor is asked with no transaction
+open, always with the same key for the same press.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from engine.bootstrap import Deps
+from engine.errors import Forbidden, Invalid, NotFound, Unavailable
+from engine.events import HumanNeeded
+from engine.giving import beginning
+from engine.giving.beginning import Begun, Wish
+from engine.ports import Basket, Opened
+from webhooks.donor.asking import Asked
+from webhooks.forms import Stamp
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+REFUSED, UNABLE = "payment page refused", "no payment processor"  # kinds of notices
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """lead: to `url`. paid: it is done already. fast, old, reused: by its stamp. often: the network or the form has had its
+    share. away: the processor does not answer; the same press may do. refused: another press may do."""
+
+    verdict: Literal["lead", "paid", "fast", "old", "reused", "often", "away", "refused"]
+    url: str = ""
+
+
+def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) -> Outcome:
+    """Decide, begin, ask. Raises Unavailable when nothing can be counted: then nothing was begun."""
+    found = _looked_up(deps, stamp, wish, network)
+    if isinstance(found, Outcome):
+        return found
+    settings = deps.settings
+    if not deps.limiter.hit(f"give network {network}", settings.give_network_minute, MINUTE):
+        return Outcome("often")
+    if not deps.limiter.hit(f"give form {asked.name}", settings.give_form_minute, MINUTE):
+        return Outcome("often")
+    with deps.work() as (session, now):
+        begun = beginning.begin(session, wish, stamp.nonce, network, now)
+    if begun.state != "opening":
+        return _outcome(begun)
+    return _ask(deps, asked, begun, _basket(deps, asked, wish, begun))
+
+
+def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | None:
+    """What is decided already; None: it is to be begun, or the processor to be asked again."""
+    with deps.work() as (session, now):
+        if stamp.too_old(now):
+            return Outcome("old")
+        if stamp.too_fast(now):
+            return Outcome("fast")
+        found = beginning.find(session, wish, stamp.nonce, network, now)
+    return None if found.state in ("new", "opening") else _outcome(found)
+
+
+def _outcome(begun: Begun) -> Outcome:
+    match begun.state:
+        case "open":
+            return Outcome("lead", begun.url)
+        case "paid":
+            return Outcome("paid")
+    return Outcome("reused")
+
+
+def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
+    lang = "" if wish.language == "en" else wish.language
+    here = replace(
+        asked, lang=lang, amount=wish.amount_cents, monthly=wish.period == "monthly", embed=False, preview="", token="",
+        offered=None,
+    )  # fmt: skip
+    base = deps.settings.base_url
+    return beginning.basket(
+        wish, begun, asked.form, success_url=base + here.url(path="/thanks"), cancel_url=base + here.url(whole=True)
+    )
+
+
+def _ask(deps: Deps, asked: Asked, begun: Begun, basket: Basket) -> Outcome:
+    assert deps.payments is not None  # a form without one is out of order
+    try:
+        opened = deps.payments.check_out(basket, beginning.idempotency_key(begun.id))
+    except Unavailable as error:
+        log.warning("no payment page was opened", checkout=begun.id, error=str(error))
+        return Outcome("away")
+    except (Invalid, NotFound, Forbidden) as error:
+        return _refused(deps, asked, begun, str(error))
+    return _led(deps, begun, opened)
+
+
+def _led(deps: Deps, begun: Begun, opened: Opened) -> Outcome:
+    with deps.work() as (session, _):
+        beginning.opened(session, begun.id, opened)
+    return Outcome("lead", opened.url)
+
+
+def _refused(deps: Deps, asked: Asked, begun: Begun, why: str) -> Outcome:
+    """The processor will never open this one, and people should know why."""
+    said = HumanNeeded(None, REFUSED, asked.definition.slug, f"Somebody could not give by this form: {why}")
+    with deps.work() as (session, now):
+        beginning.refused(session, begun.id)
+        everything = deps.react(session, [said], now)
+    deps.ring_for(everything)
+    log.warning("a payment page was refused", checkout=begun.id, error=why)
+    return Outcome("refused")
+
+
+def tell_unable(deps: Deps, slug: str) -> None:
+    """Tell a person, once an hour, that a form cannot take gifts because no processor is set up."""
+    said = "STRIPE_API_KEY is not set, so the form is shown as out of order: nobody can give by it"
+    try:
+        if not deps.limiter.hit(f"{UNABLE} {slug}", 1, HOUR):
+            return
+        with deps.work() as (session, now):
+            everything = deps.react(session, [HumanNeeded(None, UNABLE, slug, said)], now)
+    except (Unavailable, OperationalError, PoolTimeout) as error:
+        log.warning("nobody could be told that a form is out of order", error=type(error).__name__)
+        return
+    deps.ring_for(everything)
