@@ -1,8 +1,8 @@
 """Forms that many people open and that are the same for all but for their stamp: rendered once a second, not once a reader.
 
 A rendered form is kept with a mark where the stamp stands; each reader gets it with a stamp of her own (a form that creates
-nothing has none). What names it is all
-that her request says and that a form may depend on: its address, its query, the languages her browser prefers.
+nothing has none). What names it is all that her request says and that a form may depend on: its address, its query, the
+languages her browser prefers.
 """
 
 from collections import OrderedDict
