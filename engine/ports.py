@@ -201,7 +201,7 @@ class Payments(Protocol):
         `undelivered`: only those that it could not hand to every webhook. Raises Unavailable, or Forbidden (our key).
         """
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str, *, account: str = "") -> Refunded:
         """Give all that is left of one payment back, as fraud. Never raises."""
 
     def give_back(

@@ -221,8 +221,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(seed: int = 1) -> Iterator[StripeStandIn]:
+    """A new one, listening."""
+    with listening(StripeStandIn(seed)) as stripe:
+        yield stripe
+
+
+@contextmanager
+def listening(stripe: StripeStandIn) -> Iterator[StripeStandIn]:
     """It listens on a port of its own until the block ends."""
-    stripe = StripeStandIn(seed)
     server = _Server(stripe)
     stripe.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -22,8 +22,11 @@ REFUSED = "fraud refund refused"  # kinds of notice
 WAITING = "fraud refunds wait"
 
 _DUE = text("""
-SELECT id, source_key, payment_key, charge_key FROM fraud_warning
-WHERE state = 'refund_due' AND source = 'stripe' ORDER BY id LIMIT :most
+SELECT w.id, w.source_key, w.payment_key, w.charge_key, coalesce((
+    SELECT f.stripe_account FROM contribution g JOIN fund f ON f.id = g.fund_id
+    WHERE g.source = w.source AND (g.payment_key = w.payment_key AND g.payment_key <> ''
+        OR g.charge_key = w.charge_key AND g.charge_key <> '') LIMIT 1), '') AS account
+FROM fraud_warning w WHERE w.state = 'refund_due' AND w.source = 'stripe' ORDER BY w.id LIMIT :most
 """)
 _SETTLE = text("""
 UPDATE fraud_warning SET state = :state, reason = :reason WHERE id = :id AND state = 'refund_due'
@@ -71,4 +74,5 @@ def _asked(payments: Payments, warning: Row[tuple[object, ...]]) -> Refunded:
     charge, payment = str(warning.charge_key), str(warning.payment_key)
     if not (charge or payment):
         return Refunded("refused", detail="the warning names no payment")
-    return payments.refund(charge, payment, f"fraud-warning-{warning.source_key}"[:255])
+    key = f"fraud-warning-{warning.source_key}"[:255]
+    return payments.refund(charge, payment, key, account=str(warning.account))

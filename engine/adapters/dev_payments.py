@@ -65,9 +65,9 @@ class DevPayments:
                 for one in wanted[start : start + PAGE]
             ]
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str, *, account: str = "") -> Refunded:
         """All that is left, as fraud."""
-        return self._refund({"charge": charge_key, "payment_intent": payment_key}, idempotency_key, "")
+        return self._refund({"charge": charge_key, "payment_intent": payment_key}, idempotency_key, account)
 
     def give_back(
         self, charge_key: str, payment_key: str, amount_cents: int, idempotency_key: str, *, account: str = ""

@@ -50,9 +50,9 @@ class StripePayments:
                 asked["starting_after"] = page[-1].key
             more = bool(page) and answer.get("has_more") is True
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str, *, account: str = "") -> Refunded:
         """All that is left of one payment, as fraud."""
-        return self._client.refund(_about(charge_key, payment_key) | {"reason": "fraudulent"}, idempotency_key)
+        return self._client.refund(_about(charge_key, payment_key) | {"reason": "fraudulent"}, idempotency_key, account)
 
     def give_back(
         self, charge_key: str, payment_key: str, amount_cents: int, idempotency_key: str, *, account: str = ""

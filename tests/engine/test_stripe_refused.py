@@ -1,6 +1,7 @@
 """What of Stripe's is of no matter, what staff should see, and what is refused: hostile bodies included."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Invalid
 from engine.events import Event
+from engine.settings import ROOT
 from engine.sources import parse, stripe
 from engine.sources.words import Ignored
 from tests import make_stripe as make
@@ -23,6 +25,12 @@ def test_what_moves_no_money_is_ignored_with_its_reason(type: str):
     found = told(type, None)
     assert found == stripe.IGNORED[type]
     assert found.reason
+
+
+def test_the_readme_names_every_event_that_somebody_acts_on_and_no_other():
+    listed = (ROOT / "README.md").read_text().partition("enable these events:")[2].partition("**What books.**")[0]
+    kinds = {kind for kind in (*stripe.READERS, *stripe.IGNORED) if stripe.acted_on(kind)}
+    assert set(re.findall(r"[a-z_]+\.[a-z_.]+", listed)) == kinds
 
 
 def test_a_payment_under_review_is_shown_to_staff():

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import count
 from random import Random
@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.adapters.stripe_payments import basket_of
+from engine.adapters.stripe_payments import StripePayments, basket_of
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import Person
 from engine.ports import Basket
+from tests import make_stripe as make
+from tests import stripe_stand_in
 from tests.asgi import Client
 from tests.books import assert_books_balance
-from tests.flows.house import change, one, rows, run_everything
+from tests.flows.house import change, one, put, rows, run_everything
 from tests.of_a_person import erase, id_of
 from tests.stripe_stand_in import StripeStandIn
 from webhooks.app import build
-from workers import upkeep
+from workers import fraud_refunds, upkeep
 
 FORM = "common-ground"
 numbers = count(1)
@@ -191,6 +193,27 @@ def test_a_gift_by_no_form_belongs_to_the_fund_of_the_account_that_it_went_to(
     assert [fund.slug for fund in funds] == ["connected", "connected", first, first, first]
     with transaction(deps.sessions) as session:
         assert_books_balance(session)
+
+
+def test_a_gift_that_is_called_fraud_goes_back_from_the_account_that_it_went_to(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    change(deps, "INSERT INTO fund (slug, name, stripe_account) VALUES ('connected', 'Common Ground Fund', 'acct_pac')")
+    _, key = begin(deps, stripe, account="acct_pac", form=None)
+    stripe.played.pay(key, account="acct_pac")
+    deliver(deps, door, stripe)
+    (payment,) = stripe.objects("payment_intent")
+    warned = make.event("radar.early_fraud_warning.created", make.warning(payment_intent=payment["id"], charge=None))
+    put(deps, make.raw(warned), source="stripe")
+    wary = replace(deps, settings=deps.settings.model_copy(update={"refund_fraud_warnings": True}))
+    run_everything(wary)
+    with stripe_stand_in.listening(stripe):
+        stripe.accounts = ("", "acct_pac")
+        fraud_refunds.refund(replace(wary, payments=StripePayments(stripe_stand_in.KEY, stripe.url, retries=0)))
+    assert [made["amount"] for made in stripe.objects("refund")] == [2700]
+    assert one(deps, "SELECT state FROM fraud_warning").state == "refunded"
+    deliver(deps, door, stripe)
+    assert one(deps, "SELECT status FROM contribution WHERE source = 'stripe'").status == "refunded"
 
 
 def test_somebody_who_is_erased_leaves_nothing_in_a_checkout_that_is_open(
