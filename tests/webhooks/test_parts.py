@@ -43,7 +43,7 @@ def test_a_process_of_staff_takes_no_events(deps: Deps):
 
 def test_the_pages_of_development_do_not_exist_in_production(deps: Deps):
     assert [path for path in paths(in_production(deps)) if path.startswith("/dev")] == []
-    assert len([path for path in paths(deps) if path.startswith("/dev")]) == 4
+    assert len([path for path in paths(deps) if path.startswith("/dev")]) == 6
 
 
 def test_the_home_page_of_development_says_who_can_sign_in_and_which_gathering_is_on(deps: Deps):
