@@ -1,23 +1,14 @@
 // The button says what will happen: "Give $27 a month". Nothing else depends on this.
-(function () {
-  var form = document.getElementById("give");
-  if (!form) return;
-  var other = form.elements.other;
-  function say() {
-    var chosen = form.querySelector("[name=amount]:checked");
-    var monthly = form.querySelector("#monthly:checked");
-    var sum = chosen && (chosen.value === "other" ? /^\s*\d{1,6}(\.\d\d?)?\s*$/.test(other.value) && "$" + other.value.trim()
-      : chosen.nextElementSibling.textContent);
-    document.querySelectorAll("button[data-once]").forEach(function (button) {
-      if (!button.plain) button.plain = button.innerHTML;
-      if (sum) button.textContent = (monthly ? button.dataset.monthly : button.dataset.once).replace("{}", sum);
-      else button.innerHTML = button.plain;
-    });
-  }
+(() => {
+  const form = document.getElementById("give"), other = form.elements.other;
+  const buttons = [...document.querySelectorAll("[data-once]")].map(button => [button, button.innerHTML]);
+  const say = () => {
+    const chosen = form.querySelector("[name=amount]:checked"), typed = chosen && chosen.value === "other";
+    const sum = typed ? /^\d{1,6}(\.\d\d?)?$/.test(other.value.trim()) && "$" + other.value.trim() : chosen && chosen.nextElementSibling.textContent;
+    const rhythm = form.querySelector("#monthly:checked") ? "monthly" : "once";
+    for (const [button, plain] of buttons) button.innerHTML = sum ? button.dataset[rhythm].replace("{}", sum) : plain;
+  };
   form.addEventListener("input", say);
-  form.addEventListener("click", function (event) {
-    if (event.detail && event.target.value === "other" && event.target.name === "amount") other.focus();
-  });
-  window.addEventListener("pageshow", say);
-  say();
+  form.addEventListener("click", event => event.detail && event.target.value === "other" && other.focus());
+  addEventListener("pageshow", say);
 })();

@@ -119,7 +119,7 @@ def choose(page: Page, amount: str, *, monthly: bool) -> str:
     """Choose this amount; what the button says then."""
     page.get_by_label(amount, exact=True).check()
     if amount == "Other":
-        page.get_by_label("Other amount in dollars").fill("35.50")
+        page.keyboard.type("35.50")  # its field is ready
         amount = "$35.50"
     if monthly:
         page.get_by_label("Monthly").check()

@@ -158,7 +158,8 @@ def test_the_page_shows_who_receives_and_what_was_raised(door, deps):
     shown = said(door.send("GET", f"/give/{SLUG}", [PAGES]))
     for words in ("Common Ground Massachusetts", "So that nobody is cold in January.", "$0 raised of $20,000", "I am 18.",
                   "Your gift goes to Common Ground Massachusetts Action, Inc. Stripe takes the payment", "not tax-deductible",
-                  "Paid for by Common Ground Massachusetts Action, Inc.", "Phone", "All by volunteers."):  # fmt: skip
+                  "Paid for by Common Ground Massachusetts Action, Inc.", "Phone", "All by volunteers.",
+                  "may write to you about what gifts like yours do"):  # fmt: skip
         assert words in shown
     assert "Inc.." not in shown
     assert "<strong>All</strong>" in door.last.body.decode()

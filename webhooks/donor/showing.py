@@ -87,7 +87,7 @@ def _rendered(request: Request, name: str, asked: Asked, **values: Any) -> str:
     organisation = asked.offer.giving.organisation or "Groundswell"
     return rendered(
         request, name, language=asked.language, asked=asked, form=asked.definition, fund=asked.form.fund, said=asked.said,
-        said_in=said, organisation=organisation, **values,
+        said_in=said, organisation=organisation, letters=_deps(request).settings.own_form_donors != "thanks", **values,
     )  # fmt: skip
 
 
