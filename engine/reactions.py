@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from engine import events
 from engine.giving import allowances, checkouts, contributions, keeping, plans, reversals
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, thanks, welcome
+from engine.outreach import confirm, receipts, refund_notices, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -34,11 +34,11 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterReported: (feedback.letters_told,),
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.
-    events.ContributionRecorded: (allowances.allow, thanks.compose),
-    events.InstalmentRecorded: (thanks.compose,),
-    events.DonorLearned: (allowances.allow, thanks.compose),
-    events.RefundRecorded: (),
-    events.RefundFailed: (),
+    events.ContributionRecorded: (allowances.allow, thanks.compose, receipts.compose, refund_notices.compose),
+    events.InstalmentRecorded: (thanks.compose, receipts.compose, refund_notices.compose),
+    events.DonorLearned: (allowances.allow, thanks.compose, receipts.compose, refund_notices.compose),
+    events.RefundRecorded: (refund_notices.compose,),
+    events.RefundFailed: (refund_notices.failed,),
     events.DisputeRecorded: (),
     events.FraudWarned: (),
     events.PlanStarted: (),
