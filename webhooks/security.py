@@ -23,9 +23,11 @@ HEADERS = {
 }
 
 
-def framed_by(origins: Sequence[str]) -> dict[str, str]:
-    """The one header that differs on a page which these sites may show in a frame of theirs."""
+def framed_by(origins: Sequence[str], leading_to: Sequence[str] = ()) -> dict[str, str]:
+    """The one header that differs on a page which these sites may show in a frame of theirs, and whose form may end at those:
+    browsers hold the redirect after a form to it, too."""
     policy, allowed = HEADERS["Content-Security-Policy"], " ".join(origins) or "'none'"
+    policy = policy.replace("form-action 'self'", " ".join(("form-action 'self'", *leading_to)))
     return {"Content-Security-Policy": policy.replace("frame-ancestors 'none'", f"frame-ancestors {allowed}")}
 
 

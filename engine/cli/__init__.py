@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from engine.cli import catalogue, chapters, letters, lists, organisation, people, system, work
+from engine.cli import catalogue, chapters, gifts, letters, lists, organisation, people, system, work
 from engine.errors import GroundswellError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(letters.letters, name="letters")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(letters.funds, name="funds")
 app.add_typer(work.books, name="books")
+app.add_typer(gifts.gifts, name="gifts")
 app.add_typer(work.matters, name="notices")
 app.add_typer(work.imports, name="import")
 app.add_typer(chapters.chapters, name="chapters")

@@ -48,7 +48,7 @@ WHERE l.contribution_id = ANY(:gifts) AND l.kind = 'refund' AND l.source = ANY(:
 _FAILED = text("""
 SELECT r.id, r.source_key, r.amount_cents, r.currency, r.contribution_id, (
     SELECT m.id FROM ledger_entry l JOIN contribution g ON g.id = l.contribution_id
-    JOIN message m ON m.contact_id = g.contact_id AND m.occasion = 'refund:' || l.id || ':notice'
+    JOIN message m ON m.contact_id = g.contact_id AND m.occasion = 'refund:' || l.id || '\\:notice'
     WHERE l.contribution_id = r.contribution_id AND l.kind = 'refund' AND (l.source, l.source_key) = (r.source, r.source_key)
 ) AS message_id, EXISTS (
     SELECT FROM ledger_entry l WHERE l.contribution_id = r.contribution_id AND l.kind = 'refund' AND l.source = r.source
