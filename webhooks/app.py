@@ -26,6 +26,7 @@ from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import clock, mailbox
+from webhooks.donor import me, monthly
 from webhooks.edge import Edge
 from webhooks.problems import refusal
 from webhooks.security import HEADERS
@@ -73,6 +74,11 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/join/{chapter}", join.show, PAGES),
     Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
     Entry(("POST",), "/introductions", join.introduce, PAGES),
+    Entry(("GET",), "/give/me", me.ask, PAGES),
+    Entry(("POST",), "/give/me", me.send, PAGES),
+    Entry(("GET",), "/give/me/{token}", monthly.show, PAGES),
+    Entry(("POST",), "/give/me/{token}", monthly.change, PAGES),
+    Entry(("GET",), "/give/me/{token}/end/{plan:int}", monthly.consider, PAGES),
     Entry(("GET",), "/staff", staff_start.show, STAFF),
     Entry(("GET",), "/staff/sign-in", door.ask, STAFF),
     Entry(("POST",), "/staff/sign-in", door.send, STAFF),

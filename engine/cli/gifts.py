@@ -18,7 +18,9 @@ gifts = typer.Typer(no_args_is_help=True, help="Gifts: look at one, order one ba
 WAIT_SECONDS = 8.0
 STEP_SECONDS = 0.25
 
-Gift = Annotated[int, typer.Argument(metavar="CONTRIBUTION", help="The number of the contribution.", min=1, max=MOST_ID)]
+Gift = Annotated[
+    int, typer.Argument(metavar="CONTRIBUTION", help="The number of the contribution.", min=1, max=MOST_ID)
+]
 
 
 @gifts.command()
@@ -75,11 +77,15 @@ def _outcome(deps: Deps, order_id: int) -> int:
             break
         sleep(STEP_SECONDS)
     if order.state == "refunded":
-        out.print(f"Stripe has taken it: {order.provider_id}. The books follow as soon as its event is here.", markup=False)
+        out.print(
+            f"Stripe has taken it: {order.provider_id}. The books follow as soon as its event is here.", markup=False
+        )
     elif order.state == "refused":
         out.print(f"Stripe refused: {order.detail}. Nothing went back.", markup=False)
     else:
-        out.print("Stripe has not answered yet. The order stands, and is asked for again each minute: `gifts show` tells.")
+        out.print(
+            "Stripe has not answered yet. The order stands, and is asked for again each minute: `gifts show` tells."
+        )
     return 1 if order.state == "refused" else 0
 
 

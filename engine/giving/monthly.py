@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def offered(self) -> tuple[int, ...]:
-        """Amounts in cents to choose from, rising: what it is, a few below, a few above; nothing where we cannot change it."""
+        """Amounts in cents to choose from, rising: what it is, a few below, a few above; none where we cannot change it."""
         return offers(self.amount_cents, self.floor_cents, self.cap_cents) if self.currency == "usd" else ()
 
     def takes(self, cents: int) -> bool:
@@ -141,16 +141,13 @@ def following(started: date, last: date | None, period: str) -> date | None:
 
 def pause_ends(at: datetime, months: int) -> datetime:
     """The end of a pause of so many months that begins at this instant."""
-    return at.replace(**_place(_months_on(at.date(), months)))
+    day = _months_on(at.date(), months)
+    return at.replace(year=day.year, month=day.month, day=day.day)
 
 
 def _months_on(start: date, months: int) -> date:
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     return date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
-
-
-def _place(day: date) -> dict[str, int]:
-    return {"year": day.year, "month": day.month, "day": day.day}
 
 
 def _plan(row: Row[tuple[object, ...]], now: datetime, zone: ZoneInfo) -> Plan:

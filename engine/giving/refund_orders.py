@@ -96,7 +96,13 @@ def look(session: Session, contribution_id: int) -> Looked:
 
 
 def order(
-    session: Session, contribution_id: int, cents: int | None, reason: str, now: datetime, *, staff_id: int | None = None
+    session: Session,
+    contribution_id: int,
+    cents: int | None,
+    reason: str,
+    now: datetime,
+    *,
+    staff_id: int | None = None,
 ) -> Ordered:
     """Order so much of a gift back (None: all that is left of it). Whoever commits writes the audit and rings `upkeep`.
 
@@ -117,24 +123,30 @@ def order(
 
 def _refuse(looked: Looked, wanted: int) -> None:
     """Raises Conflict or Invalid with what forbids it."""
-    gift = looked.gift
-    if gift.source == "actblue":
-        raise Conflict(OVER_THERE)
-    if gift.source != "stripe":
-        raise Conflict(f"this gift came by {gift.source}: give it back there")
-    if gift.status in ("disputed", "dispute_lost"):
-        raise Conflict("her bank has taken this gift back in a dispute: Stripe refunds none that is disputed")
-    if gift.status == "duplicate":
-        raise Conflict("this payment is booked as an instalment as well: refund that one")
-    if not (gift.payment_key or gift.charge_key):
-        raise Conflict("which payment paid this instalment is not told yet: try again in a minute")
+    if why := _forbidden(looked.gift):
+        raise Conflict(why)
     if looked.left_cents == 0:
         raise Conflict("nothing is left of this gift that could go back")
     if wanted < 1:
         raise Invalid("a refund is at least one cent")
     if wanted > looked.left_cents:
-        left = amount(looked.left_cents, gift.currency)
+        left = amount(looked.left_cents, looked.gift.currency)
         raise Conflict(f"only {left} is left of this gift, after what went back and what is ordered")
+
+
+def _forbidden(gift: Row[Any]) -> str:
+    """Why nothing of this gift can be given back from here, if so."""
+    if gift.source == "actblue":
+        return OVER_THERE
+    if gift.source != "stripe":
+        return f"this gift came by {gift.source}: give it back there"
+    if gift.status in ("disputed", "dispute_lost"):
+        return "her bank has taken this gift back in a dispute: Stripe refunds none that is disputed"
+    if gift.status == "duplicate":
+        return "this payment is booked as an instalment as well: refund that one"
+    if not (gift.payment_key or gift.charge_key):
+        return "which payment paid this instalment is not told yet: try again in a minute"
+    return ""
 
 
 def due(session: Session, most: int) -> Rows:

@@ -95,7 +95,7 @@ def failed(session: Session, told: Sequence[RefundFailed], _: datetime, __: Sett
 
 
 def _failure(row: Row[tuple[object, ...]], kept: set[int]) -> str:
-    told = row.in_a_total or row.message_id is not None and row.message_id not in kept
+    told = row.in_a_total or (row.message_id is not None and row.message_id not in kept)
     of = f"contribution {row.contribution_id}" if row.contribution_id else "a gift that is not booked"
     knows = "she was told that it is on its way" if told else "she was not told of it"
     return f"{amount(int(row.amount_cents), str(row.currency))} of {of} came back to us; {knows}"

@@ -11,8 +11,9 @@ from engine.tables.columns import identity, moment, reference, state_check, word
 class RecurringPlan(SQLModel, table=True):
     """A promise to give again and again. `source_key`: ActBlue's order number, Stripe's subscription.
 
-    Amount, rhythm and pause (which may end by itself: `paused_until`) are those of the newest word (`told_at`). Contact, fund and `state` follow from the plan's
-    contributions and from the facts beside it, so that the order in which words arrive does not matter.
+    Amount, rhythm and pause (which may end by itself: `paused_until`) are those of the newest word (`told_at`). Contact, fund
+    and `state` follow from the plan's contributions and from the facts beside it, so that the order in which words arrive
+    does not matter.
     """
 
     __tablename__ = "recurring_plan"

@@ -11,22 +11,26 @@ from engine import languages
 from engine.people.preferences import LABELS
 from engine.settings import ROOT
 from webhooks import problems
+from webhooks.donor import own
 from webhooks.subscriber import preferences, showing, unsubscribe
 from webhooks.subscriber.typed import WORDS
 
 PAGES = ROOT / "templates" / "pages"
 NAMES = (
     "subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields", "error", "join",
-    "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced",
+    "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced", "giving_ask", "giving_sent",
+    "giving_own", "giving_end",
 )  # fmt: skip
-CATALOGUES = [path for name in ("join", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))]
+CATALOGUES = [
+    path for name in ("join", "monthly", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))
+]
 FILLED_IN = re.compile(r"%\(\w+\)s")
 
 
 def spoken() -> set[str]:
     """All that these pages and the letters' footers say in English."""
     words = {*LABELS.values(), *unsubscribe.BUTTONS.values(), *preferences.WORDINGS.values()}
-    words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values()}
+    words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values(), *own.WORDS.values()}
     words |= {word for said in problems.PEOPLE.values() for word in said}
     for name in NAMES:
         with (PAGES / f"{name}.html").open("rb") as page:
