@@ -1,18 +1,25 @@
-"""Invented monthly donors: their plans at Stripe and ActBlue, and links to their own page."""
+"""Invented monthly donors: their plans at Stripe and ActBlue, links to their own page, and what they press there."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.events import Event, Person, PlanReported
 from engine.letters import links
+from tests.asgi import Answer, Client
 from tests.make import gift
 
 FIRST, LAST = datetime(2026, 8, 2, 16, 0, tzinfo=UTC), datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
+FORM = ("content-type", "application/x-www-form-urlencoded")
+SAME_SITE = ("sec-fetch-site", "same-origin")
+STAMP = re.compile(r'name="stamp" value="([^"]+)"')
 _numbers = count(1)
 
 
@@ -68,3 +75,20 @@ def page_of(deps: Deps, who: Giver) -> str:
     """The path of her page, as her letter of this moment has it."""
     with deps.work() as (_, now):
         return links.giving(deps.signer, who.contact_id, int(now.timestamp()))
+
+
+def post(door: Client, path: str, *headers: tuple[str, str], **fields: Any) -> Answer:
+    """A form of that page, posted with these fields."""
+    return door.send("POST", path, [FORM, *(headers or (SAME_SITE,))], urlencode(fields).encode())
+
+
+def stamp(door: Client, path: str) -> str:
+    """What the forms of a page carry."""
+    found = STAMP.search(door.send("GET", path).body.decode())
+    assert found
+    return unescape(found[1])
+
+
+def press(door: Client, path: str, who: Giver, act: str, **fields: Any) -> Answer:
+    """A button on her page as it stands."""
+    return post(door, path, stamp=stamp(door, path), plan=who.plan_id, act=act, **fields)

@@ -222,7 +222,8 @@ def test_by_command_a_gift_is_ordered_back_and_shown_with_all_that_became_of_it(
             chore.refund(house)
 
     environment = {"DATABASE_URL": settings.database_url.get_secret_value(), "STRIPE_API_KEY": "",
-                   "REDIS_URL": settings.redis_url.get_secret_value(), "GROUNDSWELL_DATA_DIR": str(settings.data_dir)}  # fmt: skip
+                   "REDIS_URL": settings.redis_url.get_secret_value(),
+                   "GROUNDSWELL_DATA_DIR": str(settings.data_dir)}  # fmt: skip
     because = ("--because", "she asked")
     worker = Thread(target=work)
     with commands.running() as groundswell:
