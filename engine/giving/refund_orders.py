@@ -23,8 +23,8 @@ LONGEST_REASON = 500
 ASKED_FOR = timedelta(hours=23)
 OVER_THERE = "ActBlue took this gift and gives it back: find it in your ActBlue dashboard, there it can be refunded"
 
-# Open: not asked yet, in doubt, or accepted and not told by an event so far.
-_OPEN = """
+# Open: not asked yet, in doubt, or accepted and not told by an event so far. Of contribution `g`.
+OPEN = """
 SELECT coalesce(sum(o.amount_cents), 0)::bigint FROM refund_order o WHERE o.contribution_id = g.id AND (o.state = 'due'
     OR o.state = 'refunded' AND NOT EXISTS (SELECT FROM refund r WHERE (r.source, r.source_key) = (g.source, o.provider_id)))
 """
@@ -32,7 +32,7 @@ _GIFT = f"""
 SELECT g.id, g.contact_id, g.source, g.source_key, g.amount_cents, g.currency, g.status, g.paid_at, g.recurring_period,
     g.order_number, g.payment_key, g.charge_key, g.plan_key, coalesce(f.name, g.entity_name) AS receiver,
     (SELECT coalesce(sum(l.amount_cents), 0)::bigint FROM ledger_entry l WHERE l.contribution_id = g.id) AS kept_cents,
-    ({_OPEN}) AS open_cents
+    ({OPEN}) AS open_cents
 FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.id = :id
 """
 _SHOW = text(_GIFT)

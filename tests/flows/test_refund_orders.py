@@ -15,6 +15,8 @@ from engine.events import DisputeReported, RefundReported
 from engine.giving import refund_orders
 from engine.people import erasing
 from engine.ports import Refunded
+from engine.staff import accounts, dossier, rights
+from engine.staff.rights import Reach
 from tests import commands
 from tests.books import assert_books_balance
 from tests.flows.house import one, rows
@@ -194,6 +196,23 @@ def test_without_a_key_of_stripes_orders_stay_as_they_are(house: Deps, deps: Dep
     ordered = order(house, given(house)[0])
     chore.refund(deps)
     assert state(house, ordered)[0] == "due"
+
+
+def test_staff_see_on_her_page_what_is_ordered_back_until_it_is_booked(house: Deps):
+    number, key = given(house)
+    order(house, number, 1200)
+    contact = one(house, f"SELECT contact_id FROM contribution WHERE id = {number}")[0]
+    ana = accounts.Account(1, "ana@example.org", "Ana", rights.ADMIN, False, Reach(True, frozenset()))
+
+    def shown() -> int:
+        with house.work() as (session, _):
+            return int(dossier.read(session, ana, contact).gifts[0].ordered_back_cents)
+
+    assert shown() == 1200
+    chore.refund(house)
+    assert shown() == 1200
+    goes_back(house, key, 1200, "re_1")
+    assert shown() == 0
 
 
 def test_why_is_forgotten_with_the_donor(house: Deps):
