@@ -164,8 +164,6 @@ def _amount(plan: Plan, chosen: str, typed: str) -> tuple[int, str]:
             wanted = cents(typed.strip().removeprefix("$").strip())
         except Invalid:
             return 0, "amount"
-    if wanted == plan.amount_cents:
-        return 0, "same"
     if not plan.takes(wanted):
         return 0, "least" if wanted < plan.floor_cents else "most"
     return wanted, ""

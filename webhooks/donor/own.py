@@ -46,7 +46,6 @@ WORDS = {
     "amount": "Please write an amount in dollars, like 35 or 35.50.",
     "least": "The least that can be given here is %(least)s.",
     "most": "The most that can be given here is %(most)s.",
-    "same": "It is this amount already.",
     "months": "Please choose how long.",
 }
 
