@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, thanks, welcome
+from engine.outreach import confirm, receipts, refund_notices, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -47,12 +47,26 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterReported: (feedback.letters_told,),
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.
-    events.ContributionRecorded: (allowances.allow, excesses.weigh, care.gave, thanks.compose),
-    events.InstalmentRecorded: (excesses.weigh, thanks.compose),
-    events.DonorLearned: (allowances.allow, excesses.weigh, care.gave, thanks.compose),
+    events.ContributionRecorded: (
+        allowances.allow,
+        excesses.weigh,
+        care.gave,
+        thanks.compose,
+        receipts.compose,
+        refund_notices.compose,
+    ),
+    events.InstalmentRecorded: (excesses.weigh, thanks.compose, receipts.compose, refund_notices.compose),
+    events.DonorLearned: (
+        allowances.allow,
+        excesses.weigh,
+        care.gave,
+        thanks.compose,
+        receipts.compose,
+        refund_notices.compose,
+    ),
     events.CardDeclined: (),
-    events.RefundRecorded: (excesses.weigh_again,),
-    events.RefundFailed: (excesses.weigh_again,),
+    events.RefundRecorded: (excesses.weigh_again, refund_notices.compose),
+    events.RefundFailed: (excesses.weigh_again, refund_notices.failed),
     events.DisputeRecorded: (excesses.weigh_again, care.asked_about),
     events.FraudWarned: (),
     events.PlanStarted: (),

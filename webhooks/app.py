@@ -26,7 +26,7 @@ from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import checkout, clock, mailbox
-from webhooks.donor import give
+from webhooks.donor import give, me, monthly
 from webhooks.donor.published import Published
 from webhooks.edge import Edge
 from webhooks.problems import refusal
@@ -76,6 +76,11 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/join/{chapter}", join.show, PAGES),
     Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
     Entry(("POST",), "/introductions", join.introduce, PAGES),
+    Entry(("GET",), "/give/me", me.ask, PAGES),
+    Entry(("POST",), "/give/me", me.send, PAGES),
+    Entry(("GET",), "/give/me/{token}", monthly.show, PAGES),
+    Entry(("POST",), "/give/me/{token}", monthly.change, PAGES),
+    Entry(("GET",), "/give/me/{token}/end/{plan:int}", monthly.consider, PAGES),
     Entry(("GET",), "/give/{form}", give.show, PAGES),
     Entry(("POST",), "/give/{form}", give.receive, PAGES),
     Entry(("GET",), "/give/{form}/thanks", give.thank, PAGES),

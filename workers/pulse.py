@@ -27,6 +27,7 @@ SCHEDULE: dict[str, timedelta] = {
     "unconfirmed": timedelta(days=1),
     "stripe_catch_up": timedelta(hours=1),
     "fraud_refunds": timedelta(minutes=5),
+    "refund_orders": timedelta(minutes=1),
     "territories": timedelta(seconds=10),
     "sparks": timedelta(minutes=5),
     "suppressions": timedelta(days=1),

@@ -14,7 +14,7 @@ from engine.giving import books, checkout_ends, keeping
 from engine.mail import hearing
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
-from workers import delivery, fraud_refunds, silence, stripe_catch_up, suppressions
+from workers import delivery, fraud_refunds, refund_orders, silence, stripe_catch_up, suppressions
 
 BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
@@ -121,4 +121,5 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,
     fraud_refunds.CHORE: fraud_refunds.refund,
+    refund_orders.CHORE: refund_orders.refund,
 }

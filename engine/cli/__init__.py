@@ -11,6 +11,7 @@ from engine.cli import (
     asks,
     catalogue,
     chapters,
+    gifts,
     giving,
     letters,
     lists,
@@ -39,6 +40,7 @@ app.add_typer(letters.domains, name="domains")
 app.add_typer(giving.funds, name="funds")
 app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")
+app.add_typer(gifts.gifts, name="gifts")
 app.add_typer(work.matters, name="notices")
 app.add_typer(work.imports, name="import")
 app.add_typer(chapters.chapters, name="chapters")

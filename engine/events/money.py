@@ -143,7 +143,8 @@ class FraudWarningReported(Event):
 
 @dataclass(frozen=True, slots=True)
 class PlanReported(Event):
-    """How a recurring plan stands, as of `told_at`. `entity_id`: who receives, when one plan serves several (0: one)."""
+    """How a recurring plan stands, as of `told_at`. `entity_id`: who receives, when one plan serves several (0: one).
+    `paused_until`: when a pause ends by itself, if it says so."""
 
     source: str
     source_key: str
@@ -154,6 +155,7 @@ class PlanReported(Event):
     entity_id: int = 0
     currency: str = "usd"
     paused: bool = False
+    paused_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

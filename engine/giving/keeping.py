@@ -41,6 +41,11 @@ _ENDS = text("""
 UPDATE cancellation x SET reason = '' FROM recurring_plan p
 WHERE p.contact_id = ANY(:ids) AND (p.source, p.source_key) = (x.source, x.source_key) AND x.reason <> ''
 """)
+# Why staff gave a gift of hers back: words of theirs, about her.
+_ORDERS = text("""
+UPDATE refund_order o SET reason = '' FROM contribution g
+WHERE g.id = o.contribution_id AND g.contact_id = ANY(:ids) AND o.reason <> ''
+""")
 _NOT_OURS = text("UPDATE contribution SET donor = '{}' WHERE contact_id = ANY(:ids) AND fund_id IS NULL")
 
 _PLANS = text("""
@@ -69,10 +74,10 @@ def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __
 
 
 def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: Settings) -> list[Event]:
-    """Take out what checkouts, begun or finished, and ended plans tell of her, why she is not asked, and who gave to funds
-    that are not ours."""
+    """Take out what checkouts (begun or finished), ended plans and orders of refunds tell of her, why she is not asked, and
+    who gave to funds that are not ours."""
     ids, emails = [event.contact_id for event in erased], [event.email for event in erased if event.email]
-    for statement in (_CHECKOUTS, _BEGUN, _ENDS, _NOT_OURS, _UNREST):
+    for statement in (_CHECKOUTS, _BEGUN, _ENDS, _ORDERS, _NOT_OURS, _UNREST):
         session.execute(statement, {"ids": ids, "emails": emails})
     return _standing(session, ids)
 

@@ -6,7 +6,7 @@ even when the beginning is heard later.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -26,6 +26,8 @@ from engine.events import (
 from engine.giving import totals
 from engine.settings import Settings
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 Key = tuple[str, str]  # source, and the plan's own id there
 Causes = Mapping[Key, int | None]
 
@@ -33,24 +35,33 @@ Causes = Mapping[Key, int | None]
 _TELL = text("""
 WITH v AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, entity_id bigint,
-        amount_cents bigint, currency text, period text, paused boolean, started_at timestamptz, told_at timestamptz,
-        cause bigint)
+        amount_cents bigint, currency text, period text, paused boolean, paused_until timestamptz, started_at timestamptz,
+        told_at timestamptz, cause bigint)
 ), before AS MATERIALIZED (
     SELECT p.* FROM recurring_plan p JOIN v USING (source, source_key, entity_id)
 ), told AS (
-    INSERT INTO recurring_plan AS p (source, source_key, entity_id, amount_cents, currency, period, paused, started_at,
-        told_at, inbound_event_id)
-    SELECT source, source_key, entity_id, amount_cents, currency, period, paused, started_at, told_at, cause FROM v
+    INSERT INTO recurring_plan AS p (source, source_key, entity_id, amount_cents, currency, period, paused, paused_until,
+        started_at, told_at, inbound_event_id)
+    SELECT source, source_key, entity_id, amount_cents, currency, period, paused, paused_until, started_at, told_at, cause
+    FROM v
     ORDER BY source, source_key, entity_id
-    ON CONFLICT (source, source_key, entity_id) DO UPDATE SET
-        amount_cents = excluded.amount_cents, currency = excluded.currency, period = excluded.period,
-        paused = excluded.paused, started_at = least(p.started_at, excluded.started_at), told_at = excluded.told_at
-        WHERE (excluded.told_at, excluded.amount_cents, excluded.period, excluded.paused)
-            > (p.told_at, p.amount_cents, p.period, p.paused) OR excluded.started_at < p.started_at
-    RETURNING p.id, p.source, p.source_key, p.amount_cents, p.period, p.paused
+    ON CONFLICT (source, source_key, entity_id) DO UPDATE SET started_at = least(p.started_at, excluded.started_at),
+        (told_at, amount_cents, period, paused, paused_until, currency) = (
+            SELECT * FROM (VALUES
+                (p.told_at, p.amount_cents, p.period, p.paused, p.paused_until, p.currency),
+                (excluded.told_at, excluded.amount_cents, excluded.period, excluded.paused, excluded.paused_until,
+                    excluded.currency)
+            ) word(told_at, amount_cents, period, paused, paused_until, currency)
+            ORDER BY told_at DESC, amount_cents DESC, period DESC, paused DESC, paused_until DESC NULLS LAST LIMIT 1)
+        WHERE (excluded.told_at, excluded.amount_cents, excluded.period, excluded.paused,
+                coalesce(excluded.paused_until, '-infinity'))
+            > (p.told_at, p.amount_cents, p.period, p.paused, coalesce(p.paused_until, '-infinity'))
+            OR excluded.started_at < p.started_at
+    RETURNING p.id, p.source, p.source_key, p.amount_cents, p.period, p.paused, p.paused_until
 )
 SELECT t.id, t.source, t.source_key, b.id IS NULL AS started,
-    (b.amount_cents, b.period, b.paused) IS DISTINCT FROM (t.amount_cents, t.period, t.paused) AS changed
+    (b.amount_cents, b.period, b.paused, b.paused_until)
+        IS DISTINCT FROM (t.amount_cents, t.period, t.paused, t.paused_until) AS changed
 FROM told t LEFT JOIN before b ON b.id = t.id ORDER BY t.id
 """)
 
@@ -111,7 +122,7 @@ _OWNERS = text("SELECT DISTINCT contact_id FROM recurring_plan WHERE id = ANY(:i
 def tell(session: Session, told: Sequence[PlanReported], _: datetime, __: Settings) -> list[Event]:
     """Keep the newest word on each plan."""
     newest: dict[tuple[str, str, int], PlanReported] = {}
-    for event in sorted(told, key=lambda event: (event.told_at, event.amount_cents, event.period, event.paused)):
+    for event in sorted(told, key=_weight):
         newest[event.source, event.source_key, event.entity_id] = event
     begun: dict[tuple[str, str, int], datetime] = {}
     for event in told:
@@ -191,6 +202,11 @@ def _turned(cause: int | None, plan_id: int, state: str, ended_by: str) -> Event
     return PlanFailed(cause, plan_id) if state == "failing" else PlanChanged(cause, plan_id)
 
 
+def _weight(event: PlanReported) -> tuple[object, ...]:
+    """What makes one word on a plan stand over another, as the statement has it."""
+    return event.told_at, event.amount_cents, event.period, event.paused, event.paused_until or NEVER
+
+
 def _record(event: PlanReported) -> dict[str, object]:
     return {
         "source": event.source,
@@ -200,6 +216,7 @@ def _record(event: PlanReported) -> dict[str, object]:
         "currency": event.currency,
         "period": event.period,
         "paused": event.paused,
+        "paused_until": event.paused_until,
         "told_at": event.told_at,
         "cause": event.cause,
     }

@@ -8,6 +8,7 @@ from typing import Any
 from engine.tokens import Signer
 
 PREFERENCES_SPAN = timedelta(days=30)  # how long a letter's link to her preferences works, by the house's clock
+GIVING_SPAN = timedelta(hours=24)  # the same of the link to her monthly gifts, which she asks for each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Links:
     now: datetime
 
     def of(self, contact_id: int, message_id: int, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The addresses for one letter's words. `confirm_url` and `sign_in_url` are there when its facts name what for."""
+        """The addresses for one letter's words. `confirm_url`, `sign_in_url` and `giving_url` are there when its facts name
+        what for."""
         found = {
             "unsubscribe_url": f"{self.base_url}/u/{self.signer.sign('unsubscribe', contact_id, message_id)}",
             "preferences_url": f"{self.base_url}{preferences(self.signer, contact_id, self.now)}",
@@ -28,7 +30,23 @@ class Links:
             found["confirm_url"] = f"{self.base_url}/confirm/{self.signer.sign('confirm', facts['confirmation_id'])}"
         if "sign_in_id" in facts:
             found["sign_in_url"] = f"{self.base_url}/staff/sign-in/{self.signer.sign('sign-in', facts['sign_in_id'])}"
+        if "giving_asked" in facts:
+            found["giving_url"] = f"{self.base_url}{giving(self.signer, contact_id, facts['giving_asked'])}"
         return found
+
+
+def giving(signer: Signer, contact_id: int, issued: int) -> str:
+    """The path of her monthly gifts, asked for at this moment (seconds of Unix time)."""
+    return f"/give/me/{signer.sign('giving', contact_id, issued)}"
+
+
+def giver(signer: Signer, token: str, now: datetime) -> tuple[int, bool] | None:
+    """The contact that a link to monthly gifts names, and whether it still works."""
+    said = signer.read("giving", token)
+    match said:
+        case (int(contact_id), int(issued)):
+            return contact_id, now.timestamp() - issued <= GIVING_SPAN.total_seconds()
+    return None
 
 
 def preferences(signer: Signer, contact_id: int, issued: datetime) -> str:

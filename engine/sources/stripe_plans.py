@@ -40,6 +40,10 @@ class _Item(Lenient):
         return one * (1 if self.quantity is None else self.quantity)
 
 
+class _Pause(Lenient):
+    resumes_at: MaybeMoment = None
+
+
 class _Cancelled(Lenient):
     reason: Text = ""
     feedback: Text = ""
@@ -116,6 +120,7 @@ def _stands(told: Told, said: _Subscription) -> list[Event]:
             started_at=said.start_date or said.created or told.at,
             told_at=told.at,
             paused=said.status == "paused" or bool(said.pause_collection),
+            paused_until=model(_Pause, part(said.pause_collection) or {}).resumes_at,
         )
     ]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
-from engine.giving import care
+from engine.giving import care, refund_orders
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.staff import audit, rights
 from engine.staff.accounts import Account
@@ -54,9 +54,9 @@ _OFFERS = text("""
 SELECT o.id, w.name AS way, o.state, o.note, o.at, o.changed_at FROM volunteer_offer o
 JOIN way_to_help w ON w.id = o.way_to_help_id WHERE o.contact_id = :id ORDER BY w.position, o.id
 """)
-_GIFTS = text("""
-SELECT g.paid_at, g.amount_cents, g.currency, g.status, g.recurring_period, coalesce(f.name, g.entity_name) AS receiver,
-    g.order_number, CASE WHEN :snapshots THEN g.donor END AS donor
+_GIFTS = text(f"""
+SELECT g.id, g.paid_at, g.amount_cents, g.currency, g.status, g.recurring_period, coalesce(f.name, g.entity_name) AS receiver,
+    g.order_number, CASE WHEN :snapshots THEN g.donor END AS donor, ({refund_orders.OPEN}) AS ordered_back_cents
 FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.contact_id = :id ORDER BY g.paid_at DESC LIMIT :most
 """)
 _RESTS = text(f"""

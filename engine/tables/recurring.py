@@ -11,8 +11,9 @@ from engine.tables.columns import identity, moment, reference, state_check, word
 class RecurringPlan(SQLModel, table=True):
     """A promise to give again and again. `source_key`: ActBlue's order number, Stripe's subscription.
 
-    Amount, rhythm and pause are those of the newest word (`told_at`). Contact, fund and `state` follow from the plan's
-    contributions and from the facts beside it, so that the order in which words arrive does not matter.
+    Amount, rhythm and pause (which may end by itself: `paused_until`) are those of the newest word (`told_at`). Contact, fund
+    and `state` follow from the plan's contributions and from the facts beside it, so that the order in which words arrive
+    does not matter.
     """
 
     __tablename__ = "recurring_plan"
@@ -32,6 +33,7 @@ class RecurringPlan(SQLModel, table=True):
     currency: str = Field(sa_column=words(default="usd"))
     period: str = Field(sa_column=words(default=None))
     paused: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    paused_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     state: str = Field(sa_column=words(default="active"))
     started_at: datetime = Field(sa_column=moment())
     told_at: datetime = Field(sa_column=moment())

@@ -11,7 +11,7 @@ from engine import languages
 from engine.people.preferences import LABELS
 from engine.settings import ROOT
 from webhooks import problems
-from webhooks.donor import typed
+from webhooks.donor import own, typed
 from webhooks.lines import WORDS
 from webhooks.subscriber import preferences, showing, unsubscribe
 
@@ -19,10 +19,12 @@ PAGES = ROOT / "templates" / "pages"
 NAMES = (
     "subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields", "error", "join",
     "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced", "give", "give_away", "give_closed",
-    "give_form", "give_head", "give_thanks",
+    "give_form", "give_head", "give_thanks", "giving_ask", "giving_sent", "giving_own", "giving_end",
 )  # fmt: skip
 CATALOGUES = [
-    path for name in ("give", "join", "preferences") for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))
+    path
+    for name in ("give", "join", "monthly", "preferences")
+    for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))
 ]
 FILLED_IN = re.compile(r"%\(\w+\)s")
 
@@ -30,7 +32,7 @@ FILLED_IN = re.compile(r"%\(\w+\)s")
 def spoken() -> set[str]:
     """All that these pages and the letters' footers say in English."""
     words = {*LABELS.values(), *unsubscribe.BUTTONS.values(), *preferences.WORDINGS.values()}
-    words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values()}
+    words |= {"Stop these letters", "Choose what you get", showing.WORDING, *WORDS.values(), *own.WORDS.values()}
     words |= set(typed.WORDS.values())
     words |= {word for said in problems.PEOPLE.values() for word in said}
     for name in NAMES:

@@ -51,6 +51,8 @@ def test_every_letter_says_each_fact_in_html_and_text(slug: str, spoken: str):
         assert "{{" not in part
         assert "{%" not in part
     for fact in the(slug).facts.values():
+        if fact is True:
+            continue  # what stands under it says its own facts
         assert str(escape(fact)) in letter.html
         assert str(fact) in letter.text
     for name in ("sender_name", "fine_print"):

@@ -1,0 +1,61 @@
+"""A payment processor that remembers what it was asked for. The same key twice is one act, as at the real one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from engine.errors import GroundswellError, Invalid
+from engine.ports import Basket, Listed, Opened, Refunded
+
+PORTAL = "https://billing.stripe.com/p/session/test_1"
+
+
+@dataclass
+class FakePayments:
+    """`done`: what it did, by key. `asked`: every call. `fault`: what each call raises; `answer`: what a refund comes to."""
+
+    done: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    fault: GroundswellError | None = None
+    answer: Refunded | None = None
+
+    def events(
+        self, *, since: datetime, until: datetime | None = None, undelivered: bool = False
+    ) -> Iterator[Sequence[Listed]]:
+        return iter(())
+
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
+        return self._gave(idempotency_key, "refund", charge_key, payment_key)
+
+    def give_back(
+        self, charge_key: str, payment_key: str, amount_cents: int, idempotency_key: str, *, account: str = ""
+    ) -> Refunded:
+        return self._gave(idempotency_key, "give back", charge_key, payment_key, amount_cents, account)
+
+    def check_out(self, basket: Basket, idempotency_key: str) -> Opened:
+        self._do(idempotency_key, "check out", basket)
+        return Opened("cs_1", "https://checkout.stripe.com/c/pay/cs_1", basket.expires_at)
+
+    def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
+        self._do(idempotency_key, "change", plan_key, amount_cents, account)
+
+    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
+        self._do(idempotency_key, "pause", plan_key, until, account)
+
+    def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
+        self._do(idempotency_key, "cancel", plan_key, account)
+
+    def portal(self, plan_key: str, return_url: str, *, account: str = "") -> str:
+        self._do("", "portal", plan_key, return_url, account)
+        return PORTAL
+
+    def _do(self, key: str, *what: object) -> None:
+        self.asked.append(what)
+        if self.fault is not None:
+            raise self.fault
+        if self.done.setdefault(key, what) != what and key:
+            raise Invalid("the same key was used for something else")
+
+    def _gave(self, key: str, *what: object) -> Refunded:
+        self._do(key, *what)
+        return self.answer or Refunded("accepted", provider_id=f"re_{len(self.done)}")
