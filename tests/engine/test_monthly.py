@@ -5,10 +5,15 @@ from datetime import UTC, date, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from engine.giving import monthly
 from engine.giving.monthly import following, offers, pause_ends
+from engine.reactions import react
+from engine.settings import Settings
 from tests import make_stripe as make
+from tests.givers import FIRST, LAST, plan
 from tests.make_stripe import only
 
 DAYS = st.dates(date(2020, 1, 1), date(2030, 12, 31))
@@ -69,3 +74,11 @@ def test_a_plan_says_when_its_pause_ends_if_it_does():
     for said in ({"behavior": "void", "resumes_at": None}, {"behavior": "void"}, None, "void"):
         plan = only("customer.subscription.updated", make.subscription(pause_collection=said))
         assert (plan.paused, plan.paused_until) == (bool(said), None)
+
+
+def test_an_older_word_that_comes_late_says_when_a_plan_began_and_nothing_else(session: Session):
+    newer = plan("sub_1", 3500, LAST, started_at=LAST, paused=True, paused_until=LAST)
+    for word in (newer, plan("sub_1", 1000, FIRST)):
+        react(session, [word], LAST, Settings())
+    row = session.execute(text("SELECT amount_cents, paused_until, started_at, told_at FROM recurring_plan")).one()
+    assert tuple(row) == (3500, LAST, FIRST, LAST)
