@@ -16,7 +16,8 @@ class ContributionReported(Event):
     """Money was given. `source_key`: the source's id of the gift. `paid_at` is aware and keeps the source's own offset.
 
     `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1. `express`: the donor
-    has saved a card at ActBlue. `account`: the connected account that it went to, "" our own.
+    has saved a card at ActBlue. `account`: the connected account that it went to, "" our own. `checkout_id`: the checkout of
+    ours by which it was given, or its plan begun.
     """
 
     source: str
@@ -38,6 +39,7 @@ class ContributionReported(Event):
     plan_key: str = ""
     express: bool = False
     account: str = ""
+    checkout_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What becomes of a checkout that was begun on a page of ours: paid, left, or over; and of the words that its donor typed.
 
-They go to the gift with the processor's word that it is paid, and with its word that nobody paid they are gone.
+They go to the gift, whichever of the processor's words of it comes first, and with its word that nobody paid they are gone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import CheckoutEndReported, CheckoutReported, Event, FactRecorded, Person
+from engine.events import CheckoutEndReported, CheckoutReported, ContributionReported, Event, FactRecorded, Person
 from engine.settings import Settings
 
 # Without the processor's word that nobody paid, a bank may still be at it: it has some days.
@@ -20,7 +20,13 @@ WORDS_KEPT = timedelta(days=10)
 
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(id bigint, session_key text)
 JOIN checkout c ON c.id = v.id AND c.session_key IN ('', v.session_key)"""
-_TYPED = text(f"SELECT c.id, c.donor FROM {_TOLD} WHERE c.donor <> '{{}}'")
+_TYPED = text("""
+SELECT v.place, c.donor
+FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, id bigint, session_key text, amount_cents bigint)
+JOIN checkout c ON c.id = v.id AND c.session_key IN ('', coalesce(v.session_key, c.session_key))
+    AND c.amount_cents = coalesce(v.amount_cents, c.amount_cents)
+WHERE c.donor <> '{}'
+""")
 _PAID = text(f"""
 UPDATE checkout p SET state = 'paid', donor = '{{}}', session_key = v.session_key
 FROM {_TOLD} WHERE p.id = c.id AND p.state IN ('opening', 'open', 'expired')
@@ -37,18 +43,14 @@ _ADDRESS = ("street", "city", "state", "zip", "country")
 
 
 def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
-    """The same events; of whoever paid a checkout of ours, with what she typed on our page. Before anybody is admitted."""
-    told = [event for event in happened if isinstance(event, CheckoutReported) and event.checkout_id is not None]
+    """The same events; of whoever gave by a checkout of ours, with what she typed on our page, as long as that is there.
+    Before anybody is admitted."""
+    told = [_sought(place, event) for place, event in enumerate(happened) if getattr(event, "checkout_id", None)]
     if not told:
         return happened
-    found = session.execute(_TYPED, {"rows": _rows(told)})
-    typed: Mapping[int, dict[str, Any]] = {row.id: row.donor for row in found}
-    return [
-        replace(event, donor=_joined(event.donor, typed[event.checkout_id]), typed=True)
-        if isinstance(event, CheckoutReported) and event.checkout_id is not None and event.checkout_id in typed
-        else event
-        for event in happened
-    ]
+    found = session.execute(_TYPED, {"rows": rows(told)})
+    typed: Mapping[int, dict[str, Any]] = {row.place: row.donor for row in found}
+    return [_with(event, typed[place]) if place in typed else event for place, event in enumerate(happened)]
 
 
 def pay(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
@@ -69,6 +71,24 @@ def expire(session: Session, now: datetime) -> None:
     """End what nobody told us the end of, and empty what was typed where no money can come any more."""
     session.execute(_OVER, {"now": now})
     session.execute(_EMPTY, {"untold": now - WORDS_KEPT})
+
+
+def _sought(place: int, event: Event) -> dict[str, Any]:
+    """Its checkout: of a finished one by its session, of a gift by its amount."""
+    assert isinstance(event, CheckoutReported | CheckoutEndReported | ContributionReported)
+    gift = isinstance(event, ContributionReported)
+    return {
+        "place": place, "id": event.checkout_id, "session_key": None if gift else event.source_key,
+        "amount_cents": event.amount_cents if isinstance(event, ContributionReported) else None,
+    }  # fmt: skip
+
+
+def _with(event: Event, words: Mapping[str, Any]) -> Event:
+    if isinstance(event, CheckoutReported):
+        return replace(event, donor=_joined(event.donor, words), typed=True)
+    if isinstance(event, ContributionReported):
+        return replace(event, donor=_joined(event.donor, words))
+    return event
 
 
 def _joined(told: Person, typed: Mapping[str, Any]) -> Person:

@@ -215,6 +215,7 @@ def _gift(told: Told, said: _Invoice, amount: int) -> ContributionReported:
         refcode=codes.refcode,
         refcode2=codes.refcode2,
         account=told.account,
+        checkout_id=codes.checkout_id,
     )
 
 

@@ -167,6 +167,7 @@ def payment(told: Told) -> Said:
             refcode=codes.refcode,
             refcode2=codes.refcode2,
             account=told.account,
+            checkout_id=codes.checkout_id,
         )
     ]
 

@@ -175,6 +175,25 @@ def test_what_was_typed_goes_with_stripes_word_that_nobody_paid_or_some_days_lat
     assert state(deps, paid_late[0]) == ("paid", False)
 
 
+@pytest.mark.parametrize("monthly", [False, True])
+def test_who_gave_is_known_by_the_gift_alone_while_the_checkouts_own_event_is_late(
+    deps: Deps, door: Client, stripe: StripeStandIn, monthly: bool
+):
+    checkout_id, key = begin(deps, stripe, monthly=monthly)
+    stripe.played.pay(key, name="MS R A CARDOWNER")
+    told = "invoice.paid" if monthly else "payment_intent.succeeded"
+    late = [one for one in stripe.state["events"] if one["type"] != told]
+    stripe.state["events"] = [one for one in stripe.state["events"] if one["type"] == told]
+    deliver(deps, door, stripe)
+    gift = one(deps, "SELECT c.email, c.last_name, g.donor FROM contribution g JOIN contact c ON c.id = g.contact_id")
+    assert (gift.email, gift.last_name, gift.donor["street"]) == ("rosa@example.org", "Marsh", "14 Lincoln Street")
+    assert state(deps, checkout_id) == ("opening", True)
+    stripe.state["events"] = late
+    deliver(deps, door, stripe, seed=3)
+    assert len(rows(deps, "SELECT id FROM contribution WHERE source = 'stripe'")) == 1
+    assert state(deps, checkout_id) == ("paid", False)
+
+
 def test_a_gift_by_no_form_belongs_to_the_fund_of_the_account_that_it_went_to(
     deps: Deps, door: Client, stripe: StripeStandIn
 ):
