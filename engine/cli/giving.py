@@ -233,8 +233,10 @@ def close(
 @forms.command(name="open")
 def open_form(form: Form, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Take gifts by a form again."""
-    with house(data_dir).work() as (session, now):
-        form_id = form_shelf.open_again(session, form)
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        form_id, events = form_shelf.open_again(session, form, now)
+        deps.react(session, events, now)
         audit.write(session, None, "form opened", "donation_form", form_id, {"form": form}, now)
     out.print(f"{form} is open", markup=False)
 

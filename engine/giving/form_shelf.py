@@ -12,7 +12,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid, NotFound
-from engine.giving import form_files, forms
+from engine.events import Event, MatterSettled
+from engine.giving import declines, form_files, forms
 from engine.giving.forms import Definition, Picture
 from engine.money import dollars
 
@@ -52,7 +53,11 @@ _CLOSE = text("""
 UPDATE donation_form SET closed_at = coalesce(closed_at, :now), closed_because = :because WHERE slug = :slug
 RETURNING id
 """)
-_OPEN = text("UPDATE donation_form SET closed_at = NULL, closed_because = '' WHERE slug = :slug RETURNING id")
+_OPEN = text("""
+UPDATE donation_form SET closed_at = NULL, closed_because = '',
+    attempts_from = CASE WHEN closed_at IS NULL THEN attempts_from ELSE :now END
+WHERE slug = :slug RETURNING id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +163,11 @@ def close(session: Session, slug: str, because: str, now: datetime) -> int:
     return _changed(session.scalar(_CLOSE, {"slug": slug, "because": because, "now": now}), slug)
 
 
-def open_again(session: Session, slug: str) -> int:
-    """Take gifts by this form again; returns its id. Raises NotFound."""
-    return _changed(session.scalar(_OPEN, {"slug": slug}), slug)
+def open_again(session: Session, slug: str, now: datetime) -> tuple[int, list[Event]]:
+    """Take gifts by this form again; cards that were declined before count no more. Returns its id, and that what closed it
+    needs nobody any more. Raises NotFound."""
+    form_id = _changed(session.scalar(_OPEN, {"slug": slug, "now": now}), slug)
+    return form_id, [MatterSettled(None, declines.CLOSED, slug)]
 
 
 def _changed(form_id: int | None, slug: str) -> int:

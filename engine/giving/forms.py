@@ -19,6 +19,7 @@ from engine.money import dollars
 DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
 MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes none ("99999999" cents)
 LEAST_CENTS = 100
+TAKEN = frozenset({"me"})  # pages beside the forms: `/give/me`
 
 Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
 # Underscores, too: a form may have its name from ActBlue.
@@ -80,6 +81,8 @@ class Definition(Said):
 
     def _contradictions(self) -> Iterator[str]:
         """What does not go together, each behind the name that a file has for it."""
+        if self.slug in TAKEN:
+            yield f"slug: {self.slug} is the address of another page"
         if len(set(self.preset_cents)) < len(self.preset_cents):
             yield "presets: the same amount stands twice"
         if self.cap_cents is not None and self.cap_cents < self.floor_cents:

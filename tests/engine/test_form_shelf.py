@@ -92,13 +92,16 @@ def test_a_closed_form_says_why_and_is_on_no_list_until_it_is_opened(session: Se
     assert "rent" not in {form.slug for form in summary.house(session).forms}
     said = form_shelf.bring_in(session, OTHER, None, NOON)
     assert said.remarks == ["the form is closed, and stays so: We have what we need."]
-    form_shelf.open_again(session, "rent")
+    form_shelf.open_again(session, "rent", NOON)
     assert forms.giving(session, NOON).forms["rent"].closed is None
     assert "rent" in {form.slug for form in summary.house(session).forms}
     for wrong in ("", " ", "a" * 201, "a\x00b"):
         with pytest.raises(Invalid, match="say in a sentence"):
             form_shelf.close(session, "rent", wrong, NOON)
-    for change in (lambda: form_shelf.close(session, "x", "y", NOON), lambda: form_shelf.open_again(session, "x")):
+    for change in (
+        lambda: form_shelf.close(session, "x", "y", NOON),
+        lambda: form_shelf.open_again(session, "x", NOON),
+    ):
         with pytest.raises(NotFound, match="no donation form x"):
             change()
 
