@@ -14,7 +14,7 @@ STRETCH = 500
 
 # Every table that holds a contact's id; a test compares this list with the schema. What may be forgotten has its condition.
 KNOWN_BY = {
-    "chapter_lead": "", "consent": "", "contact_interest": "", "contribution": "", "followed_chapter": "",
+    "ask_rest": "", "chapter_lead": "", "consent": "", "contact_interest": "", "contribution": "", "followed_chapter": "",
     "introduction": "", "recurring_plan": "", "volunteer_offer": "",
     "confirmation": "AND (x.confirmed_at IS NOT NULL OR x.asked_at > :before)",
     "message": "AND x.occasion NOT LIKE 'confirm:%'",

@@ -61,19 +61,19 @@ def test_who_never_gave_has_none_and_a_clock_that_is_behind_a_gift_makes_no_nega
 
 
 def test_each_open_form_is_explained_once_and_each_month_with_what_its_fund_leaves(session: Session):
-    session.execute(text("UPDATE fund SET limit_cents = 50000 WHERE slug = 'action'"))
+    session.execute(text("UPDATE fund SET limit_cents = CASE slug WHEN 'action' THEN 50000 END"))
     session.execute(text("""INSERT INTO donation_form (slug, title, preset_cents, fund_id, chapter_id, monthly)
-        SELECT 'pac', 'Elect neighbours', '{2700,5000}', f.id, c.id, false FROM fund f, chapter c
+        SELECT 'elect', 'Elect neighbours', '{2700,5000}', f.id, c.id, false FROM fund f, chapter c
         WHERE f.slug = 'pac' AND c.parent_id IS NULL"""))  # fmt: skip
     hers = gave(session, 24000, 24000)
     told = explaining.explain(session, hers, NOON, ZONE)
-    first, other = (next(each for each in told.forms if each.form == slug) for slug in ("common-ground", "pac"))
+    first, other = (next(each for each in told.forms if each.form == slug) for slug in ("common-ground", "elect"))
     assert (first.left_cents, first.once.cents) == (2000, (500, 1000, 1500, 2000))
     assert first.monthly is not None
     assert first.monthly.cents == ()
     assert (other.left_cents, other.monthly) == (None, None)
     assert other.once.cents == (20000, 30000, 40000, 50000, 75000)
-    (only,) = explaining.explain(session, hers, NOON, ZONE, "pac").forms
+    (only,) = explaining.explain(session, hers, NOON, ZONE, "elect").forms
     assert only == other
 
 

@@ -72,8 +72,9 @@ def letters(session: Session, which: str = "") -> list[tuple[str, str, dict[str,
 def read(session: Session) -> Letter:
     """The one letter that is ready, as its reader gets it."""
     claimed = claims.receipts(session, TERMS)
-    (parcel,) = deliver.load(session, claimed.letters, BASE)
-    made = deliver.request(parcel, Links(Signer(["a key of these tests"]), BASE, NOON), 10_000)
+    links = Links(Signer(["a key of these tests"]), BASE, NOON)
+    (parcel,) = deliver.load(session, claimed.letters, links, SETTINGS.time_zone)
+    made = deliver.request(parcel, links, 10_000)
     return letter_of(made.sheet, made.copies[0])
 
 

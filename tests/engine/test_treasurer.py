@@ -129,7 +129,7 @@ def test_sums_are_of_one_person_to_one_fund_in_one_period(session: Session):
     assert told == [
         ("action", "2026", "3", "590.00", "500.00", "0.00", "90.00"),
         ("action", "2027", "1", "20.00", "500.00", "480.00", "0.00"),
-        ("pac", "2026", "1", "10.00", "", "", ""),
+        ("pac", "2026", "1", "10.00", "500.00", "490.00", "0.00"),
     ]
     assert {row["contact"] for row in found} == {str(who(session))}
     assert [row["period"] for row in listed(session, "aggregates", since=date(2027, 1, 1))] == ["2027"]
