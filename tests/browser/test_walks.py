@@ -153,6 +153,40 @@ def test_her_mail_program_stops_letters_with_one_post(browser: Browser, system: 
     assert consent(system, email)[-1][:2] == ("", False)
 
 
+@pytest.mark.parametrize("rhythm", ["Once", "Monthly"])
+def test_from_the_button_to_the_receipt_and_the_totals(page: Page, system: System, rhythm: str):
+    email, before = f"rosa.gives.{next(_numbers)}@example.org", raised(system)
+    page.goto(f"{system.url}/give/neighbours?refcode=walk")
+    page.get_by_role("radio", name="$50").check()
+    page.get_by_role("radio", name=rhythm).check()
+    said = {"First name": "Rosa", "Last name": "Delgado", "Email": email, "Street and number": "14 Lincoln Street",
+            "Town or city": "Worcester", "State": "MA", "ZIP code": "01605"}  # fmt: skip
+    for label, value in said.items():
+        page.get_by_label(label).fill(value)
+    page.wait_for_timeout(2_100)  # nobody could be faster
+    with page.expect_navigation():
+        page.get_by_role("button", name="Give $50 a month" if rhythm == "Monthly" else "Give $50").last.click()
+    assert "/dev/checkout/" in page.url
+    sound(page)
+    follow(page, "button", "Pay $50")
+    assert page.get_by_role("heading", level=1).inner_text() == "Thank you."
+    sound(page)
+    receipt = letter(page, system, email)
+    assert receipt["subject"].startswith("Your receipt: $50 on ")
+    assert ("$50 a month" in receipt["text"], "/give/me" in receipt["text"]) == (rhythm == "Monthly",) * 2
+    kept = "SELECT gave_count, gave_cents, gives_monthly_cents, zip FROM contact WHERE email = %s"
+    assert system.query(kept, email) == [(1, 5000, 5000 if rhythm == "Monthly" else 0, "01605")]
+    assert raised(system) - before == 5000
+    with urlopen(f"{system.url}/", timeout=10) as home:
+        assert f"${raised(system) // 100:,}" in home.read().decode()
+
+
+def raised(system: System) -> int:
+    """Cents on the ledger."""
+    ((cents,),) = system.query("SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_entry")
+    return int(cents)
+
+
 def test_two_hundred_and_thirty_join_at_a_rally_on_one_tablet_in_twenty_minutes(browser: Browser, system: System):
     execute(system, GATHERING, CODE)
     width, height = WIDTHS["phone"]
