@@ -26,7 +26,7 @@ sources     outsiders' words -> our events; pure parsers
 
 people      contacts, the chapter near them, sign-ups, consents; admission: who a batch is about
 
-giving      contributions, refunds, disputes, plans; the ledger, the totals, the books
+giving      gifts and what takes them back, plans, the ledger, the books; funds and their limits, forms, checkouts, asks
 
 letters     letters as they are written: merge language, Markdown, layouts, checks, versions, notes of chapters, senders
 

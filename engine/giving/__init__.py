@@ -1,1 +1,9 @@
-"""Money: contributions, what takes them back, plans; the ledger that only grows, the totals that follow, the proof of it."""
+"""Money: gifts, from the page where they are begun to the books, and whom we ask for what.
+
+The books: contributions, donors (without an address), checkouts (words told apart from their payment), reversals, plans; the
+ledger, the totals, books (the proof), keeping (merged and erased people), allowances (what a gift says about letters).
+Who receives: funds, fund_files; limits with their periods, excesses (gifts above one), the treasurer's lists.
+The page: forms, form_files, form_shelf, form_words, form_links, previews; a checkout from beginning to checkout_ends;
+declines (the breaker); monthly (own plans); refund_orders; summary (for the home page).
+Asking: asks with their histories, ask_links, explaining; care (when nobody asks).
+"""
