@@ -17,7 +17,7 @@ from engine.errors import Invalid
 
 LARGEST = 1_000_000  # bytes
 
-# What is wrong, by pydantic's word for it; anything else is told in pydantic's own sentence.
+# What is wrong, by pydantic's word for it, with its numbers; anything else is told in pydantic's own sentence.
 SAYS = {
     "missing": "is missing",
     "extra_forbidden": "is not known here",
@@ -31,6 +31,9 @@ SAYS = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "date_type": "must be a day, written like 2026-11-03",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "too_long": "at most {max_length}",
 }
 _UNPRINTABLE = "holds signs that cannot be printed"
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
@@ -126,18 +129,20 @@ class Document:
         patterns: Mapping[str, str],
         says: Mapping[str, str] = SAYS,
         unwritten: str = "",
+        under: Sequence[str | int] = (),
     ) -> Iterator[Fault]:
         """What a model finds wrong. `patterns`: what to say of a field whose words are not like that, by its name; a key that
-        nobody writes is `unwritten`."""
+        nobody writes is `unwritten`. `under`: where that stands which the model has read."""
         for problem in error.errors():
-            path = [step for step in problem["loc"] if step != unwritten]
+            path = [*under, *(step for step in problem["loc"] if step != unwritten)]
             name = str(path[-1]) if path else "the file"
             if problem["type"] == "string_pattern_mismatch":
                 yield self.fault(path, patterns.get(name, _UNPRINTABLE))
             elif problem["type"] == "literal_error":
                 yield self.fault(path, f"must be {problem['ctx']['expected'].replace(chr(39), '')}")
             else:
-                yield self.fault(path, says.get(problem["type"], problem["msg"]))
+                known = says.get(problem["type"])
+                yield self.fault(path, known.format(**problem.get("ctx", {})) if known else problem["msg"])
 
 
 def written(path: Path, what: str) -> str:

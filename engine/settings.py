@@ -1,6 +1,8 @@
 """Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
 
 import re
+import shlex
+import sys
 from base64 import b64decode
 from ipaddress import ip_network
 from pathlib import Path
@@ -110,6 +112,12 @@ class Settings(BaseSettings):
     def payments_dir(self) -> Path:
         """Where development's own payment processor keeps what was paid."""
         return self.data_dir / "payments"
+
+    def command(self, *words: str) -> str:
+        """A line that runs our command on this installation, wherever it is typed: "…/groundswell demo --data-dir …"."""
+        beside = Path(sys.executable).with_name("groundswell")
+        program = str(beside) if beside.exists() else beside.name
+        return shlex.join([program, *words, "--data-dir", str(self.data_dir.resolve())])
 
     @property
     def actblue_credentials(self) -> tuple[str, ...]:

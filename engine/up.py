@@ -4,11 +4,9 @@ import fcntl
 import gc
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -267,7 +265,6 @@ def _welcome(settings: Settings, options: Options, metrics_port: int, say: Say) 
         say(f"  The mailbox            {url}/dev/mailbox   (no mail can leave this machine)")
     say(f"  Numbers                http://127.0.0.1:{metrics_port}/metrics")
     say(f"  Data                   {options.data_dir}")
-    command = shlex.join([sys.argv[0], "demo", "--data-dir", str(options.data_dir)])
-    say(f"  A gift, end to end     {command}   (in another terminal)")
+    say(f"  A gift, end to end     {settings.command('demo')}   (in another terminal)")
     say("  To end it              Ctrl-C")
     say("")

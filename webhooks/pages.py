@@ -34,7 +34,8 @@ def rendered(request: Request, name: str, *, language: str = languages.ENGLISH, 
     """The named page's HTML."""
     deps: Deps = request.app.state.deps
     template = _environment(language).get_template(name)
-    return template.render(development=deps.settings.development, language=language, **values)
+    known = {"development": deps.settings.development, "command": deps.settings.command}
+    return template.render(language=language, **known, **values)
 
 
 def spoken(request: Request) -> str:

@@ -34,6 +34,7 @@ SCHEDULE: dict[str, timedelta] = {
     "snapshots": timedelta(days=1),
     "hearing": timedelta(minutes=10),
     "checkouts": timedelta(minutes=10),
+    "forms": timedelta(hours=1),
     "sunset": timedelta(days=1),
 }
 

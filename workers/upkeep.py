@@ -10,7 +10,7 @@ from engine import inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
-from engine.giving import books, checkout_ends, keeping
+from engine.giving import books, checkout_ends, form_shelf, keeping
 from engine.mail import hearing
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
@@ -18,7 +18,7 @@ from workers import delivery, fraud_refunds, refund_orders, silence, stripe_catc
 
 BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
-HEARING, CHECKOUTS = "hearing", "checkouts"
+HEARING, CHECKOUTS, FORMS = "hearing", "checkouts", "forms"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -102,6 +102,13 @@ def listen(deps: Deps) -> None:
     deps.ring_for(everything)
 
 
+def look_at_forms(deps: Deps) -> None:
+    """See whether every published donation form can be shown."""
+    with deps.work() as (session, now):
+        everything = deps.react(session, form_shelf.look(session, now), now)
+    deps.ring_for(everything)
+
+
 def end_checkouts(deps: Deps) -> None:
     """End checkouts whose page is over, and empty what was typed for those that nobody paid."""
     with deps.work() as (session, now):
@@ -117,6 +124,7 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
     CHECKOUTS: end_checkouts,
+    FORMS: look_at_forms,
     silence.CHORE: silence.look,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,

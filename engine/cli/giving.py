@@ -11,6 +11,7 @@ import typer
 from sqlalchemy import Row
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
+from engine.documents import in_order
 from engine.giving import form_files, form_links, form_shelf, fund_files, previews
 from engine.giving import forms as donation_forms
 from engine.giving import funds as receivers
@@ -38,8 +39,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would hap
 def import_funds(file: File, *, dry_run: DryRun = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Make funds what a file says of them; what it does not speak of stays. Exit 1: something in it is wrong."""
     told = fund_files.read(file)
-    if told.faults:
-        _refuse(file, told.faults)
     deps, everything = house(data_dir), []
     with deps.work() as (session, now):
         outcome = receivers.bring_in(session, told, now)
@@ -110,7 +109,9 @@ def import_form(
     """Make a donation form say what a file says, as a new version. Exit 1: something in it is wrong."""
     told = form_files.read(file)
     if told.definition is None:
-        _refuse(file, told.faults)
+        with house(data_dir).work() as (session, _):
+            lacks = form_shelf.lacks(session, told)
+        _refuse(file, in_order([*told.faults, *lacks]))
         return
     with house(data_dir).work() as (session, now):
         outcome = form_shelf.bring_in(session, told.definition, told.picture, now, draft=draft)
@@ -131,7 +132,8 @@ def list_forms(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     deps = house(data_dir)
     with deps.work() as (session, now):
         found = form_shelf.every(session)
-        shown = donation_forms.giving(session, now).forms
+        offered = donation_forms.giving(session, now)
+        shown = offered.forms
         raised = donation_forms.raised(session, list(shown.values()))
     width = max((len(row.slug) for row in found), default=0)
     for row in found:
@@ -140,6 +142,7 @@ def list_forms(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         says = f"{row.slug:{width}}  {row.title}: {version}{later}, {row.processor}, for {row.fund}"
         goal = shown[row.slug].definition.goal_cents if row.slug in shown else None
         says += f", {dollars(raised[row.id])} of {dollars(goal)}" if goal is not None else ""
+        says += ", cannot be read, so nobody sees it" if row.slug in offered.unread else ""
         out.print(says + (f", closed: {row.closed_because}" if row.closed_at else ", open"), markup=False)
     if not found:
         out.print("no form yet: groundswell forms import FILE.yaml")
@@ -220,7 +223,7 @@ def preview(
 @forms.command()
 def close(
     form: Form,
-    because: Annotated[str, typer.Option(help="Why, in a sentence: its page says it.")],
+    because: Annotated[str, typer.Option(help="Why, in a sentence, for staff.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Take no gifts by a form any more; monthly gifts that began there go on."""

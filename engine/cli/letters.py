@@ -71,10 +71,10 @@ def save(files: Files, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         saved = writing.save(session, draft)
         detail = {"letter": draft.slug, "version": saved.version, "languages": sorted(saved.mailings)}
         audit.write(session, None, "letter saved", "letter", saved.letter_id, detail, now)
-        blanks = trying.blanks(session, draft.slug)
+        further = [*shelf.remarks(session, draft.slug), *trying.blanks(session, draft.slug)]
     _remark(done)
-    for blank in blanks:
-        out.print(f"- {blank}", markup=False)
+    for remark in further:
+        out.print(f"- {remark}", markup=False)
     said = "kept as" if saved.fresh else "nothing changed: it is"
     out.print(f"{said} version {saved.version} of {draft.slug}, in {', '.join(sorted(saved.mailings))}")
 

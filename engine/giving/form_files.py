@@ -33,16 +33,17 @@ Amounts are in dollars (27, 27.50) and become cents here. This is a whole one; `
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from engine import documents, languages
 from engine.documents import Document, Exact, Fault
 from engine.giving import form_words
-from engine.giving.forms import DEFAULT_PRESETS, MOST_CENTS, Definition, Picture, Sentence
+from engine.giving.forms import DEFAULT_PRESETS, MOST_CENTS, Definition, FormName, Picture, Slug
 from engine.giving.fund_files import cents, in_dollars
 
 LARGEST_PICTURE = 32_000  # bytes: the whole page stays below 60 kB
@@ -62,8 +63,12 @@ ORDER = (
 )  # fmt: skip
 _AS_MAPPING = "must be written as `title: …`, `why: …` and so on"
 _SAYS = documents.SAYS | dict.fromkeys(("dict_type", "model_type", "mapping_type"), _AS_MAPPING)
-_NO_NAME = "is no short name: small letters, digits, hyphens and underscores"
-_PATTERNS = {"slug": _NO_NAME, "fund": _NO_NAME}
+_PATTERNS = {
+    "slug": "is no short name: letters, digits, hyphens and underscores",
+    "fund": "is no short name: small letters, digits, hyphens and underscores",
+}
+# In place of what a file does not say, or not so that it can be understood.
+_INSTEAD = {"slug": "unread", "title": "Unread", "fund": "unread", "processor": "stripe"}
 
 
 def _of_one_gift(amount_cents: int) -> int:
@@ -75,30 +80,63 @@ def _of_one_gift(amount_cents: int) -> int:
 _Amount = Annotated[int, BeforeValidator(cents), AfterValidator(_of_one_gift)]
 
 
-class FormSaid(Definition):
-    """A definition as a file says it."""
+_ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+_Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ON_ONE_LINE)]
+_Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_ON_ONE_LINE)]
+_Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ON_ONE_LINE)]
+_Sentences = Annotated[tuple[_Sentence, ...], Field(max_length=6, strict=False)]
+_Words = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=4000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")
+]
+
+
+class WordsSaid(BaseModel):
+    """What a file says in one language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
+    title: _Title
+    why: _Line = ""
+    words: _Words = ""
+    picture_shows: _Line = ""
+    agreed: _Sentences = ()
+
+
+class FormSaid(WordsSaid):
+    """A form as a file says it, held to more than a `Definition` that is read; each field as there."""
+
+    slug: FormName
+    fund: Slug
+    chapter: _Line = ""
+    processor: Literal["actblue", "stripe"]
     preset_cents: Annotated[tuple[_Amount, ...], Field(min_length=1, max_length=6, strict=False)] = Field(
         DEFAULT_PRESETS, validation_alias="presets"
     )
     default_cents: _Amount | None = Field(None, validation_alias="default")
+    other: bool = True
     floor_cents: _Amount = Field(500, validation_alias="floor")
     cap_cents: _Amount | None = Field(None, validation_alias="cap")
+    monthly: bool = True
+    employer: Literal["threshold", "always", "never"] = "threshold"
+    phone: bool = False
+    thanks_letter: _Line = ""
     goal_cents: Annotated[int, BeforeValidator(cents)] | None = Field(None, validation_alias="goal")
-    agreed: Annotated[tuple[Sentence, ...], Field(max_length=6, strict=False)] = ()
+    goal_from: date | None = None
+    others: Mapping[str, WordsSaid] = Field(default_factory=dict)
     picture: str = ""
 
 
 @dataclass(slots=True)
 class Told:
-    """A file, read: its form and the picture of it, or what is wrong. `document`: where everything stands."""
+    """A file, read: its form and the picture of it, or what is wrong. `document`: where everything stands. `readable`: what
+    can be understood of it whatever is wrong, but for its fields `unread`."""
 
     document: Document
     definition: Definition | None = None
     picture: Picture | None = None
     faults: list[Fault] = field(default_factory=list)
+    readable: Definition | None = None
+    unread: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> Told:
@@ -115,14 +153,18 @@ def read_text(words: str, folder: Path) -> Told:
         return Told(document, faults=[Fault(1, "begins with `slug: …`, `title: …` and so on")])
     picture, faults = _picture(document, folder)
     faults += [*document.faults, *_word_faults(document), *_language_faults(document)]
+    unread: frozenset[str] = frozenset()
     try:
         said = FormSaid.model_validate(document.said)
     except ValidationError as error:
-        return Told(document, faults=documents.in_order([*faults, *_model_faults(document, error)]))
-    faults += _gaps(document, said)
+        faults += document.told(error, _PATTERNS, _SAYS)
+        said, unread = _readable(document.said, error)
+    readable = definition_of(said)
+    faults += [document.fault((name,), says) for name, says in readable.contradictions(unread)]
+    faults += _gaps(document, said, unread)
     if faults:
-        return Told(document, faults=documents.in_order(faults))
-    return Told(document, definition_of(said), picture)
+        return Told(document, faults=documents.in_order(faults), readable=readable, unread=unread)
+    return Told(document, readable, picture, readable=readable)
 
 
 def understood(said: Mapping[str, Any]) -> Definition:
@@ -213,22 +255,23 @@ def _language_faults(document: Document) -> Iterator[Fault]:
             )
 
 
-def _model_faults(document: Document, error: ValidationError) -> Iterator[Fault]:
-    problem = error.errors()[0]
-    if problem["type"] != "value_error":
-        yield from document.told(error, _PATTERNS, _SAYS)
-        return
-    for each in str(problem["ctx"]["error"]).split("; "):
-        name, _, says = each.partition(": ")
-        yield document.fault((name,), says)
+def _readable(told: Mapping[str, Any], error: ValidationError) -> tuple[FormSaid, frozenset[str]]:
+    """What can be understood of a file with faults, and the fields that cannot. Of the languages, each is one by itself."""
+    wrong = {problem["loc"][:2] if problem["loc"][0] == "others" else problem["loc"][:1] for problem in error.errors()}
+    kept = {name: value for name, value in told.items() if (name,) not in wrong}
+    if isinstance(kept.get("others"), dict):
+        kept["others"] = {code: words for code, words in kept["others"].items() if ("others", code) not in wrong}
+    fields = {name: field for field, name in AMOUNTS.items()}
+    unread = frozenset(fields.get(str(place[0]), str(place[0])) for place in wrong if len(place) == 1)
+    return FormSaid.model_validate(_INSTEAD | kept), unread
 
 
-def _gaps(document: Document, said: FormSaid) -> Iterator[Fault]:
+def _gaps(document: Document, said: FormSaid, unread: frozenset[str]) -> Iterator[Fault]:
     """A picture that is not told in each language, and what is told of none."""
-    told: dict[tuple[str, ...], str] = {("picture_shows",): said.picture_shows}
+    told: dict[tuple[str, ...], str] = {} if "picture_shows" in unread else {("picture_shows",): said.picture_shows}
     for code, words in said.others.items():
         told["others", code, "picture_shows"] = words.picture_shows
-    for path, shows in told.items():
+    for path, shows in () if "picture" in unread else told.items():
         if said.picture and not shows:
             yield document.fault(path, "is missing: what the picture shows, for those who do not see it")
         if shows and not said.picture:

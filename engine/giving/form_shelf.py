@@ -3,7 +3,7 @@
 What a version says never changes; which one is shown does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from engine.documents import Fault
 from engine.errors import Invalid, NotFound
-from engine.events import Event, MatterSettled
+from engine.events import Event, HumanNeeded, MatterSettled
 from engine.giving import declines, form_files, forms
+from engine.giving.form_files import Told
 from engine.giving.forms import Definition, Picture
 from engine.money import dollars
 
 LOCK = 0x67726670  # one writer of forms at a time
 LONGEST_REASON = 200
+UNSEEN = "donation form not shown"  # the kind of notice
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:lock)")
 _EVERY = text("""
@@ -104,13 +107,13 @@ def versions(session: Session, slug: str) -> Sequence[Row[Any]]:
 
 def one(session: Session, slug: str, number: int | None = None, *, newest: bool = False) -> Kept:
     """This version of a form; without a number the one that is shown, or with `newest` the last that was written. Raises
-    NotFound."""
+    NotFound; Invalid when it cannot be read."""
     row = session.execute(_ONE, {"slug": slug, "number": number, "newest": newest}).one_or_none()
     if row is None:
         which = "donation form" if number is None else f"version {number} of a donation form"
         raise NotFound(f"there is no {which} {slug[:60]}")
     picture = Picture(bytes(row.picture), row.picture_type) if row.picture is not None else None
-    said = Definition.model_validate(row.definition | {"slug": row.slug})
+    said = forms.read(row.slug, row.definition)
     return Kept(row.id, row.form_id, row.version, said, picture, row.published_at, row.shown)
 
 
@@ -141,9 +144,17 @@ def bring_in(
     return outcome
 
 
+def lacks(session: Session, told: Told) -> list[Fault]:
+    """What the house does not have of all that a file with faults names."""
+    if told.readable is None:
+        return []
+    found = _missing(told.readable, _around(session, told.readable))
+    return [told.document.fault((name,), says) for name, says in found if name not in told.unread]
+
+
 def publish(session: Session, slug: str, number: int, now: datetime) -> Kept:
     """Show this version from now on, a draft or an earlier one again. Raises NotFound; Invalid when its fund or chapter is
-    gone."""
+    gone, or when it is not as forms must be by now."""
     session.execute(_ALONE, {"lock": LOCK})
     kept = one(session, slug, number)
     if faults := _looked_at(session, kept.definition, kept.picture).faults:
@@ -154,11 +165,11 @@ def publish(session: Session, slug: str, number: int, now: datetime) -> Kept:
 
 
 def close(session: Session, slug: str, because: str, now: datetime) -> int:
-    """Take nothing by this form any more, and say why on its page; returns its id. Raises NotFound, Invalid."""
+    """Take nothing by this form any more, and keep why for staff; returns its id. Raises NotFound, Invalid."""
     because = " ".join(because.split())
     if not because or len(because) > LONGEST_REASON or not because.isprintable():
         raise Invalid(
-            f"say in a sentence why the form is closed: its page shows it ({LONGEST_REASON} characters at most)"
+            f"say in a sentence why the form is closed, for whoever looks at it later ({LONGEST_REASON} characters at most)"
         )
     return _changed(session.scalar(_CLOSE, {"slug": slug, "because": because, "now": now}), slug)
 
@@ -170,6 +181,20 @@ def open_again(session: Session, slug: str, now: datetime) -> tuple[int, list[Ev
     return form_id, [MatterSettled(None, declines.CLOSED, slug)]
 
 
+def look(session: Session, now: datetime) -> list[Event]:
+    """Tell a person of each published form that nobody can see."""
+    offered = forms.giving(session, now)
+    unseen = {
+        slug: f"{why}. Nobody sees it; all other forms are shown. Import it anew: `groundswell forms import`"
+        for slug, why in offered.unread.items()
+    } | {
+        slug: f"/give/{slug} is the address of another page. Begin a form of another name; links of letters to ActBlue work"
+        for slug in forms.TAKEN.intersection(offered.forms)
+    }
+    settled = [MatterSettled(None, UNSEEN, slug) for slug in offered.forms if slug not in unseen]
+    return [*(HumanNeeded(None, UNSEEN, slug, detail) for slug, detail in unseen.items()), *settled]
+
+
 def _changed(form_id: int | None, slug: str) -> int:
     if form_id is None:
         raise NotFound(f"there is no donation form {slug[:60]}")
@@ -179,7 +204,7 @@ def _changed(form_id: int | None, slug: str) -> int:
 def _newest_and_shown(session: Session, slug: str) -> tuple[Kept | None, Kept | None]:
     try:
         newest, shown = one(session, slug, newest=True), one(session, slug)
-    except NotFound:
+    except (NotFound, Invalid):  # what cannot be read is mended by writing it anew
         return None, None
     return newest, shown if shown.shown else None
 
@@ -191,22 +216,28 @@ def _differences(before: Kept, definition: Definition, picture: Picture | None) 
 
 def _looked_at(session: Session, said: Definition, picture: Picture | None) -> Outcome:
     """What is wrong about it here, and what somebody should look at."""
-    names = {"fund": said.fund, "chapter": said.chapter, "letter": said.thanks_letter, "slug": said.slug}
-    around = session.execute(_AROUND, names).one()
-    outcome = Outcome()
-    if around.fund_id is None:
-        outcome.faults.append(("fund", f"there is no fund {said.fund}"))
-    elif around.bound:
-        outcome.faults.append(
-            ("fund", "gifts came by this form or letters lead to it, for another fund: begin a new form")
-        )
-    if not around.chapter:
-        outcome.faults.append(("chapter", f"there is no chapter {said.chapter}"))
-    if said.thanks_letter and not around.letter:
-        outcome.faults.append(("thanks_letter", f"there is no letter {said.thanks_letter}"))
+    around = _around(session, said)
+    outcome = Outcome([*said.contradictions(), *_missing(said, around)])
     if not outcome.faults:
         outcome.remarks = _remarks(said, picture, around)
     return outcome
+
+
+def _around(session: Session, said: Definition) -> Row[Any]:
+    names = {"fund": said.fund, "chapter": said.chapter, "letter": said.thanks_letter, "slug": said.slug}
+    return session.execute(_AROUND, names).one()
+
+
+def _missing(said: Definition, around: Row[Any]) -> Iterator[tuple[str, str]]:
+    """What it names that is not here, or not for it."""
+    if around.fund_id is None:
+        yield "fund", f"there is no fund {said.fund}"
+    elif around.bound:
+        yield "fund", "gifts came by this form or letters lead to it, for another fund: begin a new form"
+    if not around.chapter:
+        yield "chapter", f"there is no chapter {said.chapter}"
+    if said.thanks_letter and not around.letter:
+        yield "thanks_letter", f"there is no letter {said.thanks_letter}"
 
 
 def _remarks(said: Definition, picture: Picture | None, around: Row[Any]) -> list[str]:

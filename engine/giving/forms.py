@@ -1,19 +1,22 @@
 """Donation forms: what one says (`Definition`), and what the page shows of all of them at this moment (`Giving`).
 
-A form is written as a numbered version that never changes; the newest published one is shown. Files: `form_files`.
+A form is written as a numbered version that never changes; one that was published is shown. What is read here is read
+leniently, for rules grow and versions stay; what is written must go together (`contradictions`), and a file is held to more
+(`form_files`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
+from engine import languages
+from engine.errors import Invalid, NotFound
 from engine.money import dollars
 
 DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
@@ -21,29 +24,22 @@ MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes
 LEAST_CENTS = 100
 TAKEN = frozenset({"me"})  # pages beside the forms: `/give/me`
 
-Cents = Annotated[int, Field(ge=LEAST_CENTS, le=MOST_CENTS, strict=True)]
-# Underscores, too: a form may have its name from ActBlue.
+# Underscores, too, and capitals: a form may have its name from ActBlue ("MassAction"), which tells gifts by it as it stands.
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
-_ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_ON_ONE_LINE)]
-Words = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=4000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")
-]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_ON_ONE_LINE)]
-Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ON_ONE_LINE)]
+FormName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 
 
 class Said(BaseModel):
     """What a form says, in one language: its title, one sentence why, more words (Markdown, see `form_words`), what its
     picture shows, and sentences that she must tick (`agreed`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a later release may have written more
 
-    title: Title
-    why: Line = ""
-    words: Words = ""
-    picture_shows: Line = ""
-    agreed: Annotated[tuple[Sentence, ...], Field(max_length=6)] = ()
+    title: str
+    why: str = ""
+    words: str = ""
+    picture_shows: str = ""
+    agreed: tuple[str, ...] = ()
 
 
 class Definition(Said):
@@ -56,45 +52,52 @@ class Definition(Said):
     ticked is said in all of them. `processor` actblue: `slug` is its name there as well.
     """
 
-    slug: Slug
-    fund: Slug
-    chapter: Line = ""  # "": the organisation's own
+    slug: str
+    fund: str
+    chapter: str = ""  # "": the organisation's own
     processor: Literal["actblue", "stripe"]
-    preset_cents: Annotated[tuple[Cents, ...], Field(min_length=1, max_length=6)] = DEFAULT_PRESETS
-    default_cents: Cents | None = None
+    preset_cents: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = DEFAULT_PRESETS
+    default_cents: PositiveInt | None = None
     other: bool = True
-    floor_cents: Cents = 500
-    cap_cents: Cents | None = None
+    floor_cents: PositiveInt = 500
+    cap_cents: PositiveInt | None = None
     monthly: bool = True
     employer: Literal["threshold", "always", "never"] = "threshold"
     phone: bool = False
-    thanks_letter: Line = ""
-    goal_cents: Annotated[int, Field(ge=LEAST_CENTS, le=10**12)] | None = None
+    thanks_letter: str = ""
+    goal_cents: PositiveInt | None = None
     goal_from: date | None = None
     others: Mapping[str, Said] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if found := list(self._contradictions()):
-            raise ValueError("; ".join(found))
-        return self
+    def contradictions(self, unread: Collection[str] = ()) -> list[tuple[str, str]]:
+        """What does not go together: the name that a file has for it, and what is wrong. What follows from a field that is
+        `unread` is left out."""
+        found = [*self._of_names(), *self._of_amounts()]
+        return [(name, says) for of, name, says in found if not of & set(unread)]
 
-    def _contradictions(self) -> Iterator[str]:
-        """What does not go together, each behind the name that a file has for it."""
+    def _of_names(self) -> Iterator[tuple[set[str], str, str]]:
+        """What does not go together, with the fields that each follows from."""
         if self.slug in TAKEN:
-            yield f"slug: {self.slug} is the address of another page"
+            yield {"slug"}, "slug", f"{self.slug} is the address of another page"
+        if self.processor == "stripe" and self.slug != self.slug.lower():
+            yield {"slug", "processor"}, "slug", "capitals are for the names of forms at ActBlue alone"
+        for code, said in self.others.items():
+            if len(said.agreed) != len(self.agreed):
+                yield {"agreed"}, "agreed", f"{code} has not as many sentences as English"
+
+    def _of_amounts(self) -> Iterator[tuple[set[str], str, str]]:
+        """The same of its amounts."""
         if len(set(self.preset_cents)) < len(self.preset_cents):
-            yield "presets: the same amount stands twice"
+            yield {"preset_cents"}, "presets", "the same amount stands twice"
         if self.cap_cents is not None and self.cap_cents < self.floor_cents:
-            yield "cap: it is less than the floor"
+            yield {"cap_cents", "floor_cents"}, "cap", "it is less than the floor"
         if outside := [cents for cents in self.preset_cents if not self.takes(cents)]:
-            yield f"presets: {dollars(outside[0])} is not between floor and cap"
+            bounds = {"preset_cents", "floor_cents", "cap_cents"}
+            yield bounds, "presets", f"{dollars(outside[0])} is not between floor and cap"
         if self.default_cents is not None and self.default_cents not in self.preset_cents:
-            yield "default: it is none of the presets"
+            yield {"default_cents", "preset_cents"}, "default", "it is none of the presets"
         if self.goal_from is not None and self.goal_cents is None:
-            yield "goal_from: there is no goal"
-        untold = (code for code, said in self.others.items() if len(said.agreed) != len(self.agreed))
-        yield from (f"agreed: {code} has not as many sentences as English" for code in untold)
+            yield {"goal_from", "goal_cents"}, "goal_from", "there is no goal"
 
     def takes(self, cents: int) -> bool:
         """Whether this amount lies between floor and cap."""
@@ -107,7 +110,8 @@ class Definition(Said):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The fund of a form, as its page needs it."""
+    """The fund of a form, as its page needs it. `others`: its `disclaimer` and `deductibility` in other languages, by their
+    codes."""
 
     slug: str
     name: str
@@ -116,6 +120,13 @@ class Receiver:
     employer_cents: int | None
     employer_from: bool
     stripe_account: str
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def said(self, name: Literal["disclaimer", "deductibility"], language: str) -> tuple[str, str]:
+        """What the law has it say, in this language where it does, and the language that it is in."""
+        if words := self.others.get(language, {}).get(name):
+            return words, language
+        return (self.disclaimer if name == "disclaimer" else self.deductibility), languages.ENGLISH
 
     def asks_employer(self, cents: int) -> bool:
         """Whether a gift of so much, by itself, meets the threshold above which the law wants to know where she works."""
@@ -126,7 +137,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One form as it is now. `closed`: why nothing can be given by it; `raised_cents`: since its goal began, of a form with
+    """One form as it is now. `closed`: nothing can be given by it; `raised_cents`: since its goal began, of a form with
     one."""
 
     id: int
@@ -134,27 +145,30 @@ class Shown:
     definition: Definition
     fund: Receiver
     chapter: str
-    closed: str | None = None
+    closed: bool = False
     picture_type: str = ""
     raised_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Giving:
-    """All published forms, by slug. `now`: when it was so."""
+    """All published forms, by slug. `now`: when it was so. `unread`: what is wrong with those that cannot be read at all, by
+    slug; nobody sees them."""
 
     now: datetime
     organisation: str
     forms: Mapping[str, Shown]
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 _SHOWN = """
 SELECT d.id, d.slug, v.version, v.definition, v.picture_type, f.slug AS fund, f.name AS fund_name, f.disclaimer,
-    f.deductibility, f.employer_cents, f.employer_from, f.stripe_account, c.name AS chapter,
-    CASE WHEN d.closed_at IS NOT NULL THEN d.closed_because END AS closed
+    f.deductibility, f.others, f.employer_cents, f.employer_from, f.stripe_account, c.name AS chapter,
+    d.closed_at IS NOT NULL AS closed
 FROM donation_form d JOIN donation_form_version v ON v.donation_form_id = d.id
-JOIN fund f ON f.slug = v.definition ->> 'fund'
-JOIN chapter c ON c.slug = v.definition ->> 'chapter' OR c.parent_id IS NULL AND v.definition ->> 'chapter' = ''
+LEFT JOIN fund f ON f.slug = v.definition ->> 'fund'
+LEFT JOIN chapter c ON c.slug = v.definition ->> 'chapter'
+    OR c.parent_id IS NULL AND coalesce(v.definition ->> 'chapter', '') = ''
 WHERE {which}
 """
 _PUBLISHED = text(_SHOWN.format(which="v.version = d.version"))
@@ -222,8 +236,11 @@ def write(
 ) -> Written:
     """Keep this as the newest version of its form, which is begun if there is none; shown from now on, or a draft.
 
-    Raises NotFound when there is no such fund or chapter. Two writers of one form take turns.
+    Raises NotFound when there is no such fund or chapter, Invalid when it contradicts itself. Two writers of one form take
+    turns.
     """
+    if found := definition.contradictions():
+        raise Invalid("; ".join(f"{name}: {says}" for name, says in found))
     said = definition.model_dump(mode="json", exclude={"slug"})
     of = _places(session, definition) | {"slug": definition.slug}
     form_id = session.execute(_BEGIN, said | of).scalar_one()
@@ -237,24 +254,39 @@ def write(
 
 
 def publish(session: Session, slug: str, number: int, now: datetime) -> None:
-    """Show this version from now on. Raises NotFound when there is none, or no fund or chapter of its."""
+    """Show this version from now on. Raises NotFound when there is none, or no fund or chapter of its; Invalid when it cannot
+    be read."""
     row = session.execute(_AS_WRITTEN, {"slug": slug, "number": number, "now": now}).one_or_none()
     if row is None:
         raise NotFound(f"there is no version {number} of a donation form {slug[:60]}")
-    said = Definition.model_validate(row.definition | {"slug": slug})
+    said = read(slug, row.definition)
     of = _places(session, said) | {"form_id": row.form_id, "version": number}
     session.execute(_PUBLISH, said.model_dump(mode="json") | of)
 
 
 def giving(session: Session, now: datetime) -> Giving:
-    """What can be given by, and to whom; without what was raised."""
-    shown = (_shown(row) for row in session.execute(_PUBLISHED))
-    forms = {one.definition.slug: one for one in shown}
-    return Giving(now, session.scalar(_ORGANISATION) or "", forms)
+    """What can be given by, and to whom; without what was raised. A form that cannot be read takes no other with it."""
+    shown: dict[str, Shown] = {}
+    unread: dict[str, str] = {}
+    for row in session.execute(_PUBLISHED):
+        try:
+            shown[row.slug] = _shown(row)
+        except Invalid as wrong:
+            unread[row.slug] = str(wrong)
+    return Giving(now, session.scalar(_ORGANISATION) or "", shown, unread)
+
+
+def read(slug: str, kept: Mapping[str, Any]) -> Definition:
+    """A version as it was kept. Raises Invalid when it cannot be read at all, naming the fields."""
+    try:
+        return Definition.model_validate({**kept, "slug": slug})
+    except ValidationError as error:
+        fields = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
+        raise Invalid(f"the form {slug[:60]} cannot be read: {', '.join(fields)[:200]}") from None
 
 
 def version(session: Session, version_id: int) -> Shown | None:
-    """One version, published or not, as its preview shows it."""
+    """One version, published or not, as its preview shows it. Raises Invalid when it cannot be read."""
     row = session.execute(_ONE, {"id": version_id}).one_or_none()
     return _shown(row) if row else None
 
@@ -285,13 +317,17 @@ def _places(session: Session, said: Definition) -> dict[str, int]:
 
 
 def _shown(row: Row[Any]) -> Shown:
+    definition = read(row.slug, row.definition)
+    if row.fund is None or row.chapter is None:
+        kind, name = ("fund", definition.fund) if row.fund is None else ("chapter", definition.chapter)
+        raise Invalid(f"there is no {kind} {name[:60]}")
     return Shown(
         id=row.id,
         version=row.version,
-        definition=Definition.model_validate(row.definition | {"slug": row.slug}),
+        definition=definition,
         fund=Receiver(
             row.fund, row.fund_name, row.disclaimer, row.deductibility, row.employer_cents, row.employer_from,
-            row.stripe_account,
+            row.stripe_account, row.others,
         ),
         chapter=row.chapter,
         closed=row.closed,

@@ -17,6 +17,10 @@ and empty empties it. This is a whole one:
         actblue_entities: [123456]
         chapter_entities: {worcester: [67890]}
         stripe_account: acct_1Example
+        others:                      # what the law has it say, in other languages; English where they do not say it
+          es:
+            disclaimer: Pagado por Common Ground Massachusetts PAC.
+            deductibility: Los donativos a un comité de acción política no son deducibles de impuestos.
 """
 
 import re
@@ -30,7 +34,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
-from engine import documents
+from engine import documents, languages
 from engine.documents import Document, Exact, Fault
 from engine.giving.forms import Slug
 
@@ -39,7 +43,10 @@ MOST_ENTITY = 2**63 - 1
 NEEDED = ("name", "disclaimer", "deductibility")
 
 _EMPLOYER = re.compile(r"(?:over (?P<over>\d{1,7}(?:\.\d\d)?)|(?P<at>\d{1,7}(?:\.\d\d)?) or more)")
-_SAYS = documents.SAYS | dict.fromkeys(("dict_type", "model_type"), "must be written as `slug: …`, `name: …` and so on")
+_LIST_SAYS = documents.SAYS | {"dict_type": "must be written as `slug: …`, `name: …` and so on"}
+_SAYS = documents.SAYS | dict.fromkeys(
+    ("dict_type", "model_type", "mapping_type"), "must be written as `name: …`, with a name before each"
+)
 _PATTERNS = {
     "slug": "is no short name: small letters, digits, hyphens and underscores",
     "stripe_account": "is no account of Stripe's: it begins with acct_",
@@ -91,8 +98,17 @@ def _empty(instead: Any) -> BeforeValidator:
 _Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
-_Entity = Annotated[int, Field(gt=0, le=MOST_ENTITY)]
+_Entity = Annotated[int, Field(ge=1, le=MOST_ENTITY)]
 _Entities = Annotated[tuple[_Entity, ...], Field(strict=False, max_length=1000), _empty(())]
+
+
+class WordsSaid(BaseModel):
+    """What the law has a fund say, in another language; "": as in English."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    disclaimer: _Line = ""
+    deductibility: _Line = ""
 
 
 class FundSaid(BaseModel):
@@ -115,21 +131,24 @@ class FundSaid(BaseModel):
     actblue_entities: _Entities = ()
     chapter_entities: Annotated[Mapping[str, _Entities], _empty({})] = Field(default_factory=dict)
     stripe_account: Annotated[str, StringConstraints(pattern=r"^(acct_[A-Za-z0-9]{1,60})?$"), _empty("")] = ""
+    others: Annotated[Mapping[str, WordsSaid], _empty({})] = Field(default_factory=dict)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
-    funds: list[FundSaid]
+    funds: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
 class Told:
-    """A file, read: its funds, or what is wrong with it. `document`: where everything stands."""
+    """A file, read: its funds as far as they can be understood, and what is wrong with it. `document`: where everything
+    stands; `unread`: the fields of a fund that cannot be understood, by its place among them."""
 
     document: Document
     funds: Sequence[FundSaid] = ()
     faults: list[Fault] = field(default_factory=list)
+    unread: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
 
 def read(path: Path) -> Told:
@@ -144,12 +163,32 @@ def read_text(words: str) -> Told:
         return Told(document, faults=document.faults)
     if not isinstance(document.said, dict) or not document.said:
         return Told(document, faults=[Fault(1, "begins with `funds:` and a list of them")])
+    faults = list(document.faults)
     try:
         told = _File.model_validate(document.said).funds
     except ValidationError as error:
-        return Told(document, faults=documents.in_order([*document.faults, *document.told(error, _PATTERNS, _SAYS)]))
-    faults = documents.in_order([*document.faults, *_contradictions(document, told)])
-    return Told(document, () if faults else told, faults)
+        faults += document.told(error, _PATTERNS, _LIST_SAYS)
+        listed = document.said.get("funds")
+        told = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        if told != listed:  # which is which is not to be told apart
+            return Told(document, faults=documents.in_order(faults))
+    found = [_fund(document, n, each) for n, each in enumerate(told)]
+    funds = [fund for fund, _, _ in found]
+    faults += [fault for _, _, wrong in found for fault in wrong]
+    faults += [*_stand_twice(document, funds), *_unspoken(document, funds)]
+    return Told(document, funds, documents.in_order(faults), {n: unread for n, (_, unread, _) in enumerate(found)})
+
+
+def _fund(document: Document, n: int, told: Mapping[str, Any]) -> tuple[FundSaid, frozenset[str], list[Fault]]:
+    """A fund, the fields of it that cannot be understood, and what is wrong with those."""
+    try:
+        return FundSaid.model_validate(told), frozenset(), []
+    except ValidationError as error:
+        faults = list(document.told(error, _PATTERNS, _SAYS, under=("funds", n)))
+        unread = frozenset(str(problem["loc"][0]) for problem in error.errors())
+    kept = {name: value for name, value in told.items() if name not in unread}
+    found = FundSaid.model_validate({"slug": "unread"} | kept)
+    return (found.model_copy(update={"slug": ""}) if "slug" in unread else found), unread, faults
 
 
 def understood(listed: Sequence[Mapping[str, Any]]) -> list[FundSaid]:
@@ -166,11 +205,21 @@ def _layout(fund: FundSaid) -> dict[str, Any]:
     said = fund.model_dump()
     said["limit"] = None if fund.limit is None else in_dollars(fund.limit)
     said["employer"] = None if fund.employer is None else str(fund.employer)
+    said["others"] = {code: words.model_dump(exclude_defaults=True) for code, words in fund.others.items()}
     return said
 
 
-def _contradictions(document: Document, funds: Sequence[FundSaid]) -> Iterator[Fault]:
-    """Funds and entities that stand twice."""
+def _unspoken(document: Document, funds: Sequence[FundSaid]) -> Iterator[Fault]:
+    """Languages that no page is in."""
+    spoken = sorted(set(languages.offered()) - {languages.ENGLISH})
+    for n, fund in enumerate(funds):
+        for code in sorted(set(fund.others).difference(spoken)):
+            says = f"pages are not in this language, but in {', '.join(spoken)}"
+            yield document.fault(("funds", n, "others", code), says)
+
+
+def _stand_twice(document: Document, funds: Sequence[FundSaid]) -> Iterator[Fault]:
+    """Funds and entities that do."""
     first: dict[str | int, int] = {}
     for n, fund in enumerate(funds):
         places: list[tuple[str | int, tuple[str | int, ...]]] = [(fund.slug, ("funds", n, "slug"))]
@@ -183,4 +232,5 @@ def _contradictions(document: Document, funds: Sequence[FundSaid]) -> Iterator[F
         for name, path in places:
             if name in first:
                 yield document.fault(path, f"{name} stands in line {first[name]} already")
-            first.setdefault(name, document.line(path))
+            if name != "":  # of a fund whose name cannot be read
+                first.setdefault(name, document.line(path))

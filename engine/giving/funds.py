@@ -13,7 +13,7 @@ from engine.db import rows
 from engine.documents import Fault, in_order
 from engine.errors import NotFound
 from engine.events import Event
-from engine.giving.fund_files import NEEDED, FundSaid, Threshold, Told
+from engine.giving.fund_files import NEEDED, FundSaid, Threshold, Told, WordsSaid
 from engine.people import entities
 
 LOCK = 0x67726675  # one writer of funds at a time
@@ -31,18 +31,18 @@ FROM fund f ORDER BY f.id
 _CHAPTERS = text("SELECT slug FROM chapter WHERE slug = ANY(:slugs)")
 _PUT = text("""
 INSERT INTO fund (slug, name, disclaimer, deductibility, limit_cents, limit_clock, election_days, employer_cents,
-    employer_from, employer_days, retention_years, stripe_account)
+    employer_from, employer_days, retention_years, stripe_account, others)
 SELECT v.slug, v.name, v.disclaimer, v.deductibility, v.limit_cents, v.clock,
     ARRAY(SELECT json_array_elements_text(v.election_days)::date), v.employer_cents, v.employer_from, v.employer_days,
-    v.retention_years, v.stripe_account
+    v.retention_years, v.stripe_account, v.others
 FROM json_to_recordset(CAST(:rows AS json)) AS v(slug text, name text, disclaimer text, deductibility text,
     limit_cents bigint, clock text, election_days json, employer_cents bigint, employer_from boolean, employer_days int,
-    retention_years int, stripe_account text)
+    retention_years int, stripe_account text, others jsonb)
 ON CONFLICT (slug) DO UPDATE SET name = excluded.name, disclaimer = excluded.disclaimer,
     deductibility = excluded.deductibility, limit_cents = excluded.limit_cents, limit_clock = excluded.limit_clock,
     election_days = excluded.election_days, employer_cents = excluded.employer_cents,
     employer_from = excluded.employer_from, employer_days = excluded.employer_days,
-    retention_years = excluded.retention_years, stripe_account = excluded.stripe_account
+    retention_years = excluded.retention_years, stripe_account = excluded.stripe_account, others = excluded.others
 RETURNING id, slug
 """)
 _GONE = text("""
@@ -98,13 +98,16 @@ def switch_express(session: Session, slug: str, *, on: bool) -> int:
 
 
 def bring_in(session: Session, told: Told, now: datetime) -> Outcome:
-    """Make the funds of this file what it says of them. With a fault nothing is written. Two writers take turns."""
+    """Make the funds of this file what it says of them. With a fault nothing is written; all of them are told, those of the
+    file, too. Two writers take turns."""
     session.execute(_ALONE, {"lock": LOCK})
     there = {row.slug: _said(row) for row in every(session)}
+    outcome = Outcome(in_order([*told.faults, *_faults(session, told, there)]))
+    if outcome.faults:
+        return outcome
     after = {one.slug: _merged(there.get(one.slug), one) for one in told.funds}
-    outcome = Outcome(in_order(_faults(session, told, there, after)))
     changes = {slug: _changed(there.get(slug), fund) for slug, fund in after.items()}
-    if outcome.faults or not any(changes.values()):
+    if not any(changes.values()):
         return outcome
     wanted = [after[slug] for slug, fields in changes.items() if fields]
     ids = {row.slug: row.id for row in session.execute(_PUT, {"rows": rows(_row(fund) for fund in wanted)})}
@@ -122,13 +125,15 @@ def _said(row: Row[Any]) -> FundSaid:
         clock=row.limit_clock, election_days=tuple(row.election_days), employer=employer,
         employer_days=row.employer_days, retention_years=row.retention_years, actblue_entities=tuple(row.entities),
         chapter_entities={slug: tuple(ids) for slug, ids in row.chapters.items()}, stripe_account=row.stripe_account,
+        others={code: WordsSaid.model_construct(**words) for code, words in row.others.items()},
     )  # fmt: skip
 
 
 def _row(fund: FundSaid) -> dict[str, Any]:
     """A fund as it is kept."""
     employer = fund.employer
-    return fund.model_dump(exclude={"employer", "limit", "actblue_entities", "chapter_entities"}) | {
+    return fund.model_dump(exclude={"employer", "limit", "actblue_entities", "chapter_entities", "others"}) | {
+        "others": {code: words.model_dump(exclude_defaults=True) for code, words in fund.others.items()},
         "limit_cents": fund.limit,
         "employer_cents": employer.cents if employer else None,
         "employer_from": employer.at if employer else False,
@@ -151,22 +156,30 @@ def _changed(before: FundSaid | None, after: FundSaid) -> list[str]:
     return [name for name in names if getattr(before, name) != getattr(after, name)]
 
 
-def _faults(
-    session: Session, told: Told, there: Mapping[str, FundSaid], after: Mapping[str, FundSaid]
-) -> Iterator[Fault]:
+def _faults(session: Session, told: Told, there: Mapping[str, FundSaid]) -> Iterator[Fault]:
+    """What only the house can know, of all that can be read."""
     named = {slug for fund in told.funds for slug in fund.chapter_entities}
     chapters = set(session.scalars(_CHAPTERS, {"slugs": sorted(named)})) if named else set()
     owners = {number: fund.slug for fund in there.values() for number in _numbers(fund)}
     for n, said in enumerate(told.funds):
-        fund, lacks = after[said.slug], [name for name in NEEDED if not getattr(said, name)]
-        for name in () if said.slug in there else lacks:
-            yield told.document.fault(("funds", n, name), "is missing: the fund is new")
-        if fund.clock == "election" and fund.limit is not None and not fund.election_days:
-            yield told.document.fault(("funds", n, "clock"), "election: say in election_days when these are")
+        unread: frozenset[str] = told.unread.get(n, frozenset())
+        for of, name, says in _gaps(said, there.get(said.slug)):
+            if not unread & {"slug", *of}:
+                yield told.document.fault(("funds", n, name), says)
         for slug in sorted(set(said.chapter_entities) - chapters):
             yield told.document.fault(("funds", n, "chapter_entities", slug), "there is no chapter of this name")
-        for says in _entity_faults(fund, owners):
+        for says in () if "slug" in unread else _entity_faults(_merged(there.get(said.slug), said), owners):
             yield told.document.fault(("funds", n), says)
+
+
+def _gaps(said: FundSaid, there: FundSaid | None) -> Iterator[tuple[set[str], str, str]]:
+    """What it lacks: the fields that this follows from, the one that it is told of, and why it is needed."""
+    for name in NEEDED if there is None else ():
+        if not getattr(said, name):
+            yield {name}, name, "is missing: the fund is new"
+    fund = _merged(there, said)
+    if fund.clock == "election" and fund.limit is not None and not fund.election_days:
+        yield {"clock", "limit", "election_days"}, "clock", "election: say in election_days when these are"
 
 
 def _entity_faults(fund: FundSaid, owners: Mapping[int, str]) -> Iterator[str]:

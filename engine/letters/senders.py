@@ -35,8 +35,8 @@ WITH RECURSIVE wanted AS (
     FROM up GROUP BY of
 )
 SELECT w.chapter_id, w.fund_id, w.mailing_id, s.chapter, s.sender_name, s.sender_email, s.reply_to, s.postal_address,
-    (SELECT name FROM root) AS organisation, f.disclaimer, f.deductibility, f.express_lane, d.slug AS form, d.processor,
-    d.preset_cents, d.floor_cents, d.cap_cents, d.fund_id AS form_fund_id, m.language, n.html AS note_html,
+    (SELECT name FROM root) AS organisation, f.disclaimer, f.deductibility, f.others, f.express_lane, d.slug AS form,
+    d.processor, d.preset_cents, d.floor_cents, d.cap_cents, d.fund_id AS form_fund_id, m.language, n.html AS note_html,
     n.plain AS note_text
 FROM wanted w JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
 JOIN said s ON s.of = coalesce(w.chapter_id, 0)
@@ -104,7 +104,9 @@ def load(session: Session, keys: Collection[Key], base_url: str) -> dict[Key, Se
 
 def _sender(row: Row[Any], base_url: str) -> Sender:
     name, postal_address = row.sender_name or "", row.postal_address or ""
-    lines = [row.disclaimer or "", row.deductibility or "", ", ".join(filter(None, (name, postal_address)))]
+    hers = (row.others or {}).get(row.language, {})  # what the law has the fund say, in her language where it does
+    law = [hers.get("disclaimer") or row.disclaimer or "", hers.get("deductibility") or row.deductibility or ""]
+    lines = [*law, ", ".join(filter(None, (name, postal_address)))]
     fine_print = [line for line in lines if line]
     names = {
         "chapter": row.chapter, "organisation": row.organisation, "sender_name": name, "postal_address": postal_address,

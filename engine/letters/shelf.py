@@ -29,7 +29,11 @@ _FARED = text("""
 SELECT slug, version, language, created_at, handed, delivered, bounced, complained, refused, paused_at, paused_because
 FROM mailing WHERE letter_id = :letter_id ORDER BY version DESC, language LIMIT :most
 """)
-_FORMS = text("SELECT slug, title FROM donation_form ORDER BY slug")
+_FORMS = text("SELECT slug, title FROM donation_form WHERE version > 0 ORDER BY slug")
+_CLOSED = text("""
+SELECT f.slug, f.closed_because FROM letter l JOIN donation_form f ON f.id = l.donation_form_id
+WHERE l.slug = :slug AND f.closed_at IS NOT NULL
+""")
 _FUNDS = text("SELECT slug, name FROM fund ORDER BY id")
 
 
@@ -56,6 +60,12 @@ def fared(session: Session, letter_id: int, most: int = 40) -> Sequence[Row[Any]
 def forms(session: Session) -> Sequence[Row[Any]]:
     """The donation forms that a letter can lead to: rows of (slug, title)."""
     return session.execute(_FORMS).all()
+
+
+def remarks(session: Session, slug: str) -> list[str]:
+    """What one should look at besides the words of a letter, in sentences."""
+    closed = session.execute(_CLOSED, {"slug": slug})
+    return [f"Its donation form {form} is closed, so nobody can give by it now: {because}" for form, because in closed]
 
 
 def funds(session: Session) -> Sequence[Row[Any]]:

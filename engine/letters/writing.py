@@ -49,6 +49,7 @@ ORDER BY v.language RETURNING id
 """)
 _FOUND = text("""
 SELECT (SELECT id FROM fund WHERE slug = :fund) AS fund_id, f.id AS form_id, f.fund_id AS form_fund_id,
+    f.version = 0 AS never_published,
     CAST(:note_until AS timestamptz) NOT BETWEEN now() - interval '5 years' AND now() + interval '5 years' AS astray
 FROM (VALUES (1)) one LEFT JOIN donation_form f ON f.slug = :form
 """)
@@ -140,6 +141,10 @@ def _terms(session: Session, draft: Draft, done: Iterable[Finished]) -> dict[str
     for name, said, known in (("fund", draft.fund, found.fund_id), ("donation form", draft.form, found.form_id)):
         if said and known is None:
             raise Invalid(f"there is no {name} {said[:60]}")
+    if found.never_published:
+        name = draft.form[:60]
+        says = f"the donation form {name} was never published, so links of this letter would lead nowhere"
+        raise Invalid(f"{says}: see `groundswell forms versions {name}`, then publish one (`forms publish`)")
     if draft.fund and draft.form and found.fund_id != found.form_fund_id:
         raise Invalid("the donation form is another fund's")
     if found.form_id is None and any(name in each.words.html + each.words.text for each in done for name in GIVES):

@@ -35,7 +35,7 @@ RETURNING id
 _ENTITY = text("INSERT INTO actblue_entity (entity_id, fund_id) VALUES (:entity, :fund_id)")
 FORMS = ROOT / "templates" / "forms"
 CARDS = "give"  # the form that is paid by card
-_FORM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}", re.ASCII)
+_FORM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", re.ASCII)
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 

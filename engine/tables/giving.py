@@ -29,7 +29,8 @@ class Fund(SQLModel, table=True):
     calendar year; cycle: two of them, the second an even one; election: until and including the next of `election_days`, from
     the day after the one before. `employer_cents`: from which sum of a calendar year on the law wants to know where a donor
     works ("over $200"; with `employer_from`, "$200 or more"); `employer_days`: how long she is asked for it afterwards.
-    `stripe_account`: the connected account that its gifts go to, "" the account of our key.
+    `stripe_account`: the connected account that its gifts go to, "" the account of our key. `others`: disclaimer and
+    deductibility in other languages, {"es": {"disclaimer": "…"}}.
     """
 
     __tablename__ = "fund"
@@ -53,6 +54,7 @@ class Fund(SQLModel, table=True):
     employer_from: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     employer_days: int = Field(default=30, sa_column=Column(Integer, nullable=False, server_default=text("30")))
     stripe_account: str = Field(default="", sa_column=words())
+    others: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
 
 
 class ActblueEntity(SQLModel, table=True):

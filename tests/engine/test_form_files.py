@@ -63,6 +63,7 @@ def test_all_that_is_wrong_is_told_at_once_each_with_its_line():
     ) == [
         "line 1: slug: must be words; put them in quotation marks",
         "line 1: processor: is missing",
+        "line 1: picture_shows: is missing: what the picture shows, for those who do not see it",
         "line 2: title: is empty",
         "line 3: why: must be words; put them in quotation marks",
         "line 7: words: a heading: a form shows paragraphs, lists, emphasis and links",
@@ -85,6 +86,7 @@ def test_all_that_is_wrong_is_told_at_once_each_with_its_line():
         "line 20: goal_from: must be a day, written like 2026-11-03",
         "line 21: picture: there is no file nope.png in the folder of this one",
         "line 23: others, xx: pages are not in this language, but in es",
+        "line 23: others, xx, picture_shows: is missing: what the picture shows, for those who do not see it",
         "line 24: others, es, words: a heading: a form shows paragraphs, lists, emphasis and links",
         "line 24: others, es, title: must be words; put them in quotation marks",
     ]
@@ -102,6 +104,30 @@ def test_what_does_not_go_together_is_told_where_it_stands():
         "line 9: goal_from: there is no goal",
         "line 10: agreed: es has not as many sentences as English",
     ]
+
+
+def test_what_contradicts_itself_is_told_with_what_cannot_be_read_unless_it_follows_from_that():
+    assert faults(
+        "slug: MassAction\ntitle: 7\nfund: action\nprocessor: stripe\npresets: [3, 3]\ndefault: 4\nfloor: x\ncap: 6\n"
+        "agreed: [a]\nothers:\n  es: {title: X}\n"
+    ) == [
+        "line 1: slug: capitals are for the names of forms at ActBlue alone",
+        "line 2: title: must be words; put them in quotation marks",
+        "line 5: presets: the same amount stands twice",
+        "line 6: default: it is none of the presets",
+        "line 7: floor: is no amount of dollars: write it like 27 or 27.50",
+        "line 9: agreed: es has not as many sentences as English",
+    ]
+
+
+def test_what_a_file_must_keep_to_is_told_in_plain_words():
+    assert faults(GOOD + "presets: [1, 2, 3, 4, 5, 6, 7]\nagreed: [a, b, c, d, e, f, g]\nfloor: 1\n") == [
+        "line 5: presets: at most 6", "line 6: agreed: at most 6",
+    ]  # fmt: skip
+
+
+def test_a_form_at_actblue_may_have_its_name_there_with_capitals():
+    assert form(GOOD.replace("neighbours", "MassAction").replace("stripe", "actblue")).slug == "MassAction"
 
 
 @pytest.mark.parametrize(("written", "told"), [

@@ -2,16 +2,19 @@
 
 from datetime import timedelta
 
+import orjson
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid, NotFound
+from engine.events import HumanNeeded, MatterSettled
 from engine.giving import form_shelf, forms, previews, summary
 from engine.giving.forms import Definition, Picture
 from engine.reactions import react
 from engine.settings import Settings
+from engine.staff import notices
 from engine.tokens import Signer
 from tests.make import NOON, gift
 
@@ -88,12 +91,12 @@ def test_another_picture_is_another_version(session: Session):
 def test_a_closed_form_says_why_and_is_on_no_list_until_it_is_opened(session: Session):
     form_shelf.bring_in(session, FORM, None, NOON)
     form_shelf.close(session, "rent", " We have \n what we need. ", NOON)
-    assert forms.giving(session, NOON).forms["rent"].closed == "We have what we need."
+    assert forms.giving(session, NOON).forms["rent"].closed
     assert "rent" not in {form.slug for form in summary.house(session).forms}
     said = form_shelf.bring_in(session, OTHER, None, NOON)
     assert said.remarks == ["the form is closed, and stays so: We have what we need."]
     form_shelf.open_again(session, "rent", NOON)
-    assert forms.giving(session, NOON).forms["rent"].closed is None
+    assert forms.giving(session, NOON).forms["rent"].closed is False
     assert "rent" in {form.slug for form in summary.house(session).forms}
     for wrong in ("", " ", "a" * 201, "a\x00b"):
         with pytest.raises(Invalid, match="say in a sentence"):
@@ -129,6 +132,73 @@ def test_a_form_goes_to_another_fund_until_a_gift_has_come_by_it(session: Sessio
     assert shown(session) == (3, "Rent")
     with pytest.raises(Invalid, match="version 2 of rent cannot be shown: gifts came by this form"):
         form_shelf.publish(session, "rent", 2, NOON)
+
+
+OLD = text("""
+INSERT INTO donation_form (slug, title, preset_cents, fund_id, chapter_id, version)
+SELECT :slug, 'Old', '{300}', f.id, c.id, 1 FROM fund f, chapter c WHERE f.slug = 'action' AND c.parent_id IS NULL
+RETURNING id
+""")
+
+
+def old(session: Session, slug: str = "old", **said: object) -> None:
+    """A form as some other release kept it."""
+    whole = {"title": "Old", "fund": "action", "chapter": "", "processor": "actblue"} | said
+    values = {"id": session.scalar(OLD, {"slug": slug}), "said": orjson.dumps(whole).decode()}
+    kept = "INSERT INTO donation_form_version (donation_form_id, version, definition, published_at)"
+    session.execute(text(f"{kept} VALUES (:id, 1, CAST(:said AS jsonb), now())"), values)
+
+
+@pytest.mark.parametrize("said", [
+    {"preset_cents": [300, 500]}, {"preset_cents": [500, 600, 700, 800, 900, 1000, 1100]}, {"title": ""},
+    {"title": "T" * 101}, {"colour": "red", "others": {"es": {"title": "A", "tone": 1}}}, {"default_cents": 1},
+    {"floor_cents": 700, "cap_cents": 600}, {"words": "a\x1bb"}, {"agreed": ["a"], "others": {"es": {"title": "A"}}},
+])  # fmt: skip
+def test_what_was_published_stays_readable_whatever_rules_came_since(session: Session, said: dict[str, object]):
+    old(session, **said)
+    offered = forms.giving(session, NOON)
+    assert ("old" in offered.forms, offered.unread) == (True, {})
+    assert form_shelf.look(session, NOON)[0] == MatterSettled(None, form_shelf.UNSEEN, next(iter(offered.forms)))
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    ({"preset_cents": []}, "the form old cannot be read: preset_cents"),
+    ({"processor": "cash", "title": 7}, "the form old cannot be read: title, processor"),
+    ({"fund": "gold"}, "there is no fund gold"), ({"chapter": "atlantis"}, "there is no chapter atlantis"),
+])  # fmt: skip
+def test_a_form_that_cannot_be_shown_takes_no_other_with_it_and_a_person_is_told_until_it_is_mended(
+    session: Session, said: dict[str, object], why: str
+):
+    before = set(forms.giving(session, NOON).forms)
+    old(session, **said)
+    offered = forms.giving(session, NOON)
+    assert (set(offered.forms), offered.unread) == (before, {"old": why})
+    told = form_shelf.look(session, NOON)
+    react(session, told, NOON, Settings())
+    react(session, form_shelf.look(session, NOON), NOON, Settings())
+    assert [(row.subject, row.seen) for row in notices.open_notices(session)] == [("old", 2)]
+    fine = FORM.model_copy(update={"slug": "old"})
+    assert form_shelf.bring_in(session, fine, None, NOON).number == 2
+    react(session, form_shelf.look(session, NOON), NOON, Settings())
+    assert (forms.giving(session, NOON).forms["old"].version, notices.open_notices(session)) == (2, [])
+
+
+def test_a_form_whose_address_is_another_pages_is_told_to_a_person(session: Session):
+    old(session, "me")
+    (told,) = [event for event in form_shelf.look(session, NOON) if isinstance(event, HumanNeeded)]
+    assert (told.subject, told.detail.startswith("/give/me is the address of another page")) == ("me", True)
+
+
+def test_what_is_written_or_shown_again_keeps_to_the_rules_of_now(session: Session):
+    odd = FORM.model_copy(update={"preset_cents": (300, 300)})
+    says = ["the same amount stands twice", "$3 is not between floor and cap"]
+    assert form_shelf.bring_in(session, odd, None, NOON).faults == [("presets", each) for each in says]
+    with pytest.raises(Invalid, match=r"presets: the same amount stands twice; presets: \$3 is not between"):
+        forms.write(session, odd, NOON)
+    old(session, preset_cents=[300])
+    assert form_shelf.one(session, "old").definition.preset_cents == (300,)
+    with pytest.raises(Invalid, match=r"version 1 of old cannot be shown: \$3 is not between floor and cap"):
+        form_shelf.publish(session, "old", 1, NOON)
 
 
 def test_what_one_should_look_at_is_remarked(session: Session):

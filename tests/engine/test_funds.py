@@ -27,6 +27,7 @@ WHOLE = """funds:
     actblue_entities: [5002, 5001]
     chapter_entities: {lowell: [5003], worcester: [5004]}
     stripe_account: acct_1Example
+    others: {es: {disclaimer: Pagado por el Comité Federal.}}
 """
 
 
@@ -38,19 +39,20 @@ def imported(session: Session, written: str) -> Outcome:
 
 def faults(session: Session, written: str) -> list[str]:
     told = fund_files.read_text(written)
-    return [str(fault) for fault in told.faults or funds.bring_in(session, told, NOON).faults]
+    return [str(fault) for fault in funds.bring_in(session, told, NOON).faults]
 
 
 def test_a_file_begins_a_fund_with_everything_that_it_says(session: Session):
     outcome = imported(session, WHOLE)
     (made,) = outcome.changed
-    assert (made.slug, made.new, len(made.fields)) == ("federal", True, 12)
+    assert (made.slug, made.new, len(made.fields)) == ("federal", True, 13)
     row = session.execute(text("SELECT * FROM fund WHERE slug = 'federal'")).one()
     assert (row.limit_cents, row.limit_clock, [str(day) for day in row.election_days]) == (
         330050, "election", ["2026-09-01", "2026-11-03"],
     )  # fmt: skip
     assert (row.employer_cents, row.employer_from, row.employer_days, row.retention_years) == (20000, False, 60, 3)
     assert (row.stripe_account, row.express_lane) == ("acct_1Example", False)
+    assert row.others == {"es": {"disclaimer": "Pagado por el Comité Federal."}}
     found = session.execute(text("SELECT e.entity_id, h.slug FROM actblue_entity e LEFT JOIN chapter h"
         " ON h.id = e.chapter_id WHERE e.fund_id = :id ORDER BY 1"), {"id": row.id}).all()  # fmt: skip
     assert [tuple(each) for each in found] == [(5001, None), (5002, None), (5003, "lowell"), (5004, "worcester")]
@@ -120,14 +122,35 @@ grants: []
         "line 5: funds 1, clock: must be year, cycle or election",
         "line 6: funds 1, election_days 1: must be a day, written like 2026-11-03",
         "line 7: funds 1, employer: is written as `over 200` or `200 or more`",
-        "line 8: funds 1, employer_days: Input should be greater than or equal to 1",
+        "line 8: funds 1, employer_days: at least 1",
         "line 9: funds 1, retention_years: must be a whole number",
-        "line 10: funds 1, actblue_entities 1: Input should be greater than 0",
+        "line 10: funds 1, actblue_entities 1: at least 1",
         "line 10: funds 1, actblue_entities 2: must be a whole number",
-        "line 11: funds 1, chapter_entities: must be written as `slug: …`, `name: …` and so on",
+        "line 11: funds 1, chapter_entities: must be written as `name: …`, with a name before each",
         "line 12: funds 1, stripe_account: is no account of Stripe's: it begins with acct_",
-        "line 13: limit stands twice", "line 14: funds 1, colour: is not known here", "line 16: grants: is not known here",
+        "line 13: limit stands twice", "line 14: funds 1, colour: is not known here",
+        "line 15: funds 2, name: is missing: the fund is new", "line 15: funds 2, disclaimer: is missing: the fund is new",
+        "line 15: funds 2, deductibility: is missing: the fund is new", "line 16: grants: is not known here",
     ]  # fmt: skip
+
+
+def test_what_the_house_lacks_is_told_with_a_fund_that_stands_twice_and_with_what_cannot_be_read(session: Session):
+    before = funds.every(session)
+    assert faults(session, """funds:
+  - {slug: pac, chapter_entities: {atlantis: [8]}, limit: x, clock: election}
+  - {slug: pac, actblue_entities: [12345]}
+  - {slug: 7, name: N, chapter_entities: {lowell: [9], mu: [10]}}
+  - {slug: action, others: {xx: {disclaimer: D}, es: {}}}
+""") == [
+        "line 2: funds 1, limit: is no amount of dollars: write it like 27 or 27.50",
+        "line 2: funds 1, chapter_entities, atlantis: there is no chapter of this name",
+        "line 3: funds 2, slug: pac stands in line 2 already",
+        "line 3: funds 2: ActBlue's entity 12345 is of the fund action",
+        "line 4: funds 3, slug: must be words; put them in quotation marks",
+        "line 4: funds 3, chapter_entities, mu: there is no chapter of this name",
+        "line 5: funds 4, others, xx: pages are not in this language, but in es",
+    ]  # fmt: skip
+    assert funds.every(session) == before
 
 
 def test_what_only_the_house_can_know_is_told_with_its_line_and_nothing_is_written(session: Session):
@@ -156,9 +179,9 @@ def test_what_only_the_house_can_know_is_told_with_its_line_and_nothing_is_writt
 
 def test_a_fund_or_a_number_that_stands_twice_is_told(session: Session):
     assert faults(
-        session, "funds:\n  - {slug: a, actblue_entities: [7]}\n  - slug: a\n    chapter_entities: {lowell: [7]}\n"
+        session, "funds:\n  - {slug: pac, actblue_entities: [7]}\n  - slug: pac\n    chapter_entities: {lowell: [7]}\n"
     ) == [
-        "line 3: funds 2, slug: a stands in line 2 already",
+        "line 3: funds 2, slug: pac stands in line 2 already",
         "line 4: funds 2, chapter_entities, lowell 1: 7 stands in line 2 already",
     ]
 

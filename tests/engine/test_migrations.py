@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -9,9 +10,11 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from engine import migrate
 from engine.db import make_pool, metadata
+from engine.giving import forms
 
 # Everything that Postgres knows about a schema, as text: columns, defaults, constraints, indexes.
 CATALOGUE = text("""
@@ -77,6 +80,45 @@ def test_every_migration_goes_up_and_down_and_up_again(empty: Engine):
         assert catalogue(empty) == after
         seen.append(after)
     assert len(seen) == len(revisions()) + 1
+
+
+OLD_FORMS = {  # slug: presets, title
+    "cheap": ([500, 300], "T"), "seven": ([600, 700, 800, 900, 1000, 1100, 500], "T"), "me": ([2700], "T"),
+    "Upper": ([2700], "T"), "untitled": ([2700], " "), "long": ([2700], "T" * 101), "bare": ([], "T"),
+    "odd": ([0, 2700, -1, 2700, 5000], "T"),
+}  # fmt: skip
+
+
+def test_forms_of_before_are_all_shown_after_the_migration_of_giving_whatever_they_said(empty: Engine):
+    move(empty, "upgrade", "e73c26679106")
+    with empty.begin() as connection:
+        connection.execute(text("INSERT INTO chapter (slug, name, kind) VALUES ('root', 'Root', 'root')"))
+        connection.execute(text("INSERT INTO fund (slug, name) VALUES ('action', 'A')"))
+        for slug, (presets, title) in OLD_FORMS.items():
+            connection.execute(
+                text("INSERT INTO donation_form (slug, title, preset_cents, fund_id, chapter_id)"
+                     " SELECT :slug, :title, :presets, f.id, c.id FROM fund f, chapter c"),
+                {"slug": slug, "title": title, "presets": presets},
+            )  # fmt: skip
+    move(empty, "upgrade", "b58d0c94f7e2")
+    with Session(empty) as session:
+        offered = forms.giving(session, datetime.now(UTC))
+        kept = {row.slug: row for row in session.execute(text("SELECT * FROM donation_form"))}
+    assert (set(offered.forms), offered.unread) == (set(OLD_FORMS), {})
+    said = {slug: one.definition for slug, one in offered.forms.items()}
+    for slug, row in kept.items():
+        assert (row.title, tuple(row.preset_cents), row.floor_cents, row.version) == (
+            said[slug].title, said[slug].preset_cents, said[slug].floor_cents, 1,
+        )  # fmt: skip
+    assert {slug: one.contradictions() for slug, one in said.items() if one.contradictions()} == {
+        "me": [("slug", "me is the address of another page")]
+    }
+    assert (said["cheap"].floor_cents, said["seven"].preset_cents) == (300, (600, 700, 800, 900, 1000, 1100))
+    assert (said["untitled"].title, said["bare"].preset_cents[0], said["odd"].preset_cents) == (
+        "untitled",
+        2700,
+        (2700, 5000),
+    )
 
 
 def catalogue_after_first(pool: Engine) -> list[tuple[str, str, str]]:

@@ -86,10 +86,12 @@ def test_another_file_is_another_version_and_what_differs_is_said(shell: Shell, 
 
 
 def test_a_form_with_faults_is_told_by_file_line_and_field_and_changes_nothing(shell: Shell, tmp_path: Path):
-    (tmp_path / "rent.yaml").write_text(FORM + "colour: red\nfloor: x\n")
+    (tmp_path / "rent.yaml").write_text(FORM.replace("action", "gold") + "colour: red\nfloor: x\nthanks_letter: none\n")
     assert shell.refused("forms", "import", "rent.yaml") == [
+        "rent.yaml, line 3: fund: there is no fund gold",
         "rent.yaml, line 7: colour: is not known here",
-        "rent.yaml, line 8: floor: is no amount of dollars: write it like 27 or 27.50", "nothing was changed",
+        "rent.yaml, line 8: floor: is no amount of dollars: write it like 27 or 27.50",
+        "rent.yaml, line 9: thanks_letter: there is no letter none", "nothing was changed",
     ]  # fmt: skip
     (tmp_path / "rent.yaml").write_text(FORM.replace("fund: action", "fund: gold"))
     assert shell.refused("forms", "import", "rent.yaml") == [

@@ -1,12 +1,14 @@
 """Finding the donation form of a request: a published one, or the draft that a preview's link shows."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from engine.bootstrap import Deps
+from engine.errors import Invalid
 from engine.giving import forms, previews
 from engine.giving.forms import Shown
 from webhooks.donor.asking import Asked, asked
@@ -28,7 +30,9 @@ async def found(request: Request, told: Callable[[str], str]) -> Asked:
 
 
 def _draft(deps: Deps, token: str, slug: str) -> Shown | None:
+    form = None
     with deps.work() as (session, now):
         version_id = previews.read(deps.signer, token, now)
-        form = forms.version(session, version_id) if version_id is not None else None
+        with suppress(Invalid):  # it cannot be read any more
+            form = forms.version(session, version_id) if version_id is not None else None
     return form if form and form.definition.slug == slug else None

@@ -100,7 +100,7 @@ def _unable(request: Request, asked: Asked) -> Response | None:
     deps: Deps = request.app.state.deps
     if asked.preview:
         return None
-    if asked.form.closed is not None:
+    if asked.form.closed:
         return showing.closed(request, asked)
     if asked.definition.processor == "actblue" or deps.payments is not None:
         return None

@@ -2,10 +2,12 @@
 their pictures as long as there is room."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 
 from engine.bootstrap import Deps
@@ -15,6 +17,8 @@ from webhooks.newest import KEEP_SECONDS, Newest
 
 RAISED_SECONDS = 60.0  # adding up reads all the gifts of a form
 MOST_PICTURES = 64
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Published:
         self._offers = Newest(self._read, "the donation forms", keep_seconds)
         self._raised = Newest(self._add_up, "what the donation forms raised", raised_seconds)
         self._pictures: OrderedDict[tuple[str, int], Picture | None] = OrderedDict()
+        self._unread: Mapping[str, str] = {}
 
     async def current(self) -> Offer:
         """The forms now. Raises what the database raises, as long as they were never read."""
@@ -62,7 +67,11 @@ class Published:
 
     def _read(self) -> Offer:
         with self._deps.work() as (session, now):
-            return Offer(forms.giving(session, now), monotonic())
+            offer = Offer(forms.giving(session, now), monotonic())
+        if offer.giving.unread != self._unread:  # once, and not each second
+            self._unread = offer.giving.unread
+            log.warning("donation forms that cannot be read are not shown", forms=dict(self._unread))
+        return offer
 
     def _add_up(self) -> dict[int, int]:
         with self._deps.work() as (session, now):

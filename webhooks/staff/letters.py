@@ -148,7 +148,7 @@ def _chapter(visit: Visit, chapter_id: int) -> int | None:
 
 def _remarks(visit: Visit, name: str, words: dict[str, Any]) -> list[str]:
     """What one should look at, of all its languages."""
-    found = trying.blanks(visit.session, name)
+    found = [*shelf.remarks(visit.session, name), *trying.blanks(visit.session, name)]
     for spoken, row in words.items():
         said = checks.remarks(Words(row.subject, row.body_html, row.body_text))
         found += said if len(words) == 1 else [f"{own_name(spoken)}: {remark}" for remark in said]
