@@ -11,6 +11,7 @@ from engine.db import rows
 from engine.documents import Document
 from engine.events import Person
 from engine.giving import form_files, forms, fund_files, funds
+from engine.giving.forms import Picture
 from engine.letters import drafts, shelf, writing
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
@@ -127,4 +128,6 @@ def _forms(session: Session, told: dict[str, Any], now: datetime) -> None:
     there = set(session.scalars(_FORMS_THERE))
     for form in told["donation_forms"]:
         if form["slug"] not in there:
-            forms.write(session, form_files.understood(form), now)
+            data = (FILE.parent / form["picture"]).read_bytes() if "picture" in form else b""
+            picture = Picture(data, form_files.type_of(data)) if data else None
+            forms.write(session, form_files.understood(form), now, picture=picture)

@@ -7,8 +7,8 @@ Amounts are in dollars (27, 27.50) and become cents here. This is a whole one; `
     why: Somebody from the next street should be at the door.
     words: |
       Your gift pays for **petrol** and the [phone line](https://www.example.org/phones).
-    picture: neighbours.webp
-    picture_shows: Two neighbours at a kitchen table
+    picture: street.webp
+    picture_shows: A street in the snow at night
     fund: action
     chapter: worcester
     processor: stripe
@@ -27,7 +27,7 @@ Amounts are in dollars (27, 27.50) and become cents here. This is a whole one; `
     others:
       es:
         title: Apoya a tu vecindario
-        picture_shows: Dos vecinas a la mesa de la cocina
+        picture_shows: Una calle nevada de noche
         agreed: [Este donativo es dinero mío.]
 """
 

@@ -33,7 +33,7 @@ class Said(BaseModel):
     """What a form says, in one language: its title, one sentence why, more words (Markdown, see `form_words`), what its
     picture shows, and sentences that she must tick (`agreed`)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a later release may have written more
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)  # a later release may say more
 
     title: str
     why: str = ""

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine import demo_organisation
+from engine.giving import forms
 from engine.letters import writing
 from engine.people import lands
 from engine.staff import accounts
@@ -43,6 +44,17 @@ def test_loaded_again_it_changes_nothing(session: Session):
     assert counts(session)[3:] == before[3:]
     assert session.scalar(text("SELECT parent_id FROM chapter WHERE slug = 'worcester'")) == 1
     assert session.scalar(text("SELECT count(*) FROM territory WHERE place = '01605'")) == 0
+
+
+def test_a_form_of_its_has_a_light_picture_and_its_funds_say_in_spanish_what_the_law_wants(session: Session):
+    offered = forms.giving(session, NOON).forms
+    shown = offered["neighbours"]
+    found = forms.picture(session, "neighbours", shown.version)
+    assert found is not None
+    assert (len(found[0]) <= 20_000, found[1], shown.picture_type) == (True, "image/webp", "image/webp")
+    assert all(shown.definition.said(language).picture_shows for language in ("en", "es"))
+    for one in offered.values():
+        assert {one.fund.said(name, "es")[1] for name in ("disclaimer", "deductibility")} == {"es"}
 
 
 def test_its_leads_lead_the_chapters_they_live_in(session: Session):

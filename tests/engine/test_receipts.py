@@ -118,8 +118,13 @@ def test_the_receipt_speaks_spanish_to_whoever_reads_that(session: Session):
     happens(session, by_card(source_key="pi_0", payment_key="pi_0"))
     session.execute(text("UPDATE contact SET language = 'es' WHERE email = 'rosa@example.org'"))
     session.execute(text("UPDATE message SET state = 'cancelled'"))
+    session.execute(text("""UPDATE fund SET others = '{"es": {"disclaimer": "Pagado por la casa."}}'"""))
     happens(session, instalment(1))
     letter = read(session)
+    for part in (letter.html, letter.text):
+        assert "Pagado por la casa." in part
+        assert "Gifts to Common Ground Massachusetts Action" in part  # nobody has said that in Spanish
+        assert "Paid for by" not in part
     assert letter.subject == "Tu recibo: $27.50, 2 de noviembre de 2026"
     assert "$27.50 al mes" in letter.text
     assert "Cuidar de mi donación" in letter.html

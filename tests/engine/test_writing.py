@@ -9,6 +9,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid, NotFound
+from engine.giving import form_shelf, forms
+from engine.giving.forms import Definition
 from engine.letters import drafts, shelf, shipped, writing
 from engine.letters.drafts import Draft
 from engine.letters.finishing import Body
@@ -324,6 +326,23 @@ def test_a_letter_that_needs_nobodys_leave_comes_with_the_code_and_from_nowhere_
             refuse(session, told)
     save(session, slug="thank_you", kind="")
     assert shelf.one(session, "thank_you").kind == ""
+
+
+def test_a_letter_leads_to_no_form_that_was_never_published_and_to_a_closed_one_with_a_remark(session: Session):
+    form = Definition(slug="rent", title="Rent", fund="action", processor="stripe")
+    now = datetime(2026, 11, 3, tzinfo=UTC)
+    written = forms.write(session, form, now, publish=False)
+    with pytest.raises(Invalid, match="the donation form rent was never published, so links of this letter would lead"):
+        writing.check(session, draft(kind="asks", form="rent"))
+    assert "rent" not in {row.slug for row in shelf.forms(session)}
+    forms.publish(session, "rent", written.number, now)
+    save(session, kind="asks", form="rent")
+    assert shelf.remarks(session, "vote") == []
+    form_shelf.close(session, "rent", "We have what we need.", now)
+    save(session, kind="asks", form="rent")
+    assert shelf.remarks(session, "vote") == [
+        "Its donation form rent is closed, so nobody can give by it now: We have what we need."
+    ]
 
 
 def test_a_check_refuses_what_saving_would(session: Session):

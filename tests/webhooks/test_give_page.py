@@ -165,6 +165,36 @@ def test_the_page_shows_who_receives_and_what_was_raised(door, deps):
     assert "<strong>All</strong>" in door.last.body.decode()
 
 
+def test_what_the_law_has_a_fund_say_is_in_the_readers_language_or_marked_as_english(door, deps):
+    publish(deps, others={"es": {"title": "Que no falte calor"}})
+    english = "Gifts to Common Ground Massachusetts Action, a 501(c)(4)"
+    execute(deps, """UPDATE fund SET others = '{"es": {"disclaimer": "Pagado por la casa."}}' WHERE slug = 'action'""")
+    spanish = door.send("GET", f"/give/{SLUG}?lang=es", [PAGES]).body.decode()
+    assert '<p class="disclaimer">Pagado por la casa.</p>' in spanish
+    assert f'<p class="deductibility" lang="en">{english}' in spanish
+    plain = door.send("GET", f"/give/{SLUG}", [PAGES]).body.decode()
+    assert f'<p class="deductibility">{english}' in plain
+    assert "Pagado" not in plain
+
+
+def test_a_form_that_cannot_be_read_is_404_as_a_page_and_as_a_preview_and_the_others_are_there(deps, capsys):
+    execute(
+        deps,
+        """INSERT INTO donation_form_version (donation_form_id, version, definition)
+        SELECT id, 99, '{"title": 7}' FROM donation_form WHERE slug = 'winter'""",
+    )
+    execute(deps, "UPDATE donation_form SET version = 99 WHERE slug = 'winter'")
+    with transaction(deps.sessions) as session:
+        version_id = session.scalar(text("SELECT id FROM donation_form_version WHERE version = 99"))
+    link = previews.make(deps.signer, version_id, deps.clock.now)
+    with opened(deps) as door:
+        for path, status in (
+            (SLUG, 404), (SLUG, 404), (f"{SLUG}?preview={link}", 404), (f"{SLUG}/picture?v=99", 404), ("common-ground", 200),
+        ):  # fmt: skip
+            assert door.send("GET", f"/give/{path}", [PAGES]).status == status
+    assert capsys.readouterr().out.count("donation forms that cannot be read are not shown") == 1
+
+
 @pytest.fixture
 def statements(deps: Deps):
     """A house that writes down each statement, and these."""

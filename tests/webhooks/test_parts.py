@@ -1,8 +1,12 @@
 """Which doors exist where: parts of the house, and development's own pages."""
 
+import html
 import re
 import secrets
+import shlex
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import text
 from starlette.routing import Route
@@ -54,6 +58,15 @@ def test_the_home_page_of_development_says_who_can_sign_in_and_which_gathering_i
         shown = client.send("GET", "/").body.decode()
     assert "ana.costa@example.org" in shown
     assert 'href="/join?g=g7m4"' in shown
+
+
+def test_the_lines_to_type_are_those_that_reach_this_very_house(deps: Deps, tmp_path: Path):
+    elsewhere = replace(deps, settings=deps.settings.model_copy(update={"data_dir": tmp_path / "a house"}))
+    with Client(app.build(elsewhere)) as client:
+        lines = re.findall(r"<pre>(.*)</pre>", client.send("GET", "/").body.decode())
+    (typed,) = [shlex.split(html.unescape(line)) for line in lines]
+    assert typed[1:] == ["demo", "--data-dir", str((tmp_path / "a house").resolve())]
+    assert typed[0] == str(Path(sys.executable).with_name("groundswell"))
 
 
 def test_the_home_page_leads_to_every_form_that_is_open(deps: Deps):
