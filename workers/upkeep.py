@@ -16,9 +16,9 @@ from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
 from workers import delivery, fraud_refunds, refund_orders, silence, stripe_catch_up, suppressions
 
-BOOKS, BODIES, UNCONFIRMED = "books", "bodies", "unconfirmed"
+BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
-HEARING, CHECKOUTS, FORMS = "hearing", "checkouts", "forms"
+HEARING, CHECKOUTS = "hearing", "checkouts"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -62,6 +62,13 @@ def empty_bodies(deps: Deps) -> None:
     log.info("old bodies emptied", count=emptied)
 
 
+def look_at_forms(deps: Deps) -> None:
+    """See whether every published donation form can be shown."""
+    with deps.work() as (session, now):
+        everything = deps.react(session, form_shelf.look(session, now), now)
+    deps.ring_for(everything)
+
+
 def apply_territories(deps: Deps) -> None:
     """Apply the changes of territories that the root has approved."""
     if moved := territories.apply(deps.work):
@@ -102,13 +109,6 @@ def listen(deps: Deps) -> None:
     deps.ring_for(everything)
 
 
-def look_at_forms(deps: Deps) -> None:
-    """See whether every published donation form can be shown."""
-    with deps.work() as (session, now):
-        everything = deps.react(session, form_shelf.look(session, now), now)
-    deps.ring_for(everything)
-
-
 def end_checkouts(deps: Deps) -> None:
     """End checkouts whose page is over, and empty what was typed for those that nobody paid."""
     with deps.work() as (session, now):
@@ -118,13 +118,13 @@ def end_checkouts(deps: Deps) -> None:
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
+    FORMS: look_at_forms,
     TERRITORIES: apply_territories,
     SPARKS: look_for_sparks,
     UNCONFIRMED: forget_unconfirmed,
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
     CHECKOUTS: end_checkouts,
-    FORMS: look_at_forms,
     silence.CHORE: silence.look,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,

@@ -223,7 +223,7 @@ def preview(
 @forms.command()
 def close(
     form: Form,
-    because: Annotated[str, typer.Option(help="Why, in a sentence, for staff.")],
+    because: Annotated[str, typer.Option(help="Why, in a sentence: its page says it.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Take no gifts by a form any more; monthly gifts that began there go on."""

@@ -17,7 +17,7 @@ from engine.settings import Settings
 SPAN = timedelta(hours=1)
 FEWEST = 20  # attempts within it: fewer tell nothing
 CLOSED = "form closed over declined cards"  # the kind of notice
-BECAUSE = "more than half of its cards were declined within an hour"
+BECAUSE = "Giving by this form is paused for the moment. Nothing was charged."
 
 _KEEP = text("""
 INSERT INTO decline (source, source_key, donation_form_id, declined_at, inbound_event_id)

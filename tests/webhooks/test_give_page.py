@@ -184,6 +184,7 @@ def test_a_form_that_cannot_be_read_is_404_as_a_page_and_as_a_preview_and_the_ot
         SELECT id, 99, '{"title": 7}' FROM donation_form WHERE slug = 'winter'""",
     )
     execute(deps, "UPDATE donation_form SET version = 99 WHERE slug = 'winter'")
+    execute(deps, "UPDATE donation_form SET closed_at = NULL WHERE slug = 'common-ground'")
     with transaction(deps.sessions) as session:
         version_id = session.scalar(text("SELECT id FROM donation_form_version WHERE version = 99"))
     link = previews.make(deps.signer, version_id, deps.clock.now)

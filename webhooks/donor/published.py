@@ -39,10 +39,10 @@ class Published:
 
     def __init__(self, deps: Deps, keep_seconds: float = KEEP_SECONDS, raised_seconds: float = RAISED_SECONDS) -> None:
         self._deps = deps
+        self._unread: Mapping[str, str] = {}
         self._offers = Newest(self._read, "the donation forms", keep_seconds)
         self._raised = Newest(self._add_up, "what the donation forms raised", raised_seconds)
         self._pictures: OrderedDict[tuple[str, int], Picture | None] = OrderedDict()
-        self._unread: Mapping[str, str] = {}
 
     async def current(self) -> Offer:
         """The forms now. Raises what the database raises, as long as they were never read."""
