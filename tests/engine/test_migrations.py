@@ -11,7 +11,8 @@ from psycopg import sql
 from sqlalchemy import Engine, text
 
 from engine import migrate
-from engine.db import make_pool, metadata
+from engine.db import make_pool
+from engine.tables.columns import metadata
 
 # Everything that Postgres knows about a schema, as text: columns, defaults, constraints, indexes.
 CATALOGUE = text("""

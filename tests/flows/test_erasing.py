@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
-from engine.db import metadata, transaction
+from engine.db import transaction
 from engine.errors import NotFound
 from engine.events import Person
 from engine.giving import keeping
 from engine.mail import readers
 from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.tables.columns import metadata
 from engine.tokens import Signer
 from tests import letters
 from tests.commands import groundswell
