@@ -126,27 +126,33 @@ def choose(page: Page, amount: str, *, monthly: bool) -> str:
     return f"Give {amount} a month" if monthly else f"Give {amount}"
 
 
-@on(PHONE)
+def rhythms(page: Page) -> list[tuple[str, int, bool]]:
+    """Each amount, its cents, and whether it is given monthly: every second one on a phone, the others on a desktop."""
+    large = (page.viewport_size or {})["width"] > 500
+    return [(name, cents, number % 2 == large) for number, (name, cents) in enumerate(AMOUNTS.items())]
+
+
+@on(PHONE, DESKTOP)
 def test_each_amount_reaches_the_payment_page(page: Page, house: GivingHouse):
-    for number, amount in enumerate(AMOUNTS):
+    for amount, _, monthly in rhythms(page):
         page.goto(f"{house.url}/give/{SLUG}")
-        button = choose(page, amount, monthly=number % 2 == 0)
+        button = choose(page, amount, monthly=monthly)
         fill(page)
         press(page, house, button)
         assert paying(page)
-    wanted = [(cents, number % 2 == 0) for number, cents in enumerate(AMOUNTS.values())]
+    wanted = [(cents, monthly) for _, cents, monthly in rhythms(page)]
     assert [(basket.amount_cents, basket.monthly) for basket in house.baskets] == wanted
     assert house.elsewhere.visits == [f"{PAID}{number}" for number in range(1, 7)]
 
 
-@on(DESKTOP)
+@on(PHONE, DESKTOP)
 def test_each_amount_reaches_actblue(page: Page, house: GivingHouse):
     wanted = []
-    for number, (amount, cents) in enumerate(AMOUNTS.items()):
+    for amount, cents, monthly in rhythms(page):
         page.goto(f"{house.url}/give/blue?refcode=em-7g")
-        page.get_by_role("button", name=choose(page, amount, monthly=number % 2 == 1)).click()
+        page.get_by_role("button", name=choose(page, amount, monthly=monthly)).click()
         assert paying(page)
-        recurring = "&recurring=1" if number % 2 else ""
+        recurring = "&recurring=1" if monthly else ""
         wanted.append(f"https://secure.actblue.com/donate/blue?amount={plain_dollars(cents)}{recurring}&refcode=em-7g")
     assert house.elsewhere.visits == wanted
 
