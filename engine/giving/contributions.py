@@ -26,6 +26,9 @@ from engine.giving import checkouts, donors, ledger, plans
 from engine.giving.donors import ADDRESSED
 from engine.settings import Settings
 
+# The number of a gift `g` that its donor reads and quotes: the payment's where it is known, else the source's own.
+NUMBER = "coalesce(nullif(g.payment_key, ''), nullif(g.charge_key, ''), g.source_key)"
+
 CONTRADICTION = "a gift told in two ways"  # the kind of notice
 
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(

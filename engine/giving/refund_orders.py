@@ -20,6 +20,8 @@ from engine.money import amount
 
 CHORE = "refund_orders"  # who asks the processor: workers/refund_orders.py
 LONGEST_REASON = 500
+LONGEST_ID = 18  # digits
+MOST_FOUND = 50
 # From the first time on. Stripe forgets an idempotency key after a day: https://docs.stripe.com/api/idempotent_requests.
 # Asked again then, it might give back twice.
 ASKED_FOR = timedelta(hours=23)
@@ -32,12 +34,21 @@ SELECT coalesce(sum(o.amount_cents), 0)::bigint FROM refund_order o WHERE o.cont
 """
 _GIFT = f"""
 SELECT g.id, g.contact_id, g.source, g.source_key, g.amount_cents, g.currency, g.status, g.paid_at, g.recurring_period,
-    g.order_number, g.payment_key, g.charge_key, g.plan_key, g.account, coalesce(f.name, g.entity_name) AS receiver,
+    g.order_number, g.payment_key, g.charge_key, g.plan_key, g.account, coalesce(f.name, g.entity_name) AS receiver, f.slug,
+    coalesce(d.slug, g.form_slug) AS form, coalesce(c.first_name, '') AS first_name, coalesce(c.last_name, '') AS last_name,
+    c.email, c.erased_at,
     (SELECT coalesce(sum(l.amount_cents), 0)::bigint FROM ledger_entry l WHERE l.contribution_id = g.id) AS kept_cents,
     ({OPEN}) AS open_cents
-FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.id = :id
+FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id LEFT JOIN contact c ON c.id = g.contact_id
+LEFT JOIN donation_form d ON d.id = g.donation_form_id WHERE g.id = :id
 """
 _SHOW = text(_GIFT)
+# By any number that stands in a receipt or at the source. What is booked elsewhere comes last.
+_FIND = text("""
+SELECT id, source, source_key, order_number, payment_key, amount_cents, currency, paid_at, status FROM contribution
+WHERE id = :number OR :said IN (source_key, payment_key, charge_key, order_number) OR order_number = upper(:said)
+ORDER BY status = 'duplicate', paid_at DESC, id DESC LIMIT :most
+""")
 # Two who order at once take turns; gifts are booked meanwhile.
 _HOLD = text("SELECT id FROM contribution WHERE id = :id FOR NO KEY UPDATE")
 _ENTRIES = text("""
@@ -89,6 +100,20 @@ class Looked:
     entries: Rows
     orders: Rows
     left_cents: int
+
+
+def find(session: Session, said: str) -> Rows:
+    """The gift of this number of ours, else those that it is a number of which donors quote (of the payment, charge, invoice
+    or order), but for those that were told twice and are booked elsewhere; at most 50, the newest first.
+
+    Rows of (id, source, source_key, order_number, payment_key, amount_cents, currency, paid_at, status). Raises NotFound.
+    """
+    number = int(said) if said.isascii() and said.isdigit() and len(said) <= LONGEST_ID else None
+    found = session.execute(_FIND, {"said": said, "number": number, "most": MOST_FOUND}).all() if said else []
+    if not found:
+        raise NotFound(f"there is no gift with the number {said}")
+    ours = [gift for gift in found if gift.id == number]
+    return ours or [gift for gift in found if gift.status != "duplicate"] or found
 
 
 def look(session: Session, contribution_id: int) -> Looked:

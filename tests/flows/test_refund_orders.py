@@ -11,14 +11,15 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Conflict, GroundswellError, Invalid, NotFound
-from engine.events import DisputeReported, RefundReported
+from engine.events import DisputeReported, Person, RefundReported
 from engine.giving import refund_orders
-from engine.people import erasing
+from engine.people import bundles, erasing
 from engine.ports import Refunded
 from engine.staff import accounts, dossier, rights
 from engine.staff.rights import Reach
 from tests import commands
 from tests.books import assert_books_balance
+from tests.commands import groundswell
 from tests.flows.house import change, one, rows
 from tests.givers import LAST, instalment, told
 from tests.make import gift
@@ -305,6 +306,38 @@ def test_why_is_forgotten_with_the_donor(house: Deps):
     assert one(house, "SELECT reason FROM refund_order")[0] == ""
 
 
+def test_what_is_kept_about_her_says_what_was_ordered_back_and_why(house: Deps):
+    number, _ = given(house)
+    order(house, number, 1200, because="Rosa called")
+    contact = one(house, f"SELECT contact_id FROM contribution WHERE id = {number}")[0]
+    with house.work() as (session, _now):
+        (told,) = bundles.collect(session, contact)["refunds_ordered"]
+    assert (told["contribution_id"], told["amount_cents"], told["reason"]) == (number, 1200, "Rosa called")
+
+
+def test_by_command_a_gift_is_found_by_any_number_that_a_donor_quotes_and_read_in_its_own_currency(
+    house: Deps,
+):
+    number, key = given(house, 5000, currency="jpy")
+    for lineitem in (1, 2):
+        told(house, gift(source_key=f"70{lineitem}", order_number="AB42", donor=Person(email="ines@example.org")))
+    for said in (str(number), f"pi_{key}_0", f"ch_{key}_0", f"in_{key}_0"):
+        shown = groundswell(house, "gifts", "show", said).stdout
+        for words in (f"gift     {number}: 5,000 JPY monthly, received", f"payment  pi_{key}_0", f"charge   ch_{key}_0",
+                      f"number   in_{key}_0", f"plan     {key}", "form     common-ground", "(action)",
+                      f"donor    Rosa, {key}@example.org (contact"):  # fmt: skip
+            assert words in shown
+    several = groundswell(house, "gifts", "show", "ab42")
+    assert several.returncode == 1
+    assert "ab42 is a number of 2 gifts" in several.stdout
+    assert several.stdout.count("actblue") == 2
+    assert "no gift with the number pi_none" in groundswell(house, "gifts", "show", "pi_none").stderr
+    refund = ("gifts", "refund", f"in_{key}_0", "--because", "she asked", "--amount")
+    assert "with at most no places" in groundswell(house, *refund, "12.50").stderr
+    with house.work() as (session, _now):
+        assert refund_orders.look(session, number).left_cents == 5000
+
+
 def test_an_order_wakes_the_chore(house: Deps):
     with transaction(house.sessions) as session:
         session.execute(text("INSERT INTO chore (name, due_at) VALUES (:name, now() + interval '1 minute')"),
@@ -330,6 +363,7 @@ def test_by_command_a_gift_is_ordered_back_and_shown_with_all_that_became_of_it(
     def run(*words: str) -> commands.Done:
         return commands.run(["gifts", *words], clean_environment(**environment))
 
+    assert "no gift with the number x" in run("show", "x").stderr
     assert "not a plain decimal" in run("refund", str(number), "--amount", "1e3", *because).stderr
     assert stripe.asked == []
     worker.start()
