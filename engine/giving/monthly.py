@@ -33,7 +33,7 @@ WHERE named.id = :id AND c.erased_at IS NULL
 # The form that began it says floor and cap of its amounts.
 _PLANS = text("""
 SELECT p.id, p.source, p.source_key, p.amount_cents, p.currency, p.period, p.state, p.paused_until, p.started_at, p.paid_at,
-    p.ended_at, coalesce(f.name, '') AS fund, coalesce(f.stripe_account, '') AS account, d.floor_cents, d.cap_cents
+    p.ended_at, coalesce(f.name, '') AS fund, p.account, d.floor_cents, d.cap_cents
 FROM recurring_plan p LEFT JOIN fund f ON f.id = p.fund_id
 LEFT JOIN LATERAL (
     SELECT d.floor_cents, d.cap_cents FROM contribution g JOIN donation_form d ON d.id = g.donation_form_id
@@ -48,7 +48,8 @@ ORDER BY p.ended_at IS NOT NULL, p.started_at DESC, p.id
 class Plan:
     """One of them. Days are those of the house's zone; `next`: when the next instalment is due, where that can be said.
 
-    `floor_cents`, `cap_cents`: the least and the most that she may change it to. `account`: the processor's, of its fund.
+    `floor_cents`, `cap_cents`: the least and the most that she may change it to. `account`: the processor's, in which
+    it lives.
     """
 
     id: int

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from engine.events import ContributionRecorded, DonorLearned, Event, InstalmentRecorded
+from engine.events import ContributionRecorded, DonorLearned, Event, InstalmentRecorded, PaymentLinked
+from engine.giving import contributions
 from engine.languages import ENGLISH, catalogue
 from engine.letters.vocabulary import greeted, plain
 from engine.money import amount
@@ -26,7 +27,7 @@ OWN_PLANS = "/give/me"  # where everybody asks for the way to her own monthly gi
 # What for: the title of the form, in her language if it has one there. A gift that was taken back as a double has no receipt.
 _FACTS = text(f"""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.fund_id, g.recurring_period,
-    coalesce(nullif(g.payment_key, ''), nullif(g.charge_key, ''), g.source_key) AS number, c.first_name, c.chapter_id,
+    {contributions.NUMBER} AS number, c.first_name, c.chapter_id,
     words.mailing_id, words.language AS spoken, coalesce(u.name, '') AS receiver,
     coalesce(v.definition -> 'others' -> words.language ->> 'title', f.title, '') AS title
 FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
@@ -35,6 +36,16 @@ LEFT JOIN donation_form f ON f.id = g.donation_form_id
 LEFT JOIN donation_form_version v ON v.donation_form_id = f.id AND v.version = f.version
 {WORDS.format(slug=":shipped")}
 WHERE g.id = ANY(:ids) AND g.source = ANY(:we_tell) AND g.status <> 'duplicate' ORDER BY g.id
+""")
+
+
+# A payment that is told apart from its instalment, and later than that: a receipt that has not left names it.
+_RENUMBER = text("""
+UPDATE message m SET facts = m.facts || jsonb_build_object('payment_number', g.payment_key)
+FROM contribution g JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
+    ON (g.source, g.source_key) = (k.source, k.source_key)
+WHERE g.payment_key <> '' AND m.contact_id = g.contact_id AND m.occasion = 'gift:' || g.id || '\\:receipt'
+    AND m.state = 'ready' AND m.facts ->> 'payment_number' <> g.payment_key
 """)
 
 
@@ -55,6 +66,13 @@ def compose(
         *about_gifts.insert(session, letters, now),
         *about_gifts.speechless(SHIPPED, found, spoken, "gifts came and there are no words for their receipts"),
     ]
+
+
+def renumber(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:
+    """Receipts of these instalments that have not left say which payment it was."""
+    keys = {"sources": [event.source for event in told], "keys": [event.source_key for event in told]}
+    session.execute(_RENUMBER, keys)
+    return []
 
 
 def _letter(gift: Row[tuple[object, ...]], settings: Settings) -> dict[str, object]:

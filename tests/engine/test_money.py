@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.money import CURRENCIES, amount, cents, dollars
+from engine.money import CURRENCIES, amount, cents, dollars, minor_units
 
 MOST = 99_999_999_999  # nine digits of dollars
 
@@ -28,6 +28,19 @@ def test_anything_else_is_no_amount_and_the_error_does_not_repeat_it(text: str):
     with pytest.raises(Invalid) as raised:
         cents(text)
     assert str(raised.value) == "an amount is not a plain decimal with at most two places"
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "amount"), [("5000", "jpy", 5000), ("12.5", "kwd", 12_500), ("12.5", "usd", 1250)]
+)
+def test_an_amount_is_read_by_the_minor_units_of_its_currency(text: str, currency: str, amount: int):
+    assert minor_units(text, currency) == amount
+
+
+@pytest.mark.parametrize(("text", "currency"), [("12.50", "jpy"), ("1.2345", "kwd"), ("1.234", "eur"), ("1", "xyz")])
+def test_places_that_a_currency_does_not_have_are_no_amount(text: str, currency: str):
+    with pytest.raises(Invalid):
+        minor_units(text, currency)
 
 
 @given(st.integers(0, MOST))

@@ -143,7 +143,7 @@ def test_a_gift_has_one_receipt_however_often_and_in_whichever_way_it_is_told(se
             happens(session, *order, *order)
             booked = session.scalar(text("SELECT count(*) FROM contribution WHERE status <> 'duplicate'"))
             assert booked == 1
-            assert len({facts["payment_number"] for _, _, facts in letters(session, "receipt")}) <= 2
+            assert {facts["payment_number"] for _, _, facts in letters(session, "receipt")} == {"pi_1"}
             savepoint.rollback()
     happens(session, payment, payment, instalment(1), instalment(1))
     assert len(letters(session, "receipt")) == 1

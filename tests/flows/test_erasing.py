@@ -277,6 +277,7 @@ def test_by_command_it_says_what_goes_and_does_it_only_when_told_to(deps: Deps, 
     run_everything(deps)
     shown = groundswell(deps, "people", "show", ROSA)
     assert (shown.returncode, CANARY in shown.stdout) == (0, True), shown.stderr
+    assert "1 gift, $27\n" in shown.stdout
     told = groundswell(deps, "people", "erase", ROSA)
     assert (told.returncode, "would be erased" in told.stdout) == (0, True), told.stderr
     file = tmp_path / "rosa.zip"

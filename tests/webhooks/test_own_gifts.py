@@ -197,6 +197,18 @@ def test_pressed_twice_it_is_one_act(door: Client, open_house: Deps, stripe: Fak
     assert len(stripe.done) == 3
 
 
+def test_from_one_page_she_can_go_back_to_an_amount_she_chose_before(
+    door: Client, open_house: Deps, stripe: FakePayments
+):
+    her = giver(open_house)
+    path = page_of(open_house, her)
+    mark = stamp(door, path)
+    for cents in (500, 1500, 500):
+        answer = post(door, path, stamp=mark, plan=her.plan_id, act="amount", amount=cents)
+        assert answer.status == 303
+    assert [told[2] for told in stripe.done.values()] == [500, 1500, 500]
+
+
 def test_another_persons_plan_in_the_form_is_no_plan(door: Client, open_house: Deps, stripe: FakePayments):
     her, other = giver(open_house), giver(open_house)
     path = page_of(open_house, her)
@@ -324,13 +336,16 @@ def test_a_plan_at_actblue_is_never_asked_of_stripe(door: Client, open_house: De
     assert stripe.asked == []
 
 
-def test_a_fund_with_an_account_of_its_own_is_asked_there(door: Client, open_house: Deps, stripe: FakePayments):
-    her = giver(open_house)
+def test_a_plan_is_asked_about_in_the_account_it_lives_in_whatever_became_of_its_fund(
+    door: Client, open_house: Deps, stripe: FakePayments
+):
+    ours, theirs = giver(open_house), giver(open_house, account="acct_1")
     with transaction(open_house.sessions) as session:
-        session.execute(text("UPDATE fund SET stripe_account = 'acct_1'"))
+        session.execute(text("UPDATE fund SET stripe_account = 'acct_new'"))
     try:
-        press(door, page_of(open_house, her), her, "cancel")
+        for her in (ours, theirs):
+            press(door, page_of(open_house, her), her, "cancel")
     finally:
         with transaction(open_house.sessions) as session:
             session.execute(text("UPDATE fund SET stripe_account = ''"))
-    assert stripe.asked == [("cancel", her.plan_key, "acct_1")]
+    assert stripe.asked == [("cancel", ours.plan_key, ""), ("cancel", theirs.plan_key, "acct_1")]

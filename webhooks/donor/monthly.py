@@ -1,7 +1,8 @@
 """`/give/me/{token}`: what she gives every month. GET shows it; a POST asks the processor to change one plan of hers.
 
 Nothing changes here: plans stand otherwise as soon as the processor's webhooks say so. Each press has a key of its own, made
-of plan, wish and form: pressed twice it is one act.
+of plan, wish and form, and counts while the plan stands there as it did: pressed twice it is one act, but the way back to an
+earlier amount is another.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -95,11 +96,11 @@ def _ask(payments: Payments, plan: Plan, wish: Wish, stamp: Stamp, here: str) ->
     match wish.act:
         case "amount":
             payments.change_plan(plan.key, wish.cents, key, account=plan.account)
-        case "pause":  # counted from the form, not from the press: the same key must say the same
+        case "pause":  # counted from the form, not from the press: pressed twice it ends at the same instant
             made = datetime.fromtimestamp(stamp.made // 1000, UTC)
-            payments.pause_plan(plan.key, monthly.pause_ends(made, wish.months), key, account=plan.account)
+            payments.pause_plan(plan.key, monthly.pause_ends(made, wish.months), account=plan.account)
         case "resume":
-            payments.pause_plan(plan.key, None, key, account=plan.account)
+            payments.pause_plan(plan.key, None, account=plan.account)
         case "cancel":
             payments.cancel_plan(plan.key, key, account=plan.account)
         case "card":
