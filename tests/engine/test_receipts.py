@@ -83,7 +83,8 @@ def test_a_gift_by_card_has_a_receipt_that_says_all_of_it_and_no_thank_you_that_
     ((slug, state, facts),) = letters(session)
     assert (slug, state) == ("receipt", "ready")
     assert facts == {
-        "first_name": "Rosa", "donor_name": "Rosa Delgado", "named": True, "amount": "$27.50", "given_on": "November 2, 2026", "payment_number": "pi_1", "rhythm": "",
+        "first_name": "Rosa", "donor_name": "Rosa Delgado", "named": True, "amount": "$27.50",
+        "given_on": "November 2, 2026", "payment_number": "pi_1", "rhythm": "",
         "receiver": "Common Ground Massachusetts Action, Inc.", "purpose": facts["purpose"], "comes_again": False,
         "own_plans_url": f"{BASE}/give/me",
     }  # fmt: skip

@@ -54,7 +54,7 @@ def test_the_answer_and_the_work_are_the_same_for_known_unknown_and_suppressed_a
     assert to == [known.email]
 
 
-def test_the_page_that_asks_for_an_address_says_whose_it_is(door: Client, house: Deps):
+def test_the_page_that_asks_for_an_address_says_whose_it_is(door: Client):
     assert said(door.send("GET", "/give/me")).startswith("Common Ground Massachusetts Your monthly gifts")
     answer = post(door, "/give/me", stamp=stamp(door, "/give/me"), email="nobody@example.org")
     assert said(answer).startswith("Common Ground Massachusetts Look into your mail")

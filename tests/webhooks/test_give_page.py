@@ -240,7 +240,7 @@ def test_the_thanks_lead_to_monthly_gifts_in_the_language_of_the_page(door):
     assert '¿Donas cada mes? <a href="/give/me?lang=es">' in shown
 
 
-def test_the_funds_own_lines_are_marked_as_english_on_a_page_that_is_not(door, deps):
+def test_the_funds_own_lines_are_marked_as_english_on_a_page_that_is_not(door):
     lines = ('<p class="disclaimer" lang="en">Paid for by', '<p lang="en">Gifts to')
     spanish, english = (door.send("GET", f"/give/{SLUG}?lang={lang}").body.decode() for lang in ("es", "en"))
     assert [line in spanish for line in lines] == [True, True]

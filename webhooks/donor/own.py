@@ -119,7 +119,8 @@ def plans(
         request, "giving_own.html", STATUS[notice], language=language, hers=hers, notice=notice, wish=wish,
         asked=asked if asked in ACTS else "", sums={plan.id: total(plan, language) for plan in hers.plans},
         error=_error(wish, hers.plan(wish.plan_id), told), stamp=_stamp(request, now, stamp), open=deps.payments is not None,
-        pauses=PAUSES, actblue=ACTBLUE, OTHER=OTHER, here=f"/give/me/{request.path_params['token']}", terms=_terms(request), asking=_asking(request),
+        pauses=PAUSES, actblue=ACTBLUE, OTHER=OTHER, here=f"/give/me/{request.path_params['token']}", terms=_terms(request),
+        asking=_asking(request),
     )  # fmt: skip
     answer.headers.update(HEADERS.get(notice, {}) | framed_by((), PORTALS))
     return answer
