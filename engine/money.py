@@ -28,6 +28,7 @@ CURRENCIES: Mapping[str, int] = {
 }
 
 _DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?", re.ASCII)
+_TYPED = re.compile(r"(?:\$ ?)?(\d{1,9}|[1-9]\d{0,2}(?:,\d{3}){1,2})(\.\d{1,2})?", re.ASCII)
 _PLACES = ("no places", "one place", "two places", "three places")
 
 
@@ -49,6 +50,18 @@ def minor_units(text: str, currency: str) -> int:
         raise Invalid(f"an amount is not a plain decimal with at most {_PLACES[decimals]}")
     whole, fraction = match.groups("")
     return int(str(whole) + str(fraction).ljust(decimals, "0"))
+
+
+def typed_cents(text: str) -> int:
+    """The same of what a person typed: with blanks around it, a dollar sign before it, commas between the thousands.
+
+    "$1,234.50" -> 123450. Raises Invalid for anything else, and for commas elsewhere: "10,00", "1,00".
+    """
+    match = _TYPED.fullmatch(text.strip())
+    if match is None:
+        raise Invalid("an amount is not written as people write dollars")
+    whole, fraction = match.groups()
+    return cents(whole.replace(",", "") + (fraction or ""))
 
 
 def dollars(amount_cents: int) -> str:

@@ -147,6 +147,11 @@ class Giving:
     organisation: str
     forms: Mapping[str, Shown]
 
+    @property
+    def open(self) -> list[Shown]:
+        """Those by which something can be given."""
+        return [form for form in self.forms.values() if form.closed is None]
+
 
 _SHOWN = """
 SELECT d.id, d.slug, v.version, v.definition, v.picture_type, f.slug AS fund, f.name AS fund_name, f.disclaimer,

@@ -1,8 +1,9 @@
 """The receipt for a gift whose receipt is ours to send (`about_gifts.WE_TELL`): one for each gift and each instalment, once.
 
-It says thank you as well. Its own words: amount, day (by the house's clock on the wall), receiver by its legal name, what
-for, the number of the payment; the fund's disclaimer and its line on deductibility stand at the foot of each of its letters.
-Of a gift that comes again and again it also says where she looks after it; that link names nobody.
+It says thank you as well. Its own words: who gave, as she said it then (what is no plain name is left out), amount, day (by
+the house's clock on the wall), receiver by its legal name, what for, the number of the payment; the fund's disclaimer and its
+line on deductibility stand at the foot of each of its letters. Of a gift that comes again and again it also says where she
+looks after it; that link names nobody.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ OWN_PLANS = "/give/me"  # where everybody asks for the way to her own monthly gi
 _FACTS = text(f"""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.fund_id, g.recurring_period,
     {contributions.NUMBER} AS number, c.first_name, c.chapter_id,
+    g.donor ->> 'first_name' AS given_first, g.donor ->> 'last_name' AS given_last,
     words.mailing_id, words.language AS spoken, coalesce(u.name, '') AS receiver,
     coalesce(v.definition -> 'others' -> words.language ->> 'title', f.title, '') AS title
 FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
@@ -78,6 +80,7 @@ def renumber(session: Session, told: Sequence[PaymentLinked], _: datetime, __: S
 def _letter(gift: Row[tuple[object, ...]], settings: Settings) -> dict[str, object]:
     language, period = str(gift.spoken), str(gift.recurring_period)
     said = catalogue(language).gettext
+    donor = " ".join(filter(None, (greeted(gift.given_first or ""), greeted(gift.given_last or ""))))
     return {
         "contact_id": gift.contact_id,
         "mailing_id": gift.mailing_id,
@@ -88,6 +91,8 @@ def _letter(gift: Row[tuple[object, ...]], settings: Settings) -> dict[str, obje
         "cause": gift.inbound_event_id,
         "facts": {
             "first_name": greeted(gift.first_name) or said("friend"),
+            "donor_name": donor,
+            "named": donor != "",
             "amount": amount(gift.amount_cents, gift.currency),
             "given_on": about_gifts.day(gift.paid_at.astimezone(ZoneInfo(settings.time_zone)), language),
             "receiver": gift.receiver,

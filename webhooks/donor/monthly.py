@@ -12,19 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from engine import languages
 from engine.bootstrap import Deps
 from engine.errors import Forbidden, Invalid, NotFound, Unavailable
 from engine.events import HumanNeeded
 from engine.giving import monthly
 from engine.giving.monthly import PAUSES, Hers, Plan
 from engine.letters import links
-from engine.money import cents
+from engine.money import typed_cents
 from engine.ports import Payments
 from webhooks import forms
 from webhooks.donor import own
 from webhooks.donor.own import ACTS, AMOUNT, OTHER, PAUSE, Notice, Wish
 from webhooks.forms import Posted, Stamp
+from webhooks.pages import named
 from webhooks.security import network, require_same_origin
 from webhooks.subscriber import door
 
@@ -122,8 +122,9 @@ def _hers(request: Request) -> tuple[Hers | Response, datetime]:
         contact_id, works = links.giver(deps.signer, request.path_params["token"], now) or (None, True)
         zone = deps.settings.time_zone
         hers = monthly.load(session, contact_id, now, zone) if contact_id is not None and works else None
+        whose = own.house(session, now)
     if not works:
-        return own.asking(request, now, "ended"), now
+        return own.asking(request, whose, "ended"), now
     return hers or door.stranger(request), now
 
 
@@ -162,7 +163,7 @@ def _amount(plan: Plan, chosen: str, typed: str) -> tuple[int, str]:
             return 0, "no_amount"
     else:
         try:
-            wanted = cents(typed.strip().removeprefix("$").strip())
+            wanted = typed_cents(typed)
         except Invalid:
             return 0, "amount"
     if not plan.takes(wanted):
@@ -184,7 +185,6 @@ def _here(request: Request) -> str:
 
 def _back(request: Request, asked: str = "") -> Response:
     """To her plans, in the language that she chose."""
-    lang = request.query_params.get("lang", "")
-    terms = {"asked": asked, "lang": lang if lang in languages.offered() else ""}
+    terms = {"asked": asked, "lang": named(request)}
     query = "&".join(f"{name}={value}" for name, value in terms.items() if value)
     return RedirectResponse(_here(request) + (f"?{query}" if query else ""), 303)
