@@ -1,12 +1,11 @@
-"""The door to Postgres: the connection pool (never called `engine`), one way to open a transaction, naming of constraints."""
+"""The door to Postgres: the connection pool (never called `engine`), one way to open a transaction, rows as JSON."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import orjson
-from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
-from sqlmodel import SQLModel
 
 Sessions = sessionmaker[Session]
 
@@ -21,16 +20,6 @@ _SERVER_OPTIONS = {
 }
 # A host that is gone is noticed within seconds (TCP only): the pulse may not hang with its leader's lock.
 KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
-NAMING = {
-    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    "pk": "%(table_name)s_pkey",
-}
-# Before any table is imported: a constraint takes its name when it is made.
-metadata: MetaData = SQLModel.metadata
-metadata.naming_convention = NAMING
 
 
 def driver_url(url: str) -> str:

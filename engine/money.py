@@ -27,7 +27,9 @@ CURRENCIES: Mapping[str, int] = {
     for code in codes.split()
 }
 
-_DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,2}))?", re.ASCII)
+_DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?", re.ASCII)
+_TYPED = re.compile(r"(?:\$ ?)?(\d{1,9}|[1-9]\d{0,2}(?:,\d{3}){1,2})(\.\d{1,2})?", re.ASCII)
+_PLACES = ("no places", "one place", "two places", "three places")
 
 
 def cents(text: str) -> int:
@@ -35,11 +37,31 @@ def cents(text: str) -> int:
 
     Raises Invalid for anything else: signs, exponents, commas, three decimals, other scripts' digits, nothing.
     """
+    return minor_units(text, "usd")
+
+
+def minor_units(text: str, currency: str) -> int:
+    """The same for every currency: "5000" of JPY -> 5000. Raises Invalid, also for one that is not in CURRENCIES."""
+    if currency not in CURRENCIES:
+        raise Invalid("an unknown currency")
+    decimals = CURRENCIES[currency]
     match = _DECIMAL.fullmatch(text)
+    if match is None or len(match[2] or "") > decimals:
+        raise Invalid(f"an amount is not a plain decimal with at most {_PLACES[decimals]}")
+    whole, fraction = match.groups("")
+    return int(str(whole) + str(fraction).ljust(decimals, "0"))
+
+
+def typed_cents(text: str) -> int:
+    """The same of what a person typed: with blanks around it, a dollar sign before it, commas between the thousands.
+
+    "$1,234.50" -> 123450. Raises Invalid for anything else, and for commas elsewhere: "10,00", "1,00".
+    """
+    match = _TYPED.fullmatch(text.strip())
     if match is None:
-        raise Invalid("an amount is not a plain decimal with at most two places")
+        raise Invalid("an amount is not written as people write dollars")
     whole, fraction = match.groups()
-    return int(whole) * 100 + int((fraction or "").ljust(2, "0"))
+    return cents(whole.replace(",", "") + (fraction or ""))
 
 
 def dollars(amount_cents: int) -> str:

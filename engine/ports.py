@@ -150,8 +150,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """What came of asking for a refund. accepted: it is back, by this call or before. refused: it is not, and `retryable`
-    says whether later may work. uncertain: to be asked again with the same key."""
+    """What came of asking for a refund. accepted: it is back, by this call (`provider_id`: the refund) or, without one,
+    before. refused: it is not, and `retryable` says that our key may not (in this account), so that later may work.
+    uncertain: to be asked again with the same key, for the same."""
 
     outcome: Literal["accepted", "refused", "uncertain"]
     provider_id: str = ""
@@ -213,10 +214,11 @@ class Payments(Protocol):
         """Open a page on which this basket is paid: within some ten seconds."""
 
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
-        """From the next instalment on it is this amount, on the same day."""
+        """From the next instalment on it is this amount, on the same day. The same key is one act only while the plan stands
+        as it did: on the way back to what it was before, it is another."""
 
-    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
-        """Take no instalment before `until`; None: go on at once."""
+    def pause_plan(self, plan_key: str, until: datetime | None, *, account: str = "") -> None:
+        """Take no instalment before `until`; None: go on at once. Asked twice it is once: so it is from then on."""
 
     def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
         """No further instalment. One that was cancelled before stays so: no error."""

@@ -33,7 +33,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.CheckoutReported: (checkouts.check_out, checkout_ends.pay),
     events.CheckoutEndReported: (checkout_ends.end,),
     events.DeclineReported: (declines.record,),
-    events.PaymentLinked: (checkouts.link,),
+    events.PaymentLinked: (checkouts.link, receipts.renumber),
     events.ContributionReported: (contributions.record,),
     events.RefundReported: (reversals.refund,),
     events.RefundTotalReported: (reversals.refund,),

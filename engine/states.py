@@ -76,9 +76,10 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "paid": (),
     },
     "refund_order": {
-        "due": ("refunded", "refused"),
+        "due": ("refunded", "refused", "uncertain"),
         "refunded": (),
         "refused": (),
+        "uncertain": (),
     },
     "recurring_plan": {
         "active": ("paused", "failing", "cancelled", "lapsed"),

@@ -3,7 +3,7 @@
 from alembic import context
 
 from engine import tables
-from engine.db import metadata
+from engine.tables.columns import metadata
 
 assert tables.__all__  # the models must be imported for the metadata to be whole
 

@@ -22,14 +22,16 @@ TESTS = (
     (
         "--numprocesses=2",
         "--dist=loadfile",
-        "tests/test_architecture.py",
-        "tests/engine",
-        "tests/webhooks",
-        "tests/flows",
+        "--no-loadscope-reorder",  # as they stand here: what takes longest begins first, so that both end together
         "tests/browser",
+        "tests/processes",
         "tests/edge",
+        "tests/flows",
+        "tests/webhooks",
+        "tests/engine",
+        "tests/test_architecture.py",
     ),
-    ("tests/processes",),
+    ("tests/alone",),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from engine.adapters.embedded import postgres_data
-from engine.db import metadata
+from engine.tables.columns import metadata
 from tests.system import System
 
 BODIES = {"body"}  # columns of bytes

@@ -7,9 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
-from engine.db import metadata, transaction
+from engine.db import transaction
 from engine.events import Event
 from engine.people import erasing, merging
+from engine.tables.columns import metadata
 
 AT = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)

@@ -12,9 +12,11 @@ PORTAL = "https://billing.stripe.com/p/session/test_1"
 
 @dataclass
 class FakePayments:
-    """`done`: what it did, by key. `asked`: every call. `fault`: what each call raises; `answer`: what a refund comes to."""
+    """`done`: what it did, by key. `stands`: how plans were changed last. `asked`: every call. `fault`: what each call
+    raises; `answer`: what a refund comes to."""
 
     done: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    stands: dict[tuple[str, str], object] = field(default_factory=dict)
     asked: list[tuple[object, ...]] = field(default_factory=list)
     fault: GroundswellError | None = None
     answer: Refunded | None = None
@@ -24,8 +26,8 @@ class FakePayments:
     ) -> Iterator[Sequence[Listed]]:
         return iter(())
 
-    def refund(self, charge_key: str, payment_key: str, idempotency_key: str) -> Refunded:
-        return self._gave(idempotency_key, "refund", charge_key, payment_key)
+    def refund(self, charge_key: str, payment_key: str, idempotency_key: str, *, account: str = "") -> Refunded:
+        return self._gave(idempotency_key, "refund", charge_key, payment_key, account)
 
     def give_back(
         self, charge_key: str, payment_key: str, amount_cents: int, idempotency_key: str, *, account: str = ""
@@ -37,10 +39,10 @@ class FakePayments:
         return Opened("cs_1", "https://checkout.stripe.com/c/pay/cs_1", basket.expires_at)
 
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
-        self._do(idempotency_key, "change", plan_key, amount_cents, account)
+        self._turn(idempotency_key, "change", plan_key, amount_cents, account)
 
-    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
-        self._do(idempotency_key, "pause", plan_key, until, account)
+    def pause_plan(self, plan_key: str, until: datetime | None, *, account: str = "") -> None:
+        self._turn("pause", "pause", plan_key, until, account)
 
     def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
         self._do(idempotency_key, "cancel", plan_key, account)
@@ -55,6 +57,15 @@ class FakePayments:
             raise self.fault
         if self.done.setdefault(key, what) != what and key:
             raise Invalid("the same key was used for something else")
+
+    def _turn(self, key: str, act: str, plan_key: str, wished: object, account: str) -> None:
+        """One act while the plan stands as it did."""
+        before = self.stands.get((plan_key, act), "as it began")
+        if before == wished:
+            self.asked.append((act, plan_key, wished, account))
+            return
+        self._do(f"{key} of {before}", act, plan_key, wished, account)
+        self.stands[plan_key, act] = wished
 
     def _gave(self, key: str, *what: object) -> Refunded:
         self._do(key, *what)

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import engine
 from engine import bell, events, reactions, states, tables
-from engine.db import metadata
 from engine.settings import ROOT
+from engine.tables.columns import metadata
 from tests.__main__ import TESTS
 from webhooks import app
 from workers import main, pulse, upkeep

@@ -26,7 +26,7 @@ from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
 from webhooks.dev import checkout, clock, mailbox
-from webhooks.donor import give, me, monthly
+from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
 from webhooks.edge import Edge
 from webhooks.problems import refusal
@@ -76,6 +76,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/join/{chapter}", join.show, PAGES),
     Entry(("POST",), "/join/{chapter}", join.receive, PAGES),
     Entry(("POST",), "/introductions", join.introduce, PAGES),
+    Entry(("GET",), "/give", front.show, PAGES),
     Entry(("GET",), "/give/me", me.ask, PAGES),
     Entry(("POST",), "/give/me", me.send, PAGES),
     Entry(("GET",), "/give/me/{token}", monthly.show, PAGES),

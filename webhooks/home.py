@@ -1,4 +1,4 @@
-"""`/`: the doors of this installation, and what needs a person."""
+"""`/`: where people give and join, and in development the doors of this installation and what needs a person."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +7,7 @@ from engine.bootstrap import Deps
 from engine.giving import summary
 from engine.people import gatherings
 from engine.staff import accounts, notices
-from webhooks.pages import page
+from webhooks.pages import named, page, spoken
 
 
 def show(request: Request) -> Response:
@@ -18,7 +18,9 @@ def show(request: Request) -> Response:
         return page(
             request,
             "home.html",
-            house=summary.house(session),
+            language=spoken(request),
+            lang=named(request),
+            house=summary.house(session, now),
             gathering=gatherings.newest_open(session, now) if development else None,
             admin=accounts.first_admin(session) if development else None,
             numbers=summary.numbers(session) if development else None,

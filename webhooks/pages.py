@@ -3,12 +3,14 @@
 Templates speak English in `{% trans %}` and `_("…")`; `templates/locale` translates.
 """
 
+import re
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -17,10 +19,17 @@ from engine.bootstrap import Deps
 from engine.money import dollars, plain_dollars
 from engine.settings import ROOT
 
+_COMMAND = re.compile(r"`([^`\n]+)`")
+
 
 def moment(at: datetime) -> str:
     """An instant with the date spelled out, UTC: "21 November 2026, 18:03:09 UTC"."""
     return f"{at.day} {at:%B %Y, %H:%M:%S} UTC"
+
+
+def coded(said: str) -> Markup:
+    """Words with commands in backticks, as a page shows them."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(said))))  # noqa: S704 it is escaped
 
 
 def page(
@@ -43,6 +52,12 @@ def spoken(request: Request) -> str:
     return languages.choose(request.headers.get("accept-language", ""), request.query_params.get("lang", ""))
 
 
+def named(request: Request) -> str:
+    """The language that the address names, "" for none of ours: her wish, which the links of her page keep."""
+    lang = request.query_params.get("lang", "")
+    return lang if lang in languages.offered() else ""
+
+
 @cache
 def _environment(language: str) -> Environment:
     made = Environment(
@@ -56,6 +71,7 @@ def _environment(language: str) -> Environment:
     made.filters |= {
         "dollars": dollars,
         "plain_dollars": plain_dollars,
+        "coded": coded,
         "moment": moment,
         "own_name": languages.own_name,
     }

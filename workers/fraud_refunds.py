@@ -5,7 +5,7 @@ and to the same refund. What Stripe says of the refund afterwards is an event li
 """
 
 from collections.abc import Sequence
-from time import monotonic
+from typing import Any
 
 import structlog
 from sqlalchemy import Row, text
@@ -14,65 +14,66 @@ from engine.bootstrap import Deps
 from engine.events import Event, HumanNeeded
 from engine.ports import Payments, Refunded
 from engine.staff import notices
-from workers import turns
+from workers.asking import Turn, waits
 
 CHORE = "fraud_refunds"
 MOST = 100
 REFUSED = "fraud refund refused"  # kinds of notice
 WAITING = "fraud refunds wait"
 
+# Those that were asked in vain least come first: one that is stuck holds up nobody.
 _DUE = text("""
-SELECT w.id, w.source_key, w.payment_key, w.charge_key, coalesce((
-    SELECT f.stripe_account FROM contribution g JOIN fund f ON f.id = g.fund_id
-    WHERE g.source = w.source AND (g.payment_key = w.payment_key AND g.payment_key <> ''
-        OR g.charge_key = w.charge_key AND g.charge_key <> '') LIMIT 1), '') AS account
-FROM fraud_warning w WHERE w.state = 'refund_due' AND w.source = 'stripe' ORDER BY w.id LIMIT :most
+SELECT id, source_key, payment_key, charge_key, account FROM fraud_warning
+WHERE state = 'refund_due' AND source = 'stripe' ORDER BY tries, id LIMIT :most
 """)
 _SETTLE = text("""
 UPDATE fraud_warning SET state = :state, reason = :reason WHERE id = :id AND state = 'refund_due'
 """)
+_IN_VAIN = text("UPDATE fraud_warning SET tries = tries + 1 WHERE id = :id")
 
 log = structlog.get_logger(__name__)
 
 
 def refund(deps: Deps) -> None:
-    """Refund what is due, one by one; stop where Stripe cannot be asked, and try again at the next turn."""
+    """Refund what is due, one by one; what Stripe did not answer is asked again at the next turn."""
     if deps.payments is None or not deps.settings.refund_fraud_warnings:
         return
-    ends = monotonic() + turns.SECONDS
+    turn = Turn()
     for warning in _due(deps):
-        if not _refund(deps, deps.payments, warning) or monotonic() > ends:
+        if turn.over:
             break
+        if turn.lets_in(warning.account):
+            _refund(deps, deps.payments, warning, turn)
 
 
-def _due(deps: Deps) -> Sequence[Row[tuple[object, ...]]]:
+def _due(deps: Deps) -> Sequence[Row[Any]]:
     with deps.work() as (session, _):
         return session.execute(_DUE, {"most": MOST}).all()
 
 
-def _refund(deps: Deps, payments: Payments, warning: Row[tuple[object, ...]]) -> bool:
-    """One refund and its record. Returns whether Stripe could be asked."""
+def _refund(deps: Deps, payments: Payments, warning: Row[Any], turn: Turn) -> None:
+    """One refund and its record."""
     answer = _asked(payments, warning)
-    waits = answer.outcome == "uncertain" or answer.retryable
+    turn.note(answer, warning.account)
+    subject = f"fraud warning {warning.id}"
     with deps.work() as (session, now):
         needs: list[Event] = []
-        if waits:
-            needs.append(HumanNeeded(None, WAITING, "stripe", answer.detail))
+        if waits(answer):
+            session.execute(_IN_VAIN, {"id": warning.id})
+            needs.append(HumanNeeded(None, WAITING, subject, answer.detail))
         else:
             state = "refunded" if answer.outcome == "accepted" else "refused"
             session.execute(_SETTLE, {"id": warning.id, "state": state, "reason": answer.detail})
-            notices.resolve(session, WAITING)
-        if answer.outcome == "refused" and not waits:
-            needs.append(HumanNeeded(None, REFUSED, f"fraud warning {warning.id}", answer.detail))
+            notices.resolve(session, WAITING, [subject])
+            needs += [HumanNeeded(None, REFUSED, subject, answer.detail)] if state == "refused" else []
         everything = deps.react(session, needs, now)
     deps.ring_for(everything)
     log.info("fraud warning", warning=warning.id, outcome=answer.outcome, reason=answer.detail)
-    return not waits
 
 
-def _asked(payments: Payments, warning: Row[tuple[object, ...]]) -> Refunded:
-    charge, payment = str(warning.charge_key), str(warning.payment_key)
-    if not (charge or payment):
+def _asked(payments: Payments, warning: Row[Any]) -> Refunded:
+    """What came of asking where the warning was told: there the payment is."""
+    if not (warning.charge_key or warning.payment_key):
         return Refunded("refused", detail="the warning names no payment")
     key = f"fraud-warning-{warning.source_key}"[:255]
-    return payments.refund(charge, payment, key, account=str(warning.account))
+    return payments.refund(warning.charge_key, warning.payment_key, key, account=warning.account)

@@ -85,21 +85,23 @@ class DevPayments:
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
         """Another price for its item."""
 
-        def change(played: Played) -> dict[str, Any]:
+        with self._open(keep=False) as played:
             plan = played.find(plan_key, "subscription", account)
-            item = {"id": plan["_item"], "price_data": plan["_price"] | {"unit_amount": amount_cents}}
-            return played.change(plan_key, {"items": [item]}, account)
+        price = plan["_price"]
+        if price["unit_amount"] != amount_cents:
+            item = {"id": plan["_item"], "price_data": price | {"unit_amount": amount_cents}}
+            asked = {"items": [item]}
+            self._once(
+                f"{idempotency_key}-{price['id']}", asked, lambda played: played.change(plan_key, asked, account)
+            )
 
-        self._once(idempotency_key, [plan_key, amount_cents], change)
-
-    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
+    def pause_plan(self, plan_key: str, until: datetime | None, *, account: str = "") -> None:
         """A pause, or its end. Nothing but the next act ends it: nobody waits here for the time to come."""
-        paused: Any = {"behavior": "void", "resumes_at": int(until.timestamp())} if until else ""
-        self._once(
-            idempotency_key,
-            [plan_key, paused],
-            lambda played: played.change(plan_key, {"pause_collection": paused}, account),
-        )
+        paused: Any = {"behavior": "void", "resumes_at": int(until.timestamp())} if until else None
+        with self._open() as played:
+            if played.find(plan_key, "subscription", account)["pause_collection"] != paused:
+                played.change(plan_key, {"pause_collection": paused or ""}, account)
+        self._tell()
 
     def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
         """Its end; one that is over stays so."""
@@ -193,9 +195,13 @@ class DevPayments:
             if known[key]["digest"] != digest:
                 raise Invalid("something else was asked with the same idempotency key")
             answer: dict[str, Any] = known[key]["answer"]
-        with suppress(Unavailable):  # it is done; it is told with the next act
-            self._deliver()
+        self._tell()
         return answer
+
+    def _tell(self) -> None:
+        """Tell what was done, or else with the next act: it is done."""
+        with suppress(Unavailable):
+            self._deliver()
 
     @contextmanager
     def _open(self, *, keep: bool = True) -> Iterator[Played]:

@@ -56,7 +56,9 @@ class Client:
             return Refunded("uncertain", detail=str(error))
         if made.get("status") in ("failed", "canceled"):
             return Refunded("refused", detail=f"the refund is {made['status']}")
-        return Refunded("accepted", provider_id=str(made.get("id", "")))
+        if not (isinstance(made.get("id"), str) and made["id"]):
+            return Refunded("uncertain", detail="Stripe answered with something that is no refund")
+        return Refunded("accepted", provider_id=made["id"])
 
     def _answer(
         self, method: str, path: str, asked: Mapping[str, Any] | None, key: str, account: str
@@ -87,6 +89,8 @@ def _refusal(error: Any) -> Refunded:
     if error.code == ALREADY_BACK:
         return Refunded("accepted")
     said = _ours(error)
+    if isinstance(error, _sdk().IdempotencyError):  # what was asked with it before may have gone through
+        return Refunded("uncertain", detail=str(said))
     if isinstance(said, Forbidden):
         return Refunded("refused", retryable=True, detail=str(said))
     if isinstance(error, _sdk().InvalidRequestError) and error.param == "amount":

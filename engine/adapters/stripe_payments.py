@@ -81,6 +81,8 @@ class StripePayments:
         """Its one item gets a price of its own, for the same product, in the same rhythm; nothing is settled in between."""
         item = self._item(plan_key, account)
         price = item.get("price") or {}
+        if price.get("unit_amount") == amount_cents and item.get("quantity") == 1:
+            return
         rhythm = price.get("recurring") or {}
         asked = {
             "items": [
@@ -97,12 +99,16 @@ class StripePayments:
             ],
             "proration_behavior": "none",
         }
-        self._soon.ask("post", _plan(plan_key), asked, key=idempotency_key, account=account)
+        key = f"{idempotency_key}-{price.get('id')}"
+        self._soon.ask("post", _plan(plan_key), asked, key=key, account=account)
 
-    def pause_plan(self, plan_key: str, until: datetime | None, idempotency_key: str, *, account: str = "") -> None:
-        """Invoices that fall into the pause are void: nobody owes them afterwards."""
-        paused = {"behavior": "void", "resumes_at": int(until.timestamp())} if until else ""
-        self._soon.ask("post", _plan(plan_key), {"pause_collection": paused}, key=idempotency_key, account=account)
+    def pause_plan(self, plan_key: str, until: datetime | None, *, account: str = "") -> None:
+        """Invoices that fall into the pause are void: nobody owes them afterwards. The SDK has a key for its own retries."""
+        stands = self._soon.ask("get", _plan(plan_key), account=account).get("pause_collection") or {}
+        wished = {"behavior": "void", "resumes_at": int(until.timestamp())} if until else {}
+        if stands == wished:
+            return
+        self._soon.ask("post", _plan(plan_key), {"pause_collection": wished or ""}, account=account)
 
     def cancel_plan(self, plan_key: str, idempotency_key: str, *, account: str = "") -> None:
         """At once. Of one that is over Stripe says that it does not know it: then it is looked at."""

@@ -67,5 +67,7 @@ def main() -> None:
     except ValidationError as error:
         said = (": ".join([*map(str, problem["loc"]), str(problem["msg"])]) for problem in error.errors())
         sys.exit("groundswell: " + "; ".join(said))
+    except FileExistsError as error:
+        sys.exit(f"groundswell: {error.filename} is there already: name another file")
     except (OSError, ValueError) as error:
         sys.exit(f"groundswell: {error}")

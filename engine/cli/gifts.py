@@ -1,15 +1,17 @@
 """Gifts: look at one, order one back."""
 
 from time import monotonic, sleep
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
 
 from engine import bell, money
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, MOST_ID, DataDir, house, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
 from engine.errors import Unavailable
-from engine.giving import refund_orders
+from engine.giving import ledger, refund_orders
 from engine.money import amount
 from engine.staff import audit
 
@@ -19,21 +21,25 @@ WAIT_SECONDS = 8.0
 STEP_SECONDS = 0.25
 
 Gift = Annotated[
-    int, typer.Argument(metavar="CONTRIBUTION", help="The number of the contribution.", min=1, max=MOST_ID)
+    str, typer.Argument(metavar="NUMBER", help="Of the contribution; or as a donor quotes it: pi_…, ch_…, in_…, AB….")
 ]
 
 
 @gifts.command()
-def show(contribution: Gift, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """One gift: what it was, what became of it, what of it was ordered back."""
+def show(number: Gift, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """One gift: what it was, what became of it, what of it was ordered back. Of several with the number, a list of them."""
     deps = house(data_dir)
     with deps.work() as (session, _):
-        looked = refund_orders.look(session, contribution)
+        looked = refund_orders.look(session, _one(session, number))
     gift = looked.gift
-    _line("gift", f"{amount(gift.amount_cents, gift.currency)} {gift.recurring_period}, {gift.status}")
-    _line("paid", f"{gift.paid_at:%Y-%m-%d %H:%M} UTC by {gift.source}, {gift.payment_key or gift.source_key}")
-    _line("to", gift.receiver or "nobody of ours")
-    _line("contact", gift.contact_id or "none")
+    stands = ledger.STATUS_WORDS.get(gift.status, gift.status)
+    _line("gift", f"{gift.id}: {amount(gift.amount_cents, gift.currency)} {gift.recurring_period}, {stands}")
+    _line("paid", f"{gift.paid_at:%Y-%m-%d %H:%M} UTC by {gift.source}")
+    for name, said in _numbers(gift):
+        _line(name, said)
+    _line("to", f"{gift.receiver or 'nobody of ours'}" + (f" ({gift.slug})" if gift.slug else ""))
+    _line("form", gift.form or "none of ours")
+    _line("donor", _donor(gift))
     for entry in looked.entries:
         moved = amount(abs(entry.amount_cents), gift.currency)
         sign = "-" if entry.amount_cents < 0 else " "
@@ -47,17 +53,21 @@ def show(contribution: Gift, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 @gifts.command()
 def refund(
-    contribution: Gift,
+    number: Gift,
     because: Annotated[str, typer.Option("--because", help="Why, in words; it stands in the record.")],
-    dollars: Annotated[str, typer.Option("--amount", help="How much: 12.50. Without it all that is left.")] = "",
+    much: Annotated[
+        str, typer.Option("--amount", help="How much, in the gift's currency: 12.50. Without it all that is left.")
+    ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Give a gift back, or a part of it, to the card it came from. Only gifts by Stripe; of ActBlue's it is done there."""
     deps = house(data_dir)
-    cents = money.cents(dollars) if dollars else None
     if deps.payments is None:
         raise Unavailable("STRIPE_API_KEY is not set: nothing can be given back from here")
     with deps.work() as (session, now):
+        contribution = _one(session, number)
+        currency = refund_orders.look(session, contribution).gift.currency
+        cents = money.minor_units(much, currency) if much else None
         ordered = refund_orders.order(session, contribution, cents, because, now)
         told = {"refund_order": ordered.id, "cents": ordered.cents}
         audit.write(session, None, "refund ordered", "contribution", contribution, told, now)
@@ -65,6 +75,35 @@ def refund(
     deps.bells.close()
     out.print(f"order {ordered.id}: {amount(ordered.cents, ordered.currency)} of contribution {contribution} goes back")
     raise typer.Exit(_outcome(deps, ordered.id))
+
+
+def _one(session: Session, number: str) -> int:
+    """The one gift that has this number. Of several it prints each, and ends."""
+    found = refund_orders.find(session, number.strip())
+    if len(found) == 1:
+        return int(found[0].id)
+    out.print(f"{number} is a number of {len(found)} gifts: say which, by the first of its numbers", markup=False)
+    for gift in found:
+        said = f"{amount(gift.amount_cents, gift.currency):>12}  {gift.paid_at:%Y-%m-%d}  {gift.source}"
+        out.print(f"{gift.id:>9}  {said}  {gift.payment_key or gift.source_key}", markup=False)
+    raise typer.Exit(1)
+
+
+def _numbers(gift: Row[Any]) -> list[tuple[str, str]]:
+    """Every number that somebody may quote, each once, by what it is called."""
+    named = {"payment": gift.payment_key, "charge": gift.charge_key, "number": gift.source_key,
+             "order": gift.order_number, "plan": gift.plan_key, "account": gift.account}  # fmt: skip
+    if gift.source_key in (gift.payment_key, gift.charge_key):
+        del named["number"]
+    return [(name, said) for name, said in named.items() if said]
+
+
+def _donor(gift: Row[Any]) -> str:
+    if gift.contact_id is None:
+        return "nobody was named"
+    name = f"{gift.first_name} {gift.last_name}".strip()
+    told = "erased" if gift.erased_at else ", ".join(filter(None, (name, gift.email))) or "without a name"
+    return f"{told} (contact {gift.contact_id})"
 
 
 def _outcome(deps: Deps, order_id: int) -> int:
@@ -80,13 +119,15 @@ def _outcome(deps: Deps, order_id: int) -> int:
         out.print(
             f"Stripe has taken it: {order.provider_id}. The books follow as soon as its event is here.", markup=False
         )
+    elif order.state == "uncertain":
+        out.print(f"{order.detail}.", markup=False)
     elif order.state == "refused":
         out.print(f"Stripe refused: {order.detail}. Nothing went back.", markup=False)
     else:
         out.print(
             "Stripe has not answered yet. The order stands, and is asked for again each minute: `gifts show` tells."
         )
-    return 1 if order.state == "refused" else 0
+    return 1 if order.state in ("refused", "uncertain") else 0
 
 
 def _line(name: str, said: object) -> None:

@@ -20,7 +20,9 @@ from engine.money import dollars
 from engine.staff import audit
 
 SHOWN = 50
-HEIGHT = 1080  # of a form within another site: as high as most are on a phone, so that it rarely scrolls by itself
+# Pixels of a form within another site, by its processor: as high as one with words, employer and sentences to tick is on the
+# narrowest phones (320 pixels). One that says more scrolls within its frame; nothing is out of reach.
+HEIGHTS = {"stripe": 2600, "actblue": 1200}
 
 funds = typer.Typer(
     no_args_is_help=True, help="Funds, who receive the gifts: import, list, show them, switch their express links."
@@ -223,7 +225,7 @@ def preview(
 @forms.command()
 def close(
     form: Form,
-    because: Annotated[str, typer.Option(help="Why, in a sentence: its page says it.")],
+    because: Annotated[str, typer.Option(help="Why, for staff and the audit; its page says that it is closed.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Take no gifts by a form any more; monthly gifts that began there go on."""
@@ -253,7 +255,7 @@ def snippet(form: Form, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     place = f"{deps.settings.base_url}/give/{said.slug}"
     title = escape(said.title)
     typer.echo(
-        f'<iframe src="{place}?embed=1" title="{title}" width="100%" height="{HEIGHT}" style="border: 0"\n'
+        f'<iframe src="{place}?embed=1" title="{title}" width="100%" height="{HEIGHTS[said.processor]}" style="border: 0"\n'
         f'  loading="lazy" referrerpolicy="strict-origin-when-cross-origin"></iframe>\n'
         f'<p><a href="{place}">{title}</a></p>\n',
     )

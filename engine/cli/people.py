@@ -11,6 +11,7 @@ from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.errors import NotFound
 from engine.giving import care
+from engine.money import dollars
 from engine.people import bundles, contacts, erasing, merging
 from engine.people.bundles import Bundle
 from engine.people.erasing import Outlook
@@ -38,7 +39,8 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         _line(relation["relation"], f"{relation['chapter']} since {relation['at']:%Y-%m-%d}")
     _line("time zone", her["time_zone"])
     _line("last heard of", f"{her['engaged_last_at']:%Y-%m-%d}" if her["engaged_last_at"] else "never")
-    _line("gave", f"{her['gave_count']} gifts, {her['gave_cents'] / 100:,.2f} dollars")
+    gifts = "1 gift" if her["gave_count"] == 1 else f"{her['gave_count']:,} gifts"
+    _line("gave", f"{gifts}, {dollars(her['gave_cents'])}")
     for rest in bundle["rests_from_asks"]:
         if rest["until"] > now:
             _line("not asked", f"until {rest['until']:%Y-%m-%d}: {care.WORDS[rest['reason']]}")

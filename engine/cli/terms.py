@@ -1,7 +1,8 @@
 """What the commands share: where they print, the folder of data, ids, the house they work in, files that they write."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -37,6 +38,15 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         path.unlink()
         raise
+
+
+def day(said: str) -> date:
+    """A day as it is written in options."""
+    with suppress(ValueError):
+        found = date.fromisoformat(said)
+        if found.isoformat() == said:
+            return found
+    raise typer.BadParameter("a day is written like 2026-11-29")
 
 
 def ring(deps: Deps, lanes: Mapping[int, str]) -> None:

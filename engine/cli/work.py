@@ -33,7 +33,7 @@ def show(event: Annotated[int, typer.Argument(max=MOST_ID)], data_dir: DataDir =
         found = inbox.get(session, event)
     for name in ("id", "source", "kind", "lane", "key", "received_at", "state", "reason", "attempts", "finished_at"):
         out.print(f"{name:12} {getattr(found, name) if getattr(found, name) is not None else ''}", markup=False)
-    body = found.body.decode("utf-8", "replace")
+    body = bytes(found.body).decode("utf-8", "replace")
     out.print("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in body), markup=False)
 
 

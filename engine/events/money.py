@@ -134,19 +134,20 @@ class DisputeReported(Event):
 
 @dataclass(frozen=True, slots=True)
 class FraudWarningReported(Event):
-    """The card's network believes that a payment is fraud, before any dispute."""
+    """The card's network believes that a payment is fraud, before any dispute. `account`: as in ContributionReported."""
 
     source: str
     source_key: str
     warned_at: datetime
     payment_key: str = ""
     charge_key: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanReported(Event):
     """How a recurring plan stands, as of `told_at`. `entity_id`: who receives, when one plan serves several (0: one).
-    `paused_until`: when a pause ends by itself, if it says so."""
+    `paused_until`: when a pause ends by itself, if it says so. `account`: as in ContributionReported."""
 
     source: str
     source_key: str
@@ -158,6 +159,7 @@ class PlanReported(Event):
     currency: str = "usd"
     paused: bool = False
     paused_until: datetime | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)

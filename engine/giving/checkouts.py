@@ -107,7 +107,7 @@ UPDATE {table} f SET contribution_id = v.instalment
 FROM unnest(CAST(:payments AS bigint[]), CAST(:instalments AS bigint[])) v(payment, instalment)
 WHERE f.contribution_id = v.payment
 """
-_MOVE_REFUNDS, _MOVE_DISPUTES = text(_MOVE.format(table="refund")), text(_MOVE.format(table="dispute"))
+_MOVES = [text(_MOVE.format(table=table)) for table in ("refund", "dispute", "refund_order")]
 _GIVE_UP = text("UPDATE contribution SET payment_key = '', charge_key = '' WHERE id = ANY(:payments)")
 _TAKE_OVER = text("""
 UPDATE contribution i SET payment_key = v.payment_key,
@@ -180,5 +180,5 @@ def _make_one(session: Session, twice: Sequence[Row[Any]]) -> None:
         "payment_keys": [row.payment_key for row in twice],
         "charge_keys": [row.charge_key for row in twice],
     }
-    for statement in (_TAKE_BACK, _MOVE_REFUNDS, _MOVE_DISPUTES, _GIVE_UP, _TAKE_OVER):
+    for statement in (_TAKE_BACK, *_MOVES, _GIVE_UP, _TAKE_OVER):
         session.execute(statement, columns)

@@ -26,6 +26,9 @@ from engine.giving import checkouts, donors, ledger, plans
 from engine.giving.donors import ADDRESSED
 from engine.settings import Settings
 
+# The number of a gift `g` that its donor reads and quotes: the payment's where it is known, else the source's own.
+NUMBER = "coalesce(nullif(g.payment_key, ''), nullif(g.charge_key, ''), g.source_key)"
+
 CONTRADICTION = "a gift told in two ways"  # the kind of notice
 
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
@@ -45,11 +48,11 @@ LEFT JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)"""
 _BOOK = text(f"""
 INSERT INTO contribution (source, source_key, inbound_event_id, contact_id, fund_id, chapter_id, donation_form_id,
     amount_cents, currency, paid_at, paid_at_offset, order_number, sequence, recurring_period, form_slug,
-    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, express, donor)
+    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, account, express, donor)
 SELECT v.source, v.source_key, v.cause, c.id,
     CASE v.source WHEN 'stripe' THEN coalesce(f.fund_id, {_OWN_FUND}) ELSE e.fund_id END, c.chapter_id, f.id,
     v.amount_cents, v.currency, v.paid_at, v.paid_at_offset, v.order_number, v.sequence, v.recurring_period, v.form_slug,
-    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.express,
+    v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.account, v.express,
     v.donor
 FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
@@ -83,6 +86,7 @@ UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, c.id, g.contact_id)
     chapter_id = CASE WHEN {ADDRESSED} IS NULL THEN coalesce(c.chapter_id, g.chapter_id)
         ELSE coalesce(g.chapter_id, c.chapter_id) END,
     charge_key = CASE g.charge_key WHEN '' THEN v.charge_key ELSE g.charge_key END,
+    account = CASE g.account WHEN '' THEN v.account ELSE g.account END,
     form_slug = CASE g.form_slug WHEN '' THEN v.form_slug ELSE g.form_slug END,
     refcode = CASE g.refcode WHEN '' THEN v.refcode ELSE g.refcode END,
     refcode2 = CASE g.refcode2 WHEN '' THEN v.refcode2 ELSE g.refcode2 END,
@@ -96,7 +100,7 @@ FROM {_TOLD}
 LEFT JOIN donation_form f ON f.slug = v.form_slug
 WHERE g.source = v.source AND g.payment_key = v.payment_key AND v.payment_key <> '' AND v.cause IS NOT NULL
     AND ({ADDRESSED} IS NULL AND c.id IS NOT NULL OR g.charge_key = '' AND v.charge_key <> ''
-        OR g.form_slug = '' AND v.form_slug <> '' OR g.refcode = '' AND v.refcode <> '')
+        OR g.account = '' AND v.account <> '' OR g.form_slug = '' AND v.form_slug <> '' OR g.refcode = '' AND v.refcode <> '')
 RETURNING g.id, g.contact_id, old.contact_id AS contact_before, g.source, g.plan_key, v.cause
 """)
 

@@ -160,6 +160,11 @@ class Giving:
     forms: Mapping[str, Shown]
     unread: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def open(self) -> list[Shown]:
+        """Those by which something can be given."""
+        return [form for slug, form in self.forms.items() if not form.closed and slug not in TAKEN]
+
 
 _SHOWN = """
 SELECT d.id, d.slug, v.version, v.definition, v.picture_type, f.slug AS fund, f.name AS fund_name, f.disclaimer,

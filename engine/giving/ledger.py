@@ -102,6 +102,15 @@ CASE
 END
 """
 
+# What a status is called where people read it; the others as they are.
+STATUS_WORDS = {
+    "partly_refunded": "partly given back",
+    "refunded": "given back",
+    "disputed": "disputed at her bank",
+    "dispute_lost": "lost in a dispute",
+    "duplicate": "told twice, booked elsewhere",
+}
+
 _STATUS = text(f"""
 UPDATE contribution c SET status = t.status
 FROM (SELECT g.id, {TRUE_STATUS} AS status FROM contribution g WHERE g.id = ANY(:ids)) t

@@ -4,7 +4,7 @@ Read only: a plan is changed at its processor, and stands otherwise here as soon
 """
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.giving.forms import MOST_CENTS
+from engine.languages import ENGLISH
 from engine.people.preferences import masked
 
 FLOOR_CENTS = 500
@@ -25,6 +26,7 @@ MONTHS = {"monthly": 1, "quarterly": 3, "yearly": 12}
 DAYS = {"daily": 1, "weekly": 7}
 ZONES_APART = timedelta(days=2)  # an instalment may be taken on the evening before, by our clock on the wall
 
+_ORGANISATION = text("SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1")
 _HER = text("""
 SELECT c.id, c.email, c.language, (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS organisation
 FROM contact named JOIN contact c ON c.id = coalesce(named.merged_into_id, named.id)
@@ -33,10 +35,12 @@ WHERE named.id = :id AND c.erased_at IS NULL
 # The form that began it says floor and cap of its amounts.
 _PLANS = text("""
 SELECT p.id, p.source, p.source_key, p.amount_cents, p.currency, p.period, p.state, p.paused_until, p.started_at, p.paid_at,
-    p.ended_at, coalesce(f.name, '') AS fund, coalesce(f.stripe_account, '') AS account, d.floor_cents, d.cap_cents
+    p.ended_at, coalesce(f.name, '') AS fund, p.account, d.floor_cents, d.cap_cents, d.title, d.others
 FROM recurring_plan p LEFT JOIN fund f ON f.id = p.fund_id
 LEFT JOIN LATERAL (
-    SELECT d.floor_cents, d.cap_cents FROM contribution g JOIN donation_form d ON d.id = g.donation_form_id
+    SELECT d.floor_cents, d.cap_cents, d.title, v.definition -> 'others' AS others
+    FROM contribution g JOIN donation_form d ON d.id = g.donation_form_id
+    LEFT JOIN donation_form_version v ON v.donation_form_id = d.id AND v.version = d.version
     WHERE g.source = p.source AND g.plan_key = p.source_key AND g.plan_key <> '' ORDER BY g.paid_at, g.id LIMIT 1
 ) d ON true
 WHERE p.contact_id = :id AND (p.state IN ('active', 'paused', 'failing') OR p.ended_at > :since)
@@ -48,7 +52,8 @@ ORDER BY p.ended_at IS NOT NULL, p.started_at DESC, p.id
 class Plan:
     """One of them. Days are those of the house's zone; `next`: when the next instalment is due, where that can be said.
 
-    `floor_cents`, `cap_cents`: the least and the most that she may change it to. `account`: the processor's, of its fund.
+    `floor_cents`, `cap_cents`: the least and the most that she may change it to. `account`: the processor's, in which
+    it lives. `titles`: of the form that began it, by language.
     """
 
     id: int
@@ -67,6 +72,11 @@ class Plan:
     ended: date | None
     floor_cents: int
     cap_cents: int
+    titles: Mapping[str, str]
+
+    def called(self, language: str) -> str:
+        """What its form is called in this language, or else in English; "" where no form of ours is known."""
+        return self.titles.get(language) or self.titles.get(ENGLISH, "")
 
     @property
     def over(self) -> bool:
@@ -101,6 +111,11 @@ class Hers:
     def plan(self, plan_id: int) -> Plan | None:
         """The one of hers with this id."""
         return next((plan for plan in self.plans if plan.id == plan_id), None)
+
+
+def organisation(session: Session) -> str:
+    """Whose house it is; "" before one is loaded."""
+    return session.scalar(_ORGANISATION) or ""
 
 
 def load(session: Session, contact_id: int, now: datetime, zone: str) -> Hers | None:
@@ -162,4 +177,5 @@ def _plan(row: Row[tuple[object, ...]], now: datetime, zone: ZoneInfo) -> Plan:
         next=due if due and due >= today else None,
         paused_until=day(row.paused_until) if row.state == "paused" else None, ended=day(row.ended_at),
         floor_cents=row.floor_cents or FLOOR_CENTS, cap_cents=row.cap_cents or MOST_CENTS,
+        titles={ENGLISH: row.title or ""} | {code: said["title"] for code, said in (row.others or {}).items()},
     )  # fmt: skip

@@ -31,21 +31,23 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 Key = tuple[str, str]  # source, and the plan's own id there
 Causes = Mapping[Key, int | None]
 
-# The newest word on amount, rhythm and pause; of two at one instant, the greater.
+# The newest word on amount, rhythm and pause; of two at one instant, the greater. Its account is told by whoever knows it.
 _TELL = text("""
 WITH v AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, entity_id bigint,
-        amount_cents bigint, currency text, period text, paused boolean, paused_until timestamptz, started_at timestamptz,
-        told_at timestamptz, cause bigint)
+        amount_cents bigint, currency text, period text, account text, paused boolean, paused_until timestamptz,
+        started_at timestamptz, told_at timestamptz, cause bigint)
 ), before AS MATERIALIZED (
     SELECT p.* FROM recurring_plan p JOIN v USING (source, source_key, entity_id)
 ), told AS (
-    INSERT INTO recurring_plan AS p (source, source_key, entity_id, amount_cents, currency, period, paused, paused_until,
-        started_at, told_at, inbound_event_id)
-    SELECT source, source_key, entity_id, amount_cents, currency, period, paused, paused_until, started_at, told_at, cause
+    INSERT INTO recurring_plan AS p (source, source_key, entity_id, amount_cents, currency, period, account, paused,
+        paused_until, started_at, told_at, inbound_event_id)
+    SELECT source, source_key, entity_id, amount_cents, currency, period, account, paused, paused_until, started_at, told_at,
+        cause
     FROM v
     ORDER BY source, source_key, entity_id
     ON CONFLICT (source, source_key, entity_id) DO UPDATE SET started_at = least(p.started_at, excluded.started_at),
+        account = greatest(p.account, excluded.account),
         (told_at, amount_cents, period, paused, paused_until, currency) = (
             SELECT * FROM (VALUES
                 (p.told_at, p.amount_cents, p.period, p.paused, p.paused_until, p.currency),
@@ -56,7 +58,7 @@ WITH v AS MATERIALIZED (
         WHERE (excluded.told_at, excluded.amount_cents, excluded.period, excluded.paused,
                 coalesce(excluded.paused_until, '-infinity'))
             > (p.told_at, p.amount_cents, p.period, p.paused, coalesce(p.paused_until, '-infinity'))
-            OR excluded.started_at < p.started_at
+            OR excluded.started_at < p.started_at OR excluded.account > p.account
     RETURNING p.id, p.source, p.source_key, p.amount_cents, p.period, p.paused, p.paused_until
 )
 SELECT t.id, t.source, t.source_key, b.id IS NULL AS started,
@@ -125,10 +127,12 @@ def tell(session: Session, told: Sequence[PlanReported], _: datetime, __: Settin
     for event in sorted(told, key=_weight):
         newest[event.source, event.source_key, event.entity_id] = event
     begun: dict[tuple[str, str, int], datetime] = {}
+    accounts: dict[tuple[str, str, int], str] = {}
     for event in told:
         key = (event.source, event.source_key, event.entity_id)
         begun[key] = min(begun.get(key, event.started_at), event.started_at)
-    records = [_record(event) | {"started_at": begun[key]} for key, event in newest.items()]
+        accounts[key] = max(accounts.get(key, ""), event.account)
+    records = [_record(event) | {"started_at": begun[key], "account": accounts[key]} for key, event in newest.items()]
     causes = {(event.source, event.source_key): event.cause for event in newest.values()}
     found = session.execute(_TELL, {"rows": rows(records)}).all()
     changed: list[Event] = [

@@ -1,5 +1,7 @@
 """Refunds that staff order. The order is a row, committed before the processor is asked; its id is the idempotency key.
 
+What is asked is written down with it, and stays the same at each try, whatever is learned of the gift meanwhile.
+
 An order moves no money on our books: what went back is told by the processor's own events, like any refund. Until they have
 come, what is ordered is as good as gone: nobody can order more than is left of a gift after refunds, disputes and open
 orders. Only gifts by Stripe can be given back from here; of ActBlue's it is done there.
@@ -18,8 +20,10 @@ from engine.money import amount
 
 CHORE = "refund_orders"  # who asks the processor: workers/refund_orders.py
 LONGEST_REASON = 500
-# Stripe forgets an idempotency key after a day: https://docs.stripe.com/api/idempotent_requests. Asked again then, it might
-# give back twice.
+LONGEST_ID = 18  # digits
+MOST_FOUND = 50
+# From the first time on. Stripe forgets an idempotency key after a day: https://docs.stripe.com/api/idempotent_requests.
+# Asked again then, it might give back twice.
 ASKED_FOR = timedelta(hours=23)
 OVER_THERE = "ActBlue took this gift and gives it back: find it in your ActBlue dashboard, there it can be refunded"
 
@@ -30,12 +34,21 @@ SELECT coalesce(sum(o.amount_cents), 0)::bigint FROM refund_order o WHERE o.cont
 """
 _GIFT = f"""
 SELECT g.id, g.contact_id, g.source, g.source_key, g.amount_cents, g.currency, g.status, g.paid_at, g.recurring_period,
-    g.order_number, g.payment_key, g.charge_key, g.plan_key, coalesce(f.name, g.entity_name) AS receiver,
+    g.order_number, g.payment_key, g.charge_key, g.plan_key, g.account, coalesce(f.name, g.entity_name) AS receiver, f.slug,
+    coalesce(d.slug, g.form_slug) AS form, coalesce(c.first_name, '') AS first_name, coalesce(c.last_name, '') AS last_name,
+    c.email, c.erased_at,
     (SELECT coalesce(sum(l.amount_cents), 0)::bigint FROM ledger_entry l WHERE l.contribution_id = g.id) AS kept_cents,
     ({OPEN}) AS open_cents
-FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.id = :id
+FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id LEFT JOIN contact c ON c.id = g.contact_id
+LEFT JOIN donation_form d ON d.id = g.donation_form_id WHERE g.id = :id
 """
 _SHOW = text(_GIFT)
+# By any number that stands in a receipt or at the source. What is booked elsewhere comes last.
+_FIND = text("""
+SELECT id, source, source_key, order_number, payment_key, amount_cents, currency, paid_at, status FROM contribution
+WHERE id = :number OR :said IN (source_key, payment_key, charge_key, order_number) OR order_number = upper(:said)
+ORDER BY status = 'duplicate', paid_at DESC, id DESC LIMIT :most
+""")
 # Two who order at once take turns; gifts are booked meanwhile.
 _HOLD = text("SELECT id FROM contribution WHERE id = :id FOR NO KEY UPDATE")
 _ENTRIES = text("""
@@ -47,17 +60,20 @@ SELECT o.id, o.amount_cents, o.state, o.reason, o.detail, o.provider_id, o.order
 FROM refund_order o LEFT JOIN staff s ON s.id = o.staff_id WHERE o.contribution_id = :id ORDER BY o.id
 """)
 _ORDER = text("""
-INSERT INTO refund_order (contribution_id, amount_cents, reason, staff_id, ordered_at)
-VALUES (:id, :cents, :reason, :staff_id, :now) RETURNING id
+INSERT INTO refund_order (contribution_id, amount_cents, reason, staff_id, charge_key, payment_key, account, ordered_at)
+VALUES (:id, :cents, :reason, :staff_id, :charge_key, :payment_key, :account, :now) RETURNING id
 """)
 _WAKE = text("UPDATE chore SET due_at = now() WHERE name = :chore")
 
+# Those that were asked least come first: one that is stuck holds up nobody.
 _DUE = text("""
-SELECT o.id, o.contribution_id, o.amount_cents, o.ordered_at, g.payment_key, g.charge_key, g.currency,
-    coalesce(f.stripe_account, '') AS account
-FROM refund_order o JOIN contribution g ON g.id = o.contribution_id LEFT JOIN fund f ON f.id = g.fund_id
-WHERE o.state = 'due' ORDER BY o.id LIMIT :most
+SELECT id, contribution_id, amount_cents, charge_key, payment_key, account, asked_at FROM refund_order
+WHERE state = 'due' ORDER BY tries, id LIMIT :most
 """)
+_ASKED = text("""
+UPDATE refund_order SET asked_at = coalesce(asked_at, :now), tries = tries + 1 WHERE id = :id AND state = 'due' RETURNING id
+""")
+_NOT_ASKED = text("UPDATE refund_order SET asked_at = NULL WHERE id = :id AND state = 'due'")
 _SETTLE = text("""
 UPDATE refund_order SET state = :state, provider_id = :provider_id, detail = :detail WHERE id = :id AND state = 'due'
 RETURNING id
@@ -84,6 +100,20 @@ class Looked:
     entries: Rows
     orders: Rows
     left_cents: int
+
+
+def find(session: Session, said: str) -> Rows:
+    """The gift of this number of ours, else those that it is a number of which donors quote (of the payment, charge, invoice
+    or order), but for those that were told twice and are booked elsewhere; at most 50, the newest first.
+
+    Rows of (id, source, source_key, order_number, payment_key, amount_cents, currency, paid_at, status). Raises NotFound.
+    """
+    number = int(said) if said.isascii() and said.isdigit() and len(said) <= LONGEST_ID else None
+    found = session.execute(_FIND, {"said": said, "number": number, "most": MOST_FOUND}).all() if said else []
+    if not found:
+        raise NotFound(f"there is no gift with the number {said}")
+    ours = [gift for gift in found if gift.id == number]
+    return ours or [gift for gift in found if gift.status != "duplicate"] or found
 
 
 def look(session: Session, contribution_id: int) -> Looked:
@@ -115,10 +145,12 @@ def order(
     looked = look(session, contribution_id)
     wanted = looked.left_cents if cents is None else cents
     _refuse(looked, wanted)
-    values = {"id": contribution_id, "cents": wanted, "reason": why, "staff_id": staff_id, "now": now}
+    gift = looked.gift
+    values = {"id": contribution_id, "cents": wanted, "reason": why, "staff_id": staff_id, "now": now,
+              "charge_key": gift.charge_key, "payment_key": gift.payment_key, "account": gift.account}  # fmt: skip
     number: int = session.execute(_ORDER, values).scalar_one()
     session.execute(_WAKE, {"chore": CHORE})
-    return Ordered(number, wanted, looked.gift.currency)
+    return Ordered(number, wanted, gift.currency)
 
 
 def _refuse(looked: Looked, wanted: int) -> None:
@@ -150,14 +182,23 @@ def _forbidden(gift: Row[Any]) -> str:
 
 
 def due(session: Session, most: int) -> Rows:
-    """Orders that the processor is to be asked for, the oldest first: rows of (id, contribution_id, amount_cents, ordered_at,
-    payment_key, charge_key, currency, account)."""
+    """Orders that the processor is to be asked for, those that were asked least first, then the oldest: rows of (id,
+    contribution_id, amount_cents, charge_key, payment_key, account, asked_at)."""
     return session.execute(_DUE, {"most": most}).all()
 
 
-def settle(session: Session, order_id: int, *, refunded: bool, provider_id: str = "", detail: str = "") -> bool:
-    """Keep what the processor said of an order: whether it was still open. Twice is once."""
-    state = "refunded" if refunded else "refused"
+def asked(session: Session, order_id: int, now: datetime) -> bool:
+    """Note that the processor is asked now, before it is; whether the order is still open."""
+    return session.scalar(_ASKED, {"id": order_id, "now": now}) is not None
+
+
+def not_asked(session: Session, order_id: int) -> None:
+    """Nothing came of asking for the first time: the processor did not let us in."""
+    session.execute(_NOT_ASKED, {"id": order_id})
+
+
+def settle(session: Session, order_id: int, state: str, *, provider_id: str = "", detail: str = "") -> bool:
+    """Keep what became of an order (`state`: refunded, refused or uncertain): whether it was still open. Twice is once."""
     values = {"id": order_id, "state": state, "provider_id": provider_id, "detail": detail}
     return session.scalar(_SETTLE, values) is not None
 

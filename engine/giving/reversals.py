@@ -73,9 +73,9 @@ RETURNING id, source, source_key
 RANKS = ["inquiry", "closed", "open", "won", "lost"]
 
 _WARNINGS = text(f"""
-INSERT INTO fraud_warning (source, source_key, payment_key, charge_key, state, warned_at, inbound_event_id)
-SELECT source, source_key, payment_key, charge_key, :state, warned_at, cause
-FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, warned_at timestamptz)
+INSERT INTO fraud_warning (source, source_key, payment_key, charge_key, account, state, warned_at, inbound_event_id)
+SELECT source, source_key, payment_key, charge_key, account, :state, warned_at, cause
+FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, account text, warned_at timestamptz)
 ORDER BY source, source_key
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, source_key, inbound_event_id
@@ -138,7 +138,7 @@ def dispute(session: Session, told: Sequence[DisputeReported], _: datetime, __: 
 def warn(session: Session, told: Sequence[FraudWarningReported], _: datetime, settings: Settings) -> list[Event]:
     """Keep these warnings and tell a person; the gift is refunded by itself only where the house says so."""
     state = "refund_due" if settings.refund_fraud_warnings else "told"
-    records = [_keys(event) | {"warned_at": event.warned_at} for event in told]
+    records = [_keys(event) | {"account": event.account, "warned_at": event.warned_at} for event in told]
     happened: list[Event] = []
     for row in session.execute(_WARNINGS, {"rows": rows(records), "state": state}):
         happened.append(FraudWarned(row.inbound_event_id, row.id))

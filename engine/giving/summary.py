@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from engine.giving import forms
+from engine.giving.forms import Shown
 
 _HOUSE = text("""
 SELECT (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS name,
     (SELECT count(*) FROM chapter WHERE kind = 'chapter') AS chapters
-""")
-_FORMS = text("""
-SELECT d.slug, d.title, d.preset_cents, d.other_amount, d.processor, f.name AS fund
-FROM donation_form d JOIN fund f ON f.id = d.fund_id WHERE d.version > 0 AND d.closed_at IS NULL ORDER BY d.id
 """)
 _NUMBERS = text("""
 SELECT (SELECT count(*) FROM contribution) AS gifts,
@@ -24,11 +24,11 @@ SELECT (SELECT count(*) FROM contribution) AS gifts,
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Whose it is and what it asks for. `name` is None before an organisation is loaded."""
+    """Whose it is, and the donation forms that are open. `name` is None before an organisation is loaded."""
 
     name: str | None
     chapters: int
-    forms: Sequence[Row[tuple[object, ...]]]
+    forms: Sequence[Shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Numbers:
     quarantined: int
 
 
-def house(session: Session) -> House:
+def house(session: Session, now: datetime) -> House:
     """Whose it is."""
     row = session.execute(_HOUSE).one()
-    return House(row.name, row.chapters, session.execute(_FORMS).all())
+    return House(row.name, row.chapters, forms.giving(session, now).open)
 
 
 def numbers(session: Session) -> Numbers:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid, NotFound
 from engine.giving import excesses, periods
+from engine.giving.contributions import NUMBER
 from engine.money import CURRENCIES
 from engine.people.segments import DISARMED
 
@@ -57,7 +58,8 @@ SELECT g.id AS contribution, {_PAID} AS day, to_char(g.paid_at AT TIME ZONE {{zo
     {DISARMED.format("coalesce(d.slug, g.form_slug)")} AS form, {_amount("g.amount_cents", "g.currency")} AS amount,
     {_amount("kept.cents", "g.currency")} AS kept, upper(g.currency) AS currency, g.status, g.recurring_period AS rhythm,
     g.sequence AS instalment, g.contact_id AS contact, {_cells(_DONOR, "(g.donor ->> '{}')")}, g.source,
-    {DISARMED.format("g.order_number")} AS order_number, {DISARMED.format("g.source_key")} AS number_at_source
+    {DISARMED.format("g.order_number")} AS order_number, {DISARMED.format("g.source_key")} AS number_at_source,
+    {DISARMED.format(NUMBER)} AS payment
 FROM contribution g JOIN fund f ON f.id = g.fund_id LEFT JOIN donation_form d ON d.id = g.donation_form_id
 CROSS JOIN LATERAL (SELECT coalesce(sum(l.amount_cents), 0) AS cents FROM ledger_entry l WHERE l.contribution_id = g.id) kept
 WHERE {_CHOSEN} AND {_BETWEEN.format(day=_PAID)} ORDER BY g.paid_at, g.id

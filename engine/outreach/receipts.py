@@ -1,8 +1,9 @@
 """The receipt for a gift whose receipt is ours to send (`about_gifts.WE_TELL`): one for each gift and each instalment, once.
 
-It says thank you as well. Its own words: amount, day (by the house's clock on the wall), receiver by its legal name, what
-for, the number of the payment; the fund's disclaimer and its line on deductibility stand at the foot of each of its letters.
-Of a gift that comes again and again it also says where she looks after it; that link names nobody.
+It says thank you as well. Its own words: who gave, as she said it then (what is no plain name is left out), amount, day (by
+the house's clock on the wall), receiver by its legal name, what for, the number of the payment; the fund's disclaimer and its
+line on deductibility stand at the foot of each of its letters. Of a gift that comes again and again it also says where she
+looks after it; that link names nobody.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from engine.events import ContributionRecorded, DonorLearned, Event, InstalmentRecorded
+from engine.events import ContributionRecorded, DonorLearned, Event, InstalmentRecorded, PaymentLinked
+from engine.giving import contributions
 from engine.languages import ENGLISH, catalogue
 from engine.letters.vocabulary import greeted, plain
 from engine.money import amount
@@ -26,7 +28,8 @@ OWN_PLANS = "/give/me"  # where everybody asks for the way to her own monthly gi
 # What for: the title of the form, in her language if it has one there. A gift that was taken back as a double has no receipt.
 _FACTS = text(f"""
 SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.paid_at, g.fund_id, g.recurring_period,
-    coalesce(nullif(g.payment_key, ''), nullif(g.charge_key, ''), g.source_key) AS number, c.first_name, c.chapter_id,
+    {contributions.NUMBER} AS number, c.first_name, c.chapter_id,
+    g.donor ->> 'first_name' AS given_first, g.donor ->> 'last_name' AS given_last,
     words.mailing_id, words.language AS spoken, coalesce(u.name, '') AS receiver,
     coalesce(v.definition -> 'others' -> words.language ->> 'title', f.title, '') AS title
 FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
@@ -35,6 +38,16 @@ LEFT JOIN donation_form f ON f.id = g.donation_form_id
 LEFT JOIN donation_form_version v ON v.donation_form_id = f.id AND v.version = f.version
 {WORDS.format(slug=":shipped")}
 WHERE g.id = ANY(:ids) AND g.source = ANY(:we_tell) AND g.status <> 'duplicate' ORDER BY g.id
+""")
+
+
+# A payment that is told apart from its instalment, and later than that: a receipt that has not left names it.
+_RENUMBER = text("""
+UPDATE message m SET facts = m.facts || jsonb_build_object('payment_number', g.payment_key)
+FROM contribution g JOIN unnest(CAST(:sources AS text[]), CAST(:keys AS text[])) k(source, source_key)
+    ON (g.source, g.source_key) = (k.source, k.source_key)
+WHERE g.payment_key <> '' AND m.contact_id = g.contact_id AND m.occasion = 'gift:' || g.id || '\\:receipt'
+    AND m.state = 'ready' AND m.facts ->> 'payment_number' <> g.payment_key
 """)
 
 
@@ -57,9 +70,17 @@ def compose(
     ]
 
 
+def renumber(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:
+    """Receipts of these instalments that have not left say which payment it was."""
+    keys = {"sources": [event.source for event in told], "keys": [event.source_key for event in told]}
+    session.execute(_RENUMBER, keys)
+    return []
+
+
 def _letter(gift: Row[tuple[object, ...]], settings: Settings) -> dict[str, object]:
     language, period = str(gift.spoken), str(gift.recurring_period)
     said = catalogue(language).gettext
+    donor = " ".join(filter(None, (greeted(gift.given_first or ""), greeted(gift.given_last or ""))))
     return {
         "contact_id": gift.contact_id,
         "mailing_id": gift.mailing_id,
@@ -70,6 +91,8 @@ def _letter(gift: Row[tuple[object, ...]], settings: Settings) -> dict[str, obje
         "cause": gift.inbound_event_id,
         "facts": {
             "first_name": greeted(gift.first_name) or said("friend"),
+            "donor_name": donor,
+            "named": donor != "",
             "amount": amount(gift.amount_cents, gift.currency),
             "given_on": about_gifts.day(gift.paid_at.astimezone(ZoneInfo(settings.time_zone)), language),
             "receiver": gift.receiver,

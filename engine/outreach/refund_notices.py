@@ -118,5 +118,6 @@ def _letter(entry: Row[tuple[object, ...]], settings: Settings) -> dict[str, obj
             "amount": amount(entry.amount_cents, entry.currency),
             "given_on": about_gifts.day(entry.paid_at.astimezone(zone), language),
             "receiver": entry.receiver,
+            "whole": -entry.moved_cents == entry.amount_cents,  # then a bank may let the charge itself vanish
         },
     }

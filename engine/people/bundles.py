@@ -69,6 +69,10 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
         SELECT l.contribution_id, l.kind, l.source, l.source_key, l.amount_cents, l.currency, l.occurred_at
         FROM ledger_entry l JOIN contribution g ON g.id = l.contribution_id
         WHERE g.contact_id = ANY(:ids) ORDER BY l.occurred_at, l.id"""),
+    "refunds_ordered": (("refund_order",), """
+        SELECT o.contribution_id, o.ordered_at, o.amount_cents, g.currency, o.reason, o.state, o.detail
+        FROM refund_order o JOIN contribution g ON g.id = o.contribution_id
+        WHERE g.contact_id = ANY(:ids) ORDER BY o.ordered_at, o.id"""),
     "plans": (("recurring_plan",), """
         SELECT p.source, p.source_key, p.amount_cents, p.currency, p.period, p.state, p.started_at, p.paid_at, p.failed_at,
             p.ended_at, f.name AS fund FROM recurring_plan p LEFT JOIN fund f ON f.id = p.fund_id

@@ -225,7 +225,11 @@ def _plan(told: Told, said: _Invoice) -> list[Event]:
     if not (said.plan_key and said.period and 0 < amount <= MOST):
         return []
     at = said.created or told.at
-    return [PlanReported(told.cause, SOURCE, said.plan_key, amount, said.period, at, at, currency=said.currency)]
+    return [
+        PlanReported(
+            told.cause, SOURCE, said.plan_key, amount, said.period, at, at, currency=said.currency, account=told.account
+        )
+    ]
 
 
 def _item(parent: _Parent) -> str:

@@ -304,6 +304,7 @@ def fraud_warning(told: Told) -> Said:
             warned_at=said.created or told.at,
             payment_key=said.payment_intent,
             charge_key=said.charge,
+            account=told.account,
         )
     ]
 

@@ -121,6 +121,7 @@ def _stands(told: Told, said: _Subscription) -> list[Event]:
             told_at=told.at,
             paused=said.status == "paused" or bool(said.pause_collection),
             paused_until=model(_Pause, part(said.pause_collection) or {}).resumes_at,
+            account=told.account,
         )
     ]
 

@@ -1,10 +1,23 @@
-"""The few kinds of column that every area uses, so that all tables spell them alike."""
+"""The few kinds of column that every area uses, so that all tables spell them alike; the schema's metadata, and how it names
+constraints."""
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, MetaData, Text, text
+from sqlmodel import SQLModel
 
 from engine.states import check_clause
+
+NAMING = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+# Before any table is made: a constraint takes its name when it is made.
+metadata: MetaData = SQLModel.metadata
+metadata.naming_convention = NAMING
 
 
 def identity() -> Column[int]:

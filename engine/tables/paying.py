@@ -68,7 +68,11 @@ class Decline(SQLModel, table=True):
 
 class RefundOrder(SQLModel, table=True):
     """A refund that staff ordered: committed before the processor is asked, its id the idempotency key. What goes back is
-    told by the processor's own events, like any refund."""
+    told by the processor's own events, like any refund.
+
+    `charge_key`, `payment_key`, `account`: what is asked, as it was known when the order was placed: under one key it must
+    never be something else. `asked_at`: when it was asked first (none: it was not); `tries`: how often.
+    """
 
     __tablename__ = "refund_order"
     __table_args__ = (
@@ -86,7 +90,12 @@ class RefundOrder(SQLModel, table=True):
     state: str = Field(default="due", sa_column=words(default="due"))
     provider_id: str = Field(default="", sa_column=words())
     detail: str = Field(default="", sa_column=words())
+    charge_key: str = Field(default="", sa_column=words())
+    payment_key: str = Field(default="", sa_column=words())
+    account: str = Field(default="", sa_column=words())
+    tries: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     ordered_at: datetime = Field(sa_column=moment())
+    asked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 
 
 class AskRest(SQLModel, table=True):

@@ -13,7 +13,7 @@ class RecurringPlan(SQLModel, table=True):
 
     Amount, rhythm and pause (which may end by itself: `paused_until`) are those of the newest word (`told_at`). Contact, fund
     and `state` follow from the plan's contributions and from the facts beside it, so that the order in which words arrive
-    does not matter.
+    does not matter. `account`: the processor's connected account that it lives in, "" our own.
     """
 
     __tablename__ = "recurring_plan"
@@ -32,6 +32,7 @@ class RecurringPlan(SQLModel, table=True):
     amount_cents: int = Field(sa_column=Column(BigInteger, nullable=False))
     currency: str = Field(sa_column=words(default="usd"))
     period: str = Field(sa_column=words(default=None))
+    account: str = Field(default="", sa_column=words())
     paused: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     paused_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     state: str = Field(sa_column=words(default="active"))

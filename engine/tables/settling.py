@@ -6,7 +6,7 @@ is filled in as soon as that is booked.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -71,7 +71,8 @@ class Dispute(SQLModel, table=True):
 
 
 class FraudWarning(SQLModel, table=True):
-    """An early fraud warning. `refund_due` only where the house refunds such gifts by itself."""
+    """An early fraud warning. `refund_due` only where the house refunds such gifts by itself. `account`: the processor's
+    connected account that it was told in, "" our own; `tries`: how often a refund was asked there in vain."""
 
     __tablename__ = "fraud_warning"
     __table_args__ = (
@@ -87,6 +88,8 @@ class FraudWarning(SQLModel, table=True):
     charge_key: str = Field(sa_column=words())
     state: str = Field(sa_column=words(default="told"))
     reason: str = Field(sa_column=words())
+    account: str = Field(default="", sa_column=words())
+    tries: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     warned_at: datetime = Field(sa_column=moment())
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
 

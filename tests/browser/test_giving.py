@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from engine.adapters.signatures import Signatures
 from engine.bootstrap import Deps
+from engine.cli.giving import HEIGHTS
 from engine.db import make_pool, make_sessions
 from engine.money import plain_dollars
 from engine.settings import Settings
@@ -27,6 +28,8 @@ ROSA_SAYS = {"First name": "Rosa", "Last name": "Marsh", "Email": "rosa@example.
              "Town or city": "Worcester", "State": "MA", "ZIP code": "01604"}  # fmt: skip
 PRESETS = {"$27": 2700, "$50": 5000, "$100": 10_000, "$250": 25_000, "$1,000": 100_000}
 AMOUNTS = PRESETS | {"Other": 3550}
+TYPED = {"40": "Give $40", "$40.5": "Give $40.50", "1,000": "Give $1,000", "$1,234.50": "Give $1,234.50",
+         "1000.00": "Give $1,000", "10,00": "Give", "1e3": "Give", "-5": "Give", "0": "Give", "": "Give"}  # fmt: skip
 PHONE, DESKTOP = SCREENS[0], SCREENS[-1]
 PAID = "https://checkout.stripe.com/c/pay/cs_test_"
 
@@ -126,27 +129,33 @@ def choose(page: Page, amount: str, *, monthly: bool) -> str:
     return f"Give {amount} a month" if monthly else f"Give {amount}"
 
 
-@on(PHONE)
+def rhythms(page: Page) -> list[tuple[str, int, bool]]:
+    """Each amount, its cents, and whether it is given monthly: every second one on a phone, the others on a desktop."""
+    large = (page.viewport_size or {})["width"] > 500
+    return [(name, cents, number % 2 == large) for number, (name, cents) in enumerate(AMOUNTS.items())]
+
+
+@on(PHONE, DESKTOP)
 def test_each_amount_reaches_the_payment_page(page: Page, house: GivingHouse):
-    for number, amount in enumerate(AMOUNTS):
+    for amount, _, monthly in rhythms(page):
         page.goto(f"{house.url}/give/{SLUG}")
-        button = choose(page, amount, monthly=number % 2 == 0)
+        button = choose(page, amount, monthly=monthly)
         fill(page)
         press(page, house, button)
         assert paying(page)
-    wanted = [(cents, number % 2 == 0) for number, cents in enumerate(AMOUNTS.values())]
+    wanted = [(cents, monthly) for _, cents, monthly in rhythms(page)]
     assert [(basket.amount_cents, basket.monthly) for basket in house.baskets] == wanted
     assert house.elsewhere.visits == [f"{PAID}{number}" for number in range(1, 7)]
 
 
-@on(DESKTOP)
+@on(PHONE, DESKTOP)
 def test_each_amount_reaches_actblue(page: Page, house: GivingHouse):
     wanted = []
-    for number, (amount, cents) in enumerate(AMOUNTS.items()):
+    for amount, cents, monthly in rhythms(page):
         page.goto(f"{house.url}/give/blue?refcode=em-7g")
-        page.get_by_role("button", name=choose(page, amount, monthly=number % 2 == 1)).click()
+        page.get_by_role("button", name=choose(page, amount, monthly=monthly)).click()
         assert paying(page)
-        recurring = "&recurring=1" if number % 2 else ""
+        recurring = "&recurring=1" if monthly else ""
         wanted.append(f"https://secure.actblue.com/donate/blue?amount={plain_dollars(cents)}{recurring}&refcode=em-7g")
     assert house.elsewhere.visits == wanted
 
@@ -185,6 +194,26 @@ def test_by_keyboard_alone(page: Page, house: GivingHouse):
     assert basket.metadata["employer"] == "Town Library"
 
 
+@on(PHONE)
+def test_the_button_says_the_amount_that_is_typed_as_the_house_reads_it_and_nothing_for_nonsense(
+    page: Page, house: GivingHouse
+):
+    page.goto(f"{house.url}/give/{SLUG}")
+    page.get_by_label("Other", exact=True).check()
+    for typed, says in TYPED.items():
+        page.get_by_label("Other amount in dollars").fill(typed)
+        assert page.locator("form button").first.inner_text().strip() == says, typed
+
+
+@on(PHONE)
+def test_a_frame_as_high_as_its_snippet_says_shows_all_of_a_form_on_the_narrowest_phone(page: Page, house: GivingHouse):
+    page.set_viewport_size({"width": 320, "height": 600})
+    for slug, processor in ((SLUG, "stripe"), ("law", "stripe"), ("blue", "actblue")):
+        for lang in ("en", "es"):
+            page.goto(f"{house.url}/give/{slug}?embed=1&lang={lang}")
+            assert page.evaluate("document.documentElement.scrollHeight") <= HEIGHTS[processor], (slug, lang)
+
+
 def test_without_javascript(browser: Browser, house: GivingHouse):
     context = browser.new_context(java_script_enabled=False, ignore_https_errors=True)
     page = context.new_page()
@@ -219,7 +248,14 @@ def test_a_double_click_and_the_way_back_lead_to_one_page(page: Page, house: Giv
 
 @on(PHONE, DESKTOP)
 def test_nobody_is_shut_out_and_everything_fits(page: Page, house: GivingHouse):
-    for path in (f"{SLUG}?amount=35&recurring=1", "law?lang=es", "blue", f"{SLUG}/thanks", "closed"):
+    for path in (
+        f"{SLUG}?amount=35&recurring=1",
+        "law?lang=es",
+        "blue",
+        f"{SLUG}/thanks",
+        "closed",
+        "neighbours?back=1",
+    ):
         page.goto(f"{house.url}/give/{path}")
         sound(page)
 

@@ -99,5 +99,5 @@ def walk(page: Page, house: Deps, who: Giver) -> None:
     page.get_by_role("button", name="End $10 a month").click()
     page.get_by_text("You asked to end it").wait_for()
     page.get_by_role("link", name="Español").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Tus donaciones mensuales"
+    assert page.get_by_role("heading", level=1).inner_text() == "Tus donativos mensuales"
     assert page.url.startswith(f"{house.settings.base_url}{page_of(house, who)}")

@@ -39,13 +39,16 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_home_shows_the_doors_the_banner_and_the_form(page: Page, thanked: System):
+def test_home_leads_to_each_amount_and_shows_the_doors_and_the_banner(page: Page, thanked: System):
     page.goto(thanked.url)
     assert page.get_by_role("heading", level=1).inner_text() == "Common Ground Massachusetts"
     assert "No mail can leave this machine" in page.get_by_role("note").inner_text()
-    amounts = page.get_by_label("Preset amounts").first.get_by_role("listitem").all_inner_texts()
-    assert amounts == ["$27", "$50", "$100", "$250", "$1,000", "Other"]
+    amounts = page.get_by_role("list", name="Chip in for your neighbors").get_by_role("link")
+    assert amounts.all_inner_texts() == ["$27", "$50", "$100", "$250", "$1,000", "Other"]
     assert fits(page)
+    amounts.nth(2).click()
+    page.get_by_role("button", name="Give $100").first.wait_for()
+    page.go_back()
     page.get_by_role("link", name="The mailbox Every letter").click()
     assert page.get_by_role("heading", level=1).inner_text() == "The mailbox"
 

@@ -39,7 +39,7 @@ ONE_GIFT = {"source": "stripe", "payment_key": "pi_1", "charge_key": "ch_1"}
 ROWS = {
     "contribution": """
         SELECT source, source_key, payment_key, charge_key, plan_key, c.email, amount_cents, status, sequence, form_slug,
-            refcode, g.fund_id, g.recurring_period, g.donor
+            refcode, g.fund_id, g.recurring_period, g.account, g.donor
         FROM contribution g LEFT JOIN contact c ON c.id = g.contact_id""",
     "ledger": "SELECT source, source_key, kind, amount_cents, occurred_at FROM ledger_entry",
     "refund": """SELECT r.source, r.source_key, r.amount_cents, r.state, r.refunded_at, g.source_key AS gift
@@ -47,7 +47,8 @@ ROWS = {
     "dispute": """SELECT d.source_key, d.state, d.amount_cents, d.opened_at, d.settled_at, g.source_key AS gift
         FROM dispute d LEFT JOIN contribution g ON g.id = d.contribution_id""",
     "recurring_plan": """SELECT p.source_key, p.state, p.amount_cents, p.period, p.paused, p.started_at, p.told_at,
-        p.paid_at, p.failed_at, p.ended_at, c.email FROM recurring_plan p LEFT JOIN contact c ON c.id = p.contact_id""",
+        p.paid_at, p.failed_at, p.ended_at, p.account, c.email
+        FROM recurring_plan p LEFT JOIN contact c ON c.id = p.contact_id""",
     "cancellation": "SELECT source_key, ended_by, reason, ended_at FROM cancellation",
     "contact": """SELECT email, first_name, last_name, name_at, street, city, address_at, state, zip, country, time_zone,
         place_at, moved_at, phone, phone_at, details_at, chapter_id, routed_by, routed_on, gave_count, gave_cents,
@@ -120,6 +121,12 @@ STORIES: dict[str, list[Event]] = {
     "a plan from its first word to its end": [plan(1), plan(5, 5000), INSTALMENT, FAILED, ENDED],
     "a plan that was paused and went on": [plan(1), plan(5, paused=True), plan(9), INSTALMENT],
     "the four events of a first checkout": [CHECKOUT, BARE, INSTALMENT, plan(1)],
+    "a plan in an account of its own, once told without it": [
+        replace(INSTALMENT, account="acct_1"),
+        replace(BARE, account="acct_1"),
+        replace(plan(1), account="acct_1"),
+        plan(5, 5000),
+    ],
     "a payment whose donor only the checkout tells": [BARE, CHECKOUT, refund(1, 2700)],
     "one who moved away and back, and was silent of something each time": [
         gift(1, donor=replace(ROSA, street="14 Lincoln Street", city="Worcester", phone="5085550123")),

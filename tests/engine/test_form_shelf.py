@@ -50,7 +50,7 @@ def test_a_draft_is_seen_by_its_link_alone_until_it_is_published(session: Sessio
     seen = forms.version(session, draft.version_id)
     assert seen is not None
     assert seen.definition == FORM
-    assert "rent" not in {form.slug for form in summary.house(session).forms}
+    assert "rent" not in {form.definition.slug for form in summary.house(session, NOON).forms}
     form_shelf.publish(session, "rent", 1, NOON)
     assert (shown(session), numbers(session)) == ((1, "Rent"), [(1, True, True)])
     assert form_shelf.bring_in(session, OTHER, None, NOON, draft=True).differs
@@ -92,12 +92,12 @@ def test_a_closed_form_says_why_and_is_on_no_list_until_it_is_opened(session: Se
     form_shelf.bring_in(session, FORM, None, NOON)
     form_shelf.close(session, "rent", " We have \n what we need. ", NOON)
     assert forms.giving(session, NOON).forms["rent"].closed
-    assert "rent" not in {form.slug for form in summary.house(session).forms}
+    assert "rent" not in {form.definition.slug for form in summary.house(session, NOON).forms}
     said = form_shelf.bring_in(session, OTHER, None, NOON)
     assert said.remarks == ["the form is closed, and stays so: We have what we need."]
     form_shelf.open_again(session, "rent", NOON)
     assert forms.giving(session, NOON).forms["rent"].closed is False
-    assert "rent" in {form.slug for form in summary.house(session).forms}
+    assert "rent" in {form.definition.slug for form in summary.house(session, NOON).forms}
     for wrong in ("", " ", "a" * 201, "a\x00b"):
         with pytest.raises(Invalid, match="say in a sentence"):
             form_shelf.close(session, "rent", wrong, NOON)
@@ -185,6 +185,7 @@ def test_a_form_that_cannot_be_shown_takes_no_other_with_it_and_a_person_is_told
 
 def test_a_form_whose_address_is_another_pages_is_told_to_a_person(session: Session):
     old(session, "me")
+    assert "me" not in {form.definition.slug for form in forms.giving(session, NOON).open}  # nothing leads there
     (told,) = [event for event in form_shelf.look(session, NOON) if isinstance(event, HumanNeeded)]
     assert (told.subject, told.detail.startswith("/give/me is the address of another page")) == ("me", True)
 

@@ -20,10 +20,11 @@ NAMES = (
     "subscriber", "unsubscribe", "unsubscribed", "preferences", "confirm", "no_link", "too_many", "fields", "error", "join",
     "join_form", "join_head", "joined", "joined_next", "joined_words", "introduced", "give", "give_away", "give_closed",
     "give_form", "give_head", "give_thanks", "giving_ask", "giving_sent", "giving_own", "giving_end",
+    "give_all", "home", "doors",
 )  # fmt: skip
 CATALOGUES = [
     path
-    for name in ("give", "join", "monthly", "preferences")
+    for name in ("give", "home", "join", "monthly", "preferences")
     for path in sorted(languages.LOCALE.glob(f"*/{name}.po"))
 ]
 FILLED_IN = re.compile(r"%\(\w+\)s")

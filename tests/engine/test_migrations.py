@@ -13,8 +13,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from engine import migrate
-from engine.db import make_pool, metadata
+from engine.db import make_pool
 from engine.giving import forms
+from engine.tables.columns import metadata
 
 # Everything that Postgres knows about a schema, as text: columns, defaults, constraints, indexes.
 CATALOGUE = text("""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.money import CURRENCIES, amount, cents, dollars
+from engine.money import CURRENCIES, amount, cents, dollars, minor_units, typed_cents
 
 MOST = 99_999_999_999  # nine digits of dollars
 
@@ -30,10 +30,49 @@ def test_anything_else_is_no_amount_and_the_error_does_not_repeat_it(text: str):
     assert str(raised.value) == "an amount is not a plain decimal with at most two places"
 
 
+@pytest.mark.parametrize(
+    ("text", "currency", "amount"), [("5000", "jpy", 5000), ("12.5", "kwd", 12_500), ("12.5", "usd", 1250)]
+)
+def test_an_amount_is_read_by_the_minor_units_of_its_currency(text: str, currency: str, amount: int):
+    assert minor_units(text, currency) == amount
+
+
+@pytest.mark.parametrize(("text", "currency"), [("12.50", "jpy"), ("1.2345", "kwd"), ("1.234", "eur"), ("1", "xyz")])
+def test_places_that_a_currency_does_not_have_are_no_amount(text: str, currency: str):
+    with pytest.raises(Invalid):
+        minor_units(text, currency)
+
+
+@pytest.mark.parametrize(
+    ("typed", "amount"),
+    [
+        ("$40", 4000),
+        ("$ 40.5", 4050),
+        (" 1,000 ", 100_000),
+        ("$1,234.50", 123_450),
+        ("999,999,999.99", MOST),
+        ("35", 3500),
+    ],
+)
+def test_what_a_person_types_may_have_a_dollar_sign_and_commas_between_thousands(typed: str, amount: int):
+    assert typed_cents(typed) == amount
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["10,00", "1,00", "1,0000", "0,100", ",100", "1,,000", "1234,567", "1,000,000,000", "$", "$$4", "40$", "-$4", "$-4",
+     "1e3", "NaN", "\uff11\uff10", "\u20ac40", "1.000,50", "1,000.505", str(10**12), "9" * 400, ""],
+)  # fmt: skip
+def test_what_is_typed_otherwise_is_no_amount(typed: str):
+    with pytest.raises(Invalid):
+        typed_cents(typed)
+
+
 @given(st.integers(0, MOST))
 def test_every_amount_comes_back_from_each_way_of_writing_it(amount: int):
     whole, rest = divmod(amount, 100)
     assert cents(f"{whole}.{rest:02}") == amount
+    assert typed_cents(dollars(amount)) == amount
     assert cents(dollars(amount).removeprefix("$").replace(",", "")) == amount
     if rest % 10 == 0:
         assert cents(f"{whole}.{rest // 10}") == amount

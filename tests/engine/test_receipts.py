@@ -83,7 +83,8 @@ def test_a_gift_by_card_has_a_receipt_that_says_all_of_it_and_no_thank_you_that_
     ((slug, state, facts),) = letters(session)
     assert (slug, state) == ("receipt", "ready")
     assert facts == {
-        "first_name": "Rosa", "amount": "$27.50", "given_on": "November 2, 2026", "payment_number": "pi_1", "rhythm": "",
+        "first_name": "Rosa", "donor_name": "Rosa Delgado", "named": True, "amount": "$27.50",
+        "given_on": "November 2, 2026", "payment_number": "pi_1", "rhythm": "",
         "receiver": "Common Ground Massachusetts Action, Inc.", "purpose": facts["purpose"], "comes_again": False,
         "own_plans_url": f"{BASE}/give/me",
     }  # fmt: skip
@@ -96,13 +97,20 @@ def test_the_receipt_reads_as_one_with_the_funds_own_lines_and_without_a_word_on
     happens(session, by_card())
     letter = read(session)
     for part in (letter.html, letter.text):
-        for said in ("Rosa", "$27.50", "November 2, 2026", "Common Ground Massachusetts Action, Inc.", "pi_1",
+        for said in ("Rosa Delgado", "$27.50", "November 2, 2026", "Common Ground Massachusetts Action, Inc.", "pi_1",
                      "Paid for by us.", "Gifts are not deductible.", "answer this letter"):  # fmt: skip
             assert said in part
         assert "/give/me" not in part
         assert "ActBlue" not in part
     assert letter.subject == "Your receipt: $27.50 on November 2, 2026"
     assert "\n\n\n" not in letter.text
+
+
+def test_a_receipt_names_the_donor_as_she_said_it_with_the_gift_and_nobody_where_that_is_no_name(session: Session):
+    happens(session, by_card(), instalment(2, donor=replace(ROSA, first_name="Rosa María", last_name="d'Ávila")))
+    happens(session, instalment(3, donor=replace(ROSA, first_name="Win $100", last_name="http://x.example.org")))
+    told = [(facts["donor_name"], facts["named"]) for _, _, facts in letters(session)]
+    assert told == [("Rosa Delgado", True), ("Rosa María d'Ávila", True), ("", False)]
 
 
 def test_the_receipt_of_an_instalment_leads_to_where_she_looks_after_it_and_names_nobody_there(session: Session):
@@ -127,7 +135,8 @@ def test_the_receipt_speaks_spanish_to_whoever_reads_that(session: Session):
         assert "Paid for by" not in part
     assert letter.subject == "Tu recibo: $27.50, 2 de noviembre de 2026"
     assert "$27.50 al mes" in letter.text
-    assert "Cuidar de mi donación" in letter.html
+    assert "Cuidar de mi donativo" in letter.html
+    assert "De            Rosa Delgado" in letter.text
 
 
 def test_a_form_with_thanks_of_its_own_says_them_for_the_first_gift_and_not_for_instalments(session: Session):
@@ -148,7 +157,7 @@ def test_a_gift_has_one_receipt_however_often_and_in_whichever_way_it_is_told(se
             happens(session, *order, *order)
             booked = session.scalar(text("SELECT count(*) FROM contribution WHERE status <> 'duplicate'"))
             assert booked == 1
-            assert len({facts["payment_number"] for _, _, facts in letters(session, "receipt")}) <= 2
+            assert {facts["payment_number"] for _, _, facts in letters(session, "receipt")} == {"pi_1"}
             savepoint.rollback()
     happens(session, payment, payment, instalment(1), instalment(1))
     assert len(letters(session, "receipt")) == 1
@@ -178,6 +187,18 @@ def test_money_that_goes_back_is_told_to_her_with_how_much_of_what_and_how_long_
     for part in (letter.html, letter.text):
         for said in ("$12", "$27.50", "November 2, 2026", "5 to 10 days", "Common Ground Massachusetts Action, Inc."):
             assert said in part
+
+
+@pytest.mark.parametrize(("cents", "vanishes"), [(1200, False), (2750, True)], ids=["a part", "all of it"])
+def test_only_a_gift_that_goes_back_as_a_whole_may_vanish_from_a_statement(
+    session: Session, cents: int, vanishes: bool
+):
+    happens(session, by_card())
+    session.execute(text("UPDATE message SET state = 'cancelled'"))
+    happens(session, refund(cents))
+    letter = read(session)
+    assert ("vanish from your statement" in letter.html, "vanish from your statement" in letter.text) == (vanishes,) * 2
+    assert "There is nothing for you to do." in letter.text
 
 
 FACTS = [by_card(), refund(500, 1), refund(700, 2), total(1200)]

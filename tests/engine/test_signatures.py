@@ -45,10 +45,10 @@ def test_no_secret_is_no_key(secrets: tuple[str, ...]):
     assert Signatures(secrets).stripe(BODY, stripe_signature(BODY, secret="")[1]) is False
 
 
-def test_the_senders_packages_are_loaded_at_the_first_check_and_not_by_every_process():
+def test_the_senders_packages_and_the_models_of_the_tables_are_not_loaded_by_every_process():
     shown = (
         "import sys, workers.main, webhooks.app; from engine.adapters.signatures import Signatures;"
-        "print([name for name in ('stripe', 'sendgrid') if name in sys.modules]);"
+        "print([name for name in ('stripe', 'sendgrid', 'sqlmodel', 'engine.tables') if name in sys.modules]);"
         "Signatures(('x',)).stripe(b'', ''); print('stripe' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)

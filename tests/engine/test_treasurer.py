@@ -41,7 +41,7 @@ def test_a_contribution_is_told_with_who_gave_as_she_said_it_then(session: Sessi
         "contact": str(who(session)), "first_name": "Rosa", "last_name": "Delgado", "street": "14 Lincoln Street",
         "city": "Worcester", "state": "MA", "zip": "01605", "country": "United States",
         "employer": "Worcester Public Library", "occupation": "Librarian", "source": "actblue", "order_number": "AB1",
-        "number_at_source": row["number_at_source"],
+        "number_at_source": row["number_at_source"], "payment": row["payment"],
     }  # fmt: skip
 
 

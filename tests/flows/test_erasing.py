@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
-from engine.db import metadata, transaction
+from engine.db import transaction
 from engine.errors import NotFound
 from engine.events import Person
 from engine.giving import keeping
 from engine.mail import readers
 from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
+from engine.tables.columns import metadata
 from engine.tokens import Signer
 from tests import letters
 from tests.commands import groundswell
@@ -276,6 +277,7 @@ def test_by_command_it_says_what_goes_and_does_it_only_when_told_to(deps: Deps, 
     run_everything(deps)
     shown = groundswell(deps, "people", "show", ROSA)
     assert (shown.returncode, CANARY in shown.stdout) == (0, True), shown.stderr
+    assert "1 gift, $27\n" in shown.stdout
     told = groundswell(deps, "people", "erase", ROSA)
     assert (told.returncode, "would be erased" in told.stdout) == (0, True), told.stderr
     file = tmp_path / "rosa.zip"

@@ -114,7 +114,8 @@ def test_a_preview_and_a_snippet_are_printed_to_be_copied(shell: Shell):
     with shell.deps.work() as (session, _):
         assert previews.read(shell.deps.signer, link[1], datetime.now(UTC)) == form_shelf.one(session, "pac").id
     said = shell.says("forms", "snippet", "common-ground")
-    assert '/give/common-ground?embed=1" title="Stand with your neighbours" width="100%"' in said
+    assert '/give/common-ground?embed=1" title="Stand with your neighbors" width="100%" height="1200"' in said
+    assert 'width="100%" height="2600"' in shell.says("forms", "snippet", "pac")
     assert 'loading="lazy" referrerpolicy="strict-origin-when-cross-origin"></iframe>' in said
     assert "EMBED_ORIGINS" in said
     assert said.endswith("  https://secure.actblue.com/donate/common-ground?amount=1000\n")

@@ -266,7 +266,7 @@ def test_what_somebody_is_asked_for_is_explained_for_each_form(groundswell: Comm
     assert lines == [
         "4 gifts: the last $120, usually $120, the highest $120.",
         "",
-        "common-ground: Stand with your neighbours (Common Ground Massachusetts Action, Inc.; $20 left of the limit)",
+        "common-ground: Stand with your neighbors (Common Ground Massachusetts Action, Inc.; $20 left of the limit)",
         "  once        $5  $10  $15  $20",
         "              Her last gift was $120, less than a month ago; $20 is all that is left of the fund's limit.",
         "  each month  nothing",

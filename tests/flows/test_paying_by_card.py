@@ -223,6 +223,8 @@ def test_a_gift_that_is_called_fraud_goes_back_from_the_account_that_it_went_to(
     deliver(deps, door, stripe)
     (payment,) = stripe.objects("payment_intent")
     warned = make.event("radar.early_fraud_warning.created", make.warning(payment_intent=payment["id"], charge=None))
+    warned["account"] = "acct_pac"
+    change(deps, "UPDATE fund SET stripe_account = 'acct_new' WHERE slug = 'connected'")
     put(deps, make.raw(warned), source="stripe")
     wary = replace(deps, settings=deps.settings.model_copy(update={"refund_fraud_warnings": True}))
     run_everything(wary)

@@ -330,6 +330,15 @@ def test_an_answer_that_was_lost_leads_to_the_same_refund(strict: Deps, stripe: 
     assert notices(strict, fraud_refunds.WAITING) == []
 
 
+def test_a_refund_that_is_stuck_holds_up_no_other(strict: Deps, stripe: FakeStripe):
+    warned(strict)
+    warned(strict, "issfr_2", charge="ch_2", payment="pi_2")
+    stripe.mishaps = [500, 500]
+    fraud_refunds.refund(strict)
+    assert standing(strict) == [("refund_due", ""), ("refunded", "")]
+    assert len(notices(strict, fraud_refunds.WAITING)) == 1
+
+
 def test_what_is_back_already_is_refunded(strict: Deps, stripe: FakeStripe):
     warned(strict)
     stripe.refund_error = "charge_already_refunded"

@@ -11,6 +11,7 @@ from engine.cli.treasurer import write
 from engine.errors import NotFound
 from engine.giving.treasurer import Choice
 from tests.books import assert_books_balance
+from tests.commands import groundswell
 from tests.flows.house import change, put, rows, run_everything
 from tests.gifts import ZONE
 from tests.make import actblue_body, line_item, raw
@@ -37,3 +38,13 @@ def test_a_list_becomes_a_file_which_is_never_written_over(deps: Deps, tmp_path:
     ]
     with deps.work() as (session, _):
         assert_books_balance(session)
+
+
+def test_by_command_a_file_that_is_there_and_a_day_that_is_none_are_said_in_words(deps: Deps, tmp_path: Path):
+    file = tmp_path / "gifts.csv"
+    assert groundswell(deps, "treasurer", "contributions", file, "--from", "2026-11-01").returncode == 0
+    assert file.read_text().splitlines()[0].endswith(",number_at_source,payment")
+    again = groundswell(deps, "treasurer", "contributions", file)
+    assert (again.returncode, again.stderr) == (1, f"groundswell: {file} is there already: name another file\n")
+    for wrong in ("2026-13-01", "2026-1-1", "20261101", "yesterday"):
+        assert "a day is written like 2026-11-29" in groundswell(deps, "treasurer", "over", file, "--to", wrong).stderr

@@ -43,7 +43,7 @@ def test_the_answer_and_the_work_are_the_same_for_known_unknown_and_suppressed_a
         answer = post(door, "/give/me", stamp=mark, email=email)
         answers.append((answer.status, answer.body, sorted(answer.headers), tuple(statements)))
     assert answers[0][0] == 200
-    assert len(answers[0][3]) == 2
+    assert len(answers[0][3]) == 3
     assert answers[0] == answers[1] == answers[2] == answers[3]
     assert b"example.org" not in answers[0][1]
     letters = [asked_for(house, email) for email in (known.email, suppressed.email, stranger.email)]
@@ -54,6 +54,12 @@ def test_the_answer_and_the_work_are_the_same_for_known_unknown_and_suppressed_a
     assert to == [known.email]
 
 
+def test_the_page_that_asks_for_an_address_says_whose_it_is(door: Client):
+    assert said(door.send("GET", "/give/me")).startswith("Common Ground Massachusetts Your monthly gifts")
+    answer = post(door, "/give/me", stamp=stamp(door, "/give/me"), email="nobody@example.org")
+    assert said(answer).startswith("Common Ground Massachusetts Look into your mail")
+
+
 def test_the_letter_leads_to_her_page_in_her_language_and_its_row_holds_no_token(door: Client, house: Deps):
     her = giver(house)
     with transaction(house.sessions) as session:
@@ -61,7 +67,7 @@ def test_the_letter_leads_to_her_page_in_her_language_and_its_row_holds_no_token
     post(door, "/give/me", stamp=stamp(door, "/give/me"), email=her.email.upper())
     delivery.hand_over(house, "receipts")
     letters = [letter for _, letter in house.mailer.accepted if letter.to_email == her.email]
-    letter = next(letter for letter in letters if letter.subject == "Tus donaciones mensuales")
+    letter = next(letter for letter in letters if letter.subject == "Tus donativos mensuales")
     path = page_of(house, her)
     for part in (letter.text, letter.html):
         assert f"{house.settings.base_url}{path}" in part
@@ -69,7 +75,7 @@ def test_the_letter_leads_to_her_page_in_her_language_and_its_row_holds_no_token
     assert "List-Unsubscribe" not in letter.headers
     facts = one(house, f"SELECT facts FROM message WHERE occasion LIKE 'giving:%' AND contact_id = {her.contact_id}")
     assert set(facts[0]) == {"giving_asked"}
-    assert "Tus donaciones mensuales" in said(door.send("GET", path))
+    assert "Tus donativos mensuales" in said(door.send("GET", path))
 
 
 def test_an_address_gets_three_letters_an_hour_and_pressing_twice_is_one(door: Client, house: Deps):

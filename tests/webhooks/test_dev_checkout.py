@@ -134,7 +134,7 @@ def test_a_monthly_gift_is_walked_to_its_end_on_one_machine(walk: Walk):
     assert walk.press(portal, "declined").status == 303
     assert "past due" in said(walk.get(portal))
     assert walk.gifts() == [("rosa@example.org", 2700, True), ("rosa@example.org", 1000, True)]
-    walk.payments.pause_plan(plan.source_key, datetime(2027, 1, 1, tzinfo=UTC), "pause")
+    walk.payments.pause_plan(plan.source_key, datetime(2027, 1, 1, tzinfo=UTC))
     assert "No instalment falls due" in said(walk.get(portal))
     for key in ("end", "end again"):
         walk.payments.cancel_plan(plan.source_key, key)

@@ -1,5 +1,6 @@
 """Giving: what is begun, where it leads, and that a second press changes nothing."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -65,7 +66,7 @@ def test_a_gift_is_begun_and_leads_to_the_payment_page_with_all_that_was_said(do
     }  # fmt: skip
     base = f"{deps.settings.base_url}/give/{SLUG}"
     assert basket.success_url == base + "/thanks"
-    assert basket.cancel_url == base + "?amount=50&refcode=em-7g&refcode2=b"
+    assert basket.cancel_url == base + "?amount=50&refcode=em-7g&refcode2=b&back=1"
     assert timedelta(minutes=30) < basket.expires_at - deps.clock.now <= timedelta(hours=1)
 
 
@@ -81,16 +82,32 @@ def test_a_monthly_gift_of_another_amount_in_spanish(door, deps):
         "Que no falte calor",
     )
     assert basket.success_url.endswith("/thanks?lang=es")
-    assert basket.cancel_url.endswith(f"/give/{SLUG}?lang=es&amount=35.50&recurring=1")
+    assert basket.cancel_url.endswith(f"/give/{SLUG}?lang=es&amount=35.50&recurring=1&back=1")
 
 
 def test_the_employer_is_asked_by_the_law_of_the_fund_and_goes_with_the_payment(door, deps):
     execute(deps, "UPDATE fund SET employer_cents = 20000, employer_from = false WHERE slug = 'action'")
     donor = arrived(door, deps)
     assert "The law asks this for gifts over $200." in said(door.last)
+    assert said(door.last).count("(needed above $200)") == 2
+    execute(deps, "UPDATE fund SET employer_from = true WHERE slug = 'action'")
+    assert said(door.send("GET", f"/give/{SLUG}?lang=es")).count("(se necesita desde $200)") == 2
+    execute(deps, "UPDATE fund SET employer_from = false WHERE slug = 'action'")
     assert donor.press(amount="250").status == 422
     assert donor.press(amount="250", **LAW).status == 303
     assert payments(deps).baskets[0].metadata.items() >= LAW.items()
+
+
+def test_who_comes_back_from_the_payment_page_is_told_that_nothing_was_charged(door, deps):
+    arrived(door, deps).press()
+    (basket,) = payments(deps).baskets
+    back = basket.cancel_url.removeprefix(deps.settings.base_url)
+    shown = door.send("GET", back)
+    assert re.search(
+        r'role="status">.*Nothing was charged\..* You can give here whenever you like\.', shown.body.decode()
+    )
+    assert "No se cobró nada." in said(door.send("GET", f"{back}&lang=es"))
+    assert "charged" not in said(door.send("GET", f"/give/{SLUG}"))
 
 
 # D11: one session

@@ -93,8 +93,9 @@ def test_whoever_looks_like_a_program_is_asked_to_press_once_more(donor, giving,
 
 # D3-D6: amounts, fields twice, fields of nobody
 
-AMOUNTS = ["0", "-5", "4.999", "1e3", "NaN", "\uff11\uff10", "10,00", str(10**12), "9" * 400, "4.99", "5000.01", "", "  ",
-           "$35", "0x23", "35.", ".5", "1 000", "1_000", "\u0663\u0665", "35\x00", "inf", "4111111111111111"]  # fmt: skip
+AMOUNTS = ["0", "-5", "4.999", "1e3", "NaN", "\uff11\uff10", "10,00", str(10**12), "9" * 400, "4.99", "5000.01",
+           "", "  ", "1,00", "$-35", "35$", "0x23", "35.", ".5", "1 000", "1_000", "\u0663\u0665", "35\x00",
+           "inf", "4111111111111111"]  # fmt: skip
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
@@ -104,7 +105,8 @@ def test_an_amount_that_is_none_or_out_of_bounds_is_told_beside_it(donor, giving
     assert "4111" not in answer.body.decode()
 
 
-@pytest.mark.parametrize(("typed", "cents"), [(" 10 ", 1000), ("5", 500), ("5000", 500_000), ("12.5", 1250)])
+@pytest.mark.parametrize(("typed", "cents"), [(" 10 ", 1000), ("5", 500), ("5000", 500_000), ("12.5", 1250), ("$40", 4000),
+                                            ("$1,234.50", 123_450)])  # fmt: skip
 def test_an_amount_within_bounds_is_trimmed_and_taken(donor, giving, typed, cents):
     assert donor.press(amount="other", other=typed).status == 303
     assert [row["amount_cents"] for row in begun(giving)] == [cents]

@@ -265,6 +265,31 @@ def test_the_thanks_are_the_same_whatever_the_address_says(door, deps):
         assert session.scalars(text("SELECT count(*) FROM contribution")).one() == 0
 
 
+def test_the_thanks_lead_to_monthly_gifts_in_the_language_of_the_page(door):
+    assert 'Giving each month? <a href="/give/me">' in door.send("GET", f"/give/{SLUG}/thanks").body.decode()
+    shown = door.send("GET", f"/give/{SLUG}/thanks?lang=es").body.decode()
+    assert '¿Donas cada mes? <a href="/give/me?lang=es">' in shown
+
+
+def test_every_form_that_is_open_stands_on_one_page_with_the_way_to_monthly_gifts(deps, statements):
+    publish(deps, others={"es": {"title": "Que no falte calor"}})
+    publish(deps, slug="closed")
+    execute(deps, "UPDATE donation_form SET closed_at = now() WHERE slug = 'closed'")
+    watched, told = statements
+    with Client(build(watched)) as door:
+        shown = door.send("GET", "/give", [PAGES])
+        first = len(told)
+        spanish = door.send("GET", "/give?lang=es", [PAGES])
+        assert (len(told), first > 0) == (first, True)
+    assert "Keep the heat on So that nobody is cold in January. Common Ground Massachusetts Action, Inc." in said(shown)
+    places = re.findall(r'class="door" href="([^"]+)"', shown.body.decode())
+    assert f"/give/{SLUG}" in places
+    assert places[-2:] == ["/give/me", "/join"]
+    assert "/give/closed" not in places
+    assert "Que no falte calor" in said(spanish)
+    assert f'href="/give/{SLUG}?lang=es"' in spanish.body.decode()
+
+
 def test_only_named_sites_may_frame_the_form_and_what_is_posted_leaves_the_frame(deps):
     site = "https://neighbours.example.org"
     with opened(with_payments(deps, embed_origins=site)) as door:

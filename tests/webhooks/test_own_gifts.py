@@ -58,13 +58,34 @@ def test_her_page_tells_her_plans_and_names_nobody(door: Client, open_house: Dep
     giver(open_house, email=her.email, cents=2700, paused=True, paused_until=datetime(2027, 1, 2, 17, tzinfo=UTC))
     answer = door.send("GET", page_of(open_house, her))
     shown = said(answer)
-    for words in ("$10 a month", "To Common Ground Massachusetts Action, Inc.", "Since August 2, 2026",
-                  "Last paid November 2, 2026", "Next December 2, 2026", "$5 a month", "ActBlue keeps this one",
-                  "$27 a month paused", "Paused until January 2, 2027"):  # fmt: skip
+    for words in ("$10 a month", "For Stand with your neighbors", "To Common Ground Massachusetts Action, Inc.",
+                  "Since August 2, 2026", "Last paid November 2, 2026", "Next December 2, 2026", "$5 a month",
+                  "ActBlue keeps this one", "$27 a month paused", "Paused until January 2, 2027"):  # fmt: skip
         assert words in shown
     assert her.email not in answer.body.decode()
     assert "Rosa" not in shown
     assert "https://billing.stripe.com" in answer.headers["content-security-policy"]
+
+
+def test_the_language_of_the_address_is_kept_by_all_that_she_presses(door: Client, open_house: Deps):
+    her = giver(open_house)
+    path = f"{page_of(open_house, her)}?lang=es"
+    shown = door.send("GET", path).body.decode()
+    places = re.findall(r'(?:action|class="button plain" href)="([^"]+)"', shown)
+    assert len(places) == 4
+    assert all(place.endswith("?lang=es") for place in places)
+    answer = post(door, path, stamp=stamp(door, path), plan=her.plan_id, act="pause", months=1)
+    assert answer.headers["location"] == path.replace("?lang=es", "?asked=pause&lang=es")
+    ending = said(door.send("GET", places[-1]))
+    assert "Volver a tus donativos mensuales" in ending
+    assert f'href="{path}"' in door.last.body.decode()
+    assert "Para Common Ground Massachusetts Action, Inc." in said(door.send("GET", path))
+    assert "Motivo Al lado de tu vecindario" in said(door.last)
+    asking = door.send("GET", "/give/me?lang=es").body.decode()
+    assert 'action="/give/me?lang=es"' in asking
+    sent = post(door, "/give/me?lang=es", stamp=stamp(door, "/give/me?lang=es"), email=her.email)
+    assert "Mira tu correo" in said(sent)
+    assert 'href="/give/me?lang=es"' in sent.body.decode()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -134,13 +155,13 @@ def test_each_button_asks_the_processor_and_nothing_changes_here_until_it_says_s
 ):
     her = giver(open_house)
     path = page_of(open_house, her)
-    for act, fields in (("amount", {"amount": 1500}), ("amount", {"amount": "other", "other": " $35.50 "}),
+    for act, fields in (("amount", {"amount": 1500}), ("amount", {"amount": "other", "other": " $1,035.50 "}),
                         ("pause", {"months": 2}), ("resume", {}), ("cancel", {})):  # fmt: skip
         answer = press(door, path, her, act, **fields)
         assert (answer.status, answer.headers["location"]) == (303, f"{path}?asked={act}")
     until = open_house.clock.now.replace(year=2027, month=1)
     assert [asked[:3] for asked in stripe.asked] == [
-        ("change", her.plan_key, 1500), ("change", her.plan_key, 3550), ("pause", her.plan_key, until),
+        ("change", her.plan_key, 1500), ("change", her.plan_key, 103_550), ("pause", her.plan_key, until),
         ("pause", her.plan_key, None), ("cancel", her.plan_key, ""),
     ]  # fmt: skip
     assert "$10 a month" in said(door.send("GET", path))
@@ -197,6 +218,18 @@ def test_pressed_twice_it_is_one_act(door: Client, open_house: Deps, stripe: Fak
     assert len(stripe.done) == 3
 
 
+def test_from_one_page_she_can_go_back_to_an_amount_she_chose_before(
+    door: Client, open_house: Deps, stripe: FakePayments
+):
+    her = giver(open_house)
+    path = page_of(open_house, her)
+    mark = stamp(door, path)
+    for cents in (500, 1500, 500):
+        answer = post(door, path, stamp=mark, plan=her.plan_id, act="amount", amount=cents)
+        assert answer.status == 303
+    assert [told[2] for told in stripe.done.values()] == [500, 1500, 500]
+
+
 def test_another_persons_plan_in_the_form_is_no_plan(door: Client, open_house: Deps, stripe: FakePayments):
     her, other = giver(open_house), giver(open_house)
     path = page_of(open_house, her)
@@ -212,9 +245,9 @@ def test_another_persons_plan_in_the_form_is_no_plan(door: Client, open_house: D
     ("chosen", "typed", "why"),
     [("", "", "Please choose an amount."), ("1501", "", "Please choose an amount."), ("other", "", "amount in dollars"),
      ("other", "0", "The least that can be given here is $5."), ("other", "4.99", "The least"), ("other", "-5", "in dollars"),
-     ("other", "4.999", "in dollars"), ("other", "1e3", "in dollars"), ("other", "NaN", "in dollars"),
-     ("other", "\uff11\uff10", "in dollars"), ("other", "10,00", "in dollars"), ("other", "9" * 12, "in dollars"),
-     ("other", "9999999.00", "The most")],
+     ("other", "4.999", "in dollars"), ("other", "1,00", "in dollars"), ("other", "1e3", "in dollars"),
+     ("other", "NaN", "in dollars"), ("other", "\uff11\uff10", "in dollars"), ("other", "10,00", "in dollars"),
+     ("other", "9" * 12, "in dollars"), ("other", "9999999.00", "The most")],
 )  # fmt: skip
 def test_an_amount_is_read_strictly_and_what_was_typed_is_kept(
     door: Client, open_house: Deps, stripe: FakePayments, chosen: str, typed: str, why: str
@@ -324,13 +357,16 @@ def test_a_plan_at_actblue_is_never_asked_of_stripe(door: Client, open_house: De
     assert stripe.asked == []
 
 
-def test_a_fund_with_an_account_of_its_own_is_asked_there(door: Client, open_house: Deps, stripe: FakePayments):
-    her = giver(open_house)
+def test_a_plan_is_asked_about_in_the_account_it_lives_in_whatever_became_of_its_fund(
+    door: Client, open_house: Deps, stripe: FakePayments
+):
+    ours, theirs = giver(open_house), giver(open_house, account="acct_1")
     with transaction(open_house.sessions) as session:
-        session.execute(text("UPDATE fund SET stripe_account = 'acct_1'"))
+        session.execute(text("UPDATE fund SET stripe_account = 'acct_new'"))
     try:
-        press(door, page_of(open_house, her), her, "cancel")
+        for her in (ours, theirs):
+            press(door, page_of(open_house, her), her, "cancel")
     finally:
         with transaction(open_house.sessions) as session:
             session.execute(text("UPDATE fund SET stripe_account = ''"))
-    assert stripe.asked == [("cancel", her.plan_key, "acct_1")]
+    assert stripe.asked == [("cancel", ours.plan_key, ""), ("cancel", theirs.plan_key, "acct_1")]

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from engine import demo_organisation
 from engine.bootstrap import Deps
+from engine.events import HumanNeeded
 from engine.giving import form_shelf
 from engine.settings import Settings
 from tests.asgi import Client
@@ -74,7 +75,26 @@ def test_the_home_page_leads_to_every_form_that_is_open(deps: Deps):
         form_shelf.close(session, "pac", "The election is over.", now)
     with Client(app.build(deps)) as client:
         shown = client.send("GET", "/").body.decode()
-    assert re.findall(r'href="/give/([^"]+)"', shown) == ["common-ground", "neighbours"]
+    assert re.findall(r'<h3[^>]*><a href="/give/([^"]+)"', shown) == ["common-ground", "neighbours"]
+    assert re.findall(r'href="/give/neighbours\?amount=(\d+)"', shown) == ["27", "50", "100", "250", "1000"]
+    assert shown.index("/give/common-ground") < shown.index('href="/give/me"') < shown.index('href="/join"')
+
+
+def test_the_home_page_speaks_spanish_to_whoever_asks_and_keeps_it(deps: Deps):
+    with Client(app.build(deps)) as client:
+        shown = client.send("GET", "/?lang=es").body.decode()
+    assert "Apoya a tu vecindario" in shown
+    assert 'href="/give/neighbours?amount=50&lang=es"' in shown.replace("&amp;", "&")
+    assert re.search(r'href="/give/me\?lang=es"><strong>Tus donativos mensuales', shown)
+
+
+def test_commands_in_what_needs_a_person_are_set_as_commands(deps: Deps):
+    with deps.work() as (session, now):
+        deps.react(session, [HumanNeeded(None, "a kind", "<b>", "run `groundswell <x>` now")], now)
+    with Client(app.build(deps)) as client:
+        shown = client.send("GET", "/").body.decode()
+    assert "&lt;b&gt;: run <code>groundswell &lt;x&gt;</code> now." in shown
+    assert "`" not in shown
 
 
 def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):

@@ -17,7 +17,6 @@ from engine.sources.words import email_address
 from webhooks import forms
 from webhooks.donor import own
 from webhooks.forms import Posted, Stamp
-from webhooks.pages import page, spoken
 from webhooks.security import network, require_same_origin
 
 ANSWER_SECONDS = 0.25  # longer than any of it takes
@@ -27,8 +26,9 @@ MOST_OF_ADDRESS, MOST_OF_NETWORK, SPAN = 3, 20, timedelta(hours=1)
 def ask(request: Request) -> Response:
     """The form that asks for a link."""
     deps: Deps = request.app.state.deps
-    with deps.work() as (_, now):
-        return own.asking(request, now)
+    with deps.work() as (session, now):
+        whose = own.house(session, now)
+    return own.asking(request, whose)
 
 
 async def send(request: Request) -> Response:
@@ -44,21 +44,21 @@ async def send(request: Request) -> Response:
 def _send(request: Request, form: Posted) -> Response:
     deps: Deps = request.app.state.deps
     typed, stamp = form.one("email"), Stamp.read(deps.signer, form.one("stamp"), own.ASKING)
-    with deps.work() as (_, now):
-        pass
+    with deps.work() as (session, now):
+        whose = own.house(session, now)
     if stamp is None or stamp.too_old(now):
-        return own.asking(request, now, "again", email=typed)
+        return own.asking(request, whose, "again", email=typed)
     email = email_address(typed)
     if email is None:
-        return own.asking(request, now, "wrong", email=typed)
+        return own.asking(request, whose, "wrong", email=typed)
     try:
         if not deps.limiter.hit(f"giving network {network(request)}", MOST_OF_NETWORK, SPAN):
-            return own.asking(request, now, "often", email=typed)
+            return own.asking(request, whose, "often", email=typed)
         few = deps.limiter.hit(f"giving address {email}", MOST_OF_ADDRESS, SPAN)
     except Unavailable:
-        return own.asking(request, now, "away", email=typed)
+        return own.asking(request, whose, "away", email=typed)
     if few:
         with deps.work() as (session, now):
             happened = giving_links.ask(session, email, stamp.nonce, now)
         deps.ring_for(happened)
-    return page(request, "giving_sent.html", language=spoken(request))
+    return own.sent(request, whose)

@@ -1,7 +1,8 @@
 """`/give/me/{token}`: what she gives every month. GET shows it; a POST asks the processor to change one plan of hers.
 
 Nothing changes here: plans stand otherwise as soon as the processor's webhooks say so. Each press has a key of its own, made
-of plan, wish and form: pressed twice it is one act.
+of plan, wish and form, and counts while the plan stands there as it did: pressed twice it is one act, but the way back to an
+earlier amount is another.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,19 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from engine import languages
 from engine.bootstrap import Deps
 from engine.errors import Forbidden, Invalid, NotFound, Unavailable
 from engine.events import HumanNeeded
 from engine.giving import monthly
 from engine.giving.monthly import PAUSES, Hers, Plan
 from engine.letters import links
-from engine.money import cents
+from engine.money import typed_cents
 from engine.ports import Payments
 from webhooks import forms
 from webhooks.donor import own
 from webhooks.donor.own import ACTS, AMOUNT, OTHER, PAUSE, Notice, Wish
 from webhooks.forms import Posted, Stamp
+from webhooks.pages import named
 from webhooks.security import network, require_same_origin
 from webhooks.subscriber import door
 
@@ -95,11 +96,11 @@ def _ask(payments: Payments, plan: Plan, wish: Wish, stamp: Stamp, here: str) ->
     match wish.act:
         case "amount":
             payments.change_plan(plan.key, wish.cents, key, account=plan.account)
-        case "pause":  # counted from the form, not from the press: the same key must say the same
+        case "pause":  # counted from the form, not from the press: pressed twice it ends at the same instant
             made = datetime.fromtimestamp(stamp.made // 1000, UTC)
-            payments.pause_plan(plan.key, monthly.pause_ends(made, wish.months), key, account=plan.account)
+            payments.pause_plan(plan.key, monthly.pause_ends(made, wish.months), account=plan.account)
         case "resume":
-            payments.pause_plan(plan.key, None, key, account=plan.account)
+            payments.pause_plan(plan.key, None, account=plan.account)
         case "cancel":
             payments.cancel_plan(plan.key, key, account=plan.account)
         case "card":
@@ -121,8 +122,9 @@ def _hers(request: Request) -> tuple[Hers | Response, datetime]:
         contact_id, works = links.giver(deps.signer, request.path_params["token"], now) or (None, True)
         zone = deps.settings.time_zone
         hers = monthly.load(session, contact_id, now, zone) if contact_id is not None and works else None
+        whose = own.house(session, now)
     if not works:
-        return own.asking(request, now, "ended"), now
+        return own.asking(request, whose, "ended"), now
     return hers or door.stranger(request), now
 
 
@@ -161,7 +163,7 @@ def _amount(plan: Plan, chosen: str, typed: str) -> tuple[int, str]:
             return 0, "no_amount"
     else:
         try:
-            wanted = cents(typed.strip().removeprefix("$").strip())
+            wanted = typed_cents(typed)
         except Invalid:
             return 0, "amount"
     if not plan.takes(wanted):
@@ -183,7 +185,6 @@ def _here(request: Request) -> str:
 
 def _back(request: Request, asked: str = "") -> Response:
     """To her plans, in the language that she chose."""
-    lang = request.query_params.get("lang", "")
-    terms = {"asked": asked, "lang": lang if lang in languages.offered() else ""}
+    terms = {"asked": asked, "lang": named(request)}
     query = "&".join(f"{name}={value}" for name, value in terms.items() if value)
     return RedirectResponse(_here(request) + (f"?{query}" if query else ""), 303)

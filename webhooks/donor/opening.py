@@ -82,7 +82,11 @@ def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
     )  # fmt: skip
     base = deps.settings.base_url
     return beginning.basket(
-        wish, begun, asked.form, success_url=base + here.url(path="/thanks"), cancel_url=base + here.url(whole=True)
+        wish,
+        begun,
+        asked.form,
+        success_url=base + here.url(path="/thanks"),
+        cancel_url=base + here.url(whole=True) + "&back=1",
     )
 
 

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine import languages
 from engine.bootstrap import Deps
+from engine.giving import monthly
 from engine.giving.monthly import PAUSES, Hers, Plan
 from engine.money import amount, dollars
 from engine.outreach.about_gifts import RHYTHMS
 from webhooks.forms import Stamp
-from webhooks.pages import page, spoken
+from webhooks.pages import named, page, spoken
 from webhooks.security import framed_by
 from webhooks.subscriber import door
 from webhooks.writer import RETRY_AFTER
@@ -69,15 +71,35 @@ class Wish:
 NOTHING = Wish()
 
 
-def asking(request: Request, now: datetime, notice: Notice = "", *, email: str = "") -> Response:
+@dataclass(frozen=True, slots=True)
+class House:
+    """Whose page it is that asks for an address, and the house's time."""
+
+    now: datetime
+    organisation: str
+
+
+def house(session: Session, now: datetime) -> House:
+    """This one."""
+    return House(now, monthly.organisation(session))
+
+
+def asking(request: Request, whose: House, notice: Notice = "", *, email: str = "") -> Response:
     """The form that asks for a link; nothing that was typed is lost."""
-    stamp = Stamp.fresh(ASKING, now).token(_deps(request).signer)
+    stamp = Stamp.fresh(ASKING, whose.now).token(_deps(request).signer)
     answer = page(
         request, "giving_ask.html", STATUS[notice], language=spoken(request), notice=notice, email=email, stamp=stamp,
-        action="/give/me",
+        asking=_asking(request), organisation=whose.organisation,
     )  # fmt: skip
     answer.headers.update(HEADERS.get(notice, {}))
     return answer
+
+
+def sent(request: Request, whose: House) -> Response:
+    """What is said to everybody who asked."""
+    return page(
+        request, "giving_sent.html", language=spoken(request), asking=_asking(request), organisation=whose.organisation
+    )
 
 
 def name(token: str) -> str:
@@ -97,7 +119,8 @@ def plans(
         request, "giving_own.html", STATUS[notice], language=language, hers=hers, notice=notice, wish=wish,
         asked=asked if asked in ACTS else "", sums={plan.id: total(plan, language) for plan in hers.plans},
         error=_error(wish, hers.plan(wish.plan_id), told), stamp=_stamp(request, now, stamp), open=deps.payments is not None,
-        pauses=PAUSES, actblue=ACTBLUE, OTHER=OTHER, here=f"/give/me/{request.path_params['token']}", lang=_lang(request),
+        pauses=PAUSES, actblue=ACTBLUE, OTHER=OTHER, here=f"/give/me/{request.path_params['token']}", terms=_terms(request),
+        asking=_asking(request),
     )  # fmt: skip
     answer.headers.update(HEADERS.get(notice, {}) | framed_by((), PORTALS))
     return answer
@@ -105,8 +128,8 @@ def plans(
 
 def end(request: Request, hers: Hers, plan: Plan, now: datetime) -> Response:
     """What ends, and one button."""
-    language, lang = door.language(request, hers.language), _lang(request)
-    back = f"/give/me/{request.path_params['token']}" + (f"?lang={lang}" if lang else "")
+    language = door.language(request, hers.language)
+    back = f"/give/me/{request.path_params['token']}{_terms(request)}"
     return page(
         request, "giving_end.html", language=language, hers=hers, plan=plan, sum=total(plan, language),
         stamp=_stamp(request, now), back=back, open=_deps(request).payments is not None,
@@ -120,10 +143,13 @@ def total(plan: Plan, language: str) -> str:
     return amount(plan.amount_cents, plan.currency) + words
 
 
-def _lang(request: Request) -> str:
-    """The language that the address names, if it is one of ours."""
-    lang = request.query_params.get("lang", "")
-    return lang if lang in languages.offered() else ""
+def _terms(request: Request) -> str:
+    return f"?lang={named(request)}" if named(request) else ""
+
+
+def _asking(request: Request) -> str:
+    """Where she asks for a link."""
+    return f"/give/me{_terms(request)}"
 
 
 def _error(wish: Wish, plan: Plan | None, told: Any) -> str:

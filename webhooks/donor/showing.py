@@ -24,12 +24,13 @@ TRAP = "website"  # people cannot see this field; programs fill it in
 PROCESSORS = ("https://checkout.stripe.com", "https://secure.actblue.com")  # whose pages the form leads to
 SOON = {"Retry-After": str(int(timedelta(minutes=1).total_seconds()))}
 
-Notice = Literal["", "again", "often", "away"]
+Notice = Literal["", "again", "often", "away", "back"]  # back: from the processor's page, with nothing given
 
 
 def blank(request: Request, asked: Asked, token: str) -> Response:
     """The page as it is opened: the same for everybody who comes by the same link, but for the token of its stamp."""
-    values = _filled_in(asked, Filled.blank(asked), token)
+    back = request.query_params.get("back") == "1"
+    values = _filled_in(asked, Filled.blank(asked), token, "back" if back else "")
     return _answer(request, asked, _rendered(request, "give.html", asked, **values, untouched=True), 200)
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from engine.errors import Invalid
 from engine.events import Person
 from engine.giving.forms import MOST_CENTS, Definition
-from engine.money import cents, dollars, plain_dollars
+from engine.money import dollars, plain_dollars, typed_cents
 from engine.sources.addresses import CODES
 from engine.sources.words import clean
 from webhooks import lines
@@ -156,7 +156,7 @@ def _amount(said: Mapping[str, str], asked: Asked) -> int:
     if is_card(written):
         raise Invalid("card")
     try:
-        amount = cents(written)
+        amount = typed_cents(written)
     except Invalid:
         raise Invalid("amount" if asked.definition.other else "none_such") from None
     if asked.takes(amount):

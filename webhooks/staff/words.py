@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 from sqlalchemy import Row
 
+from engine.giving.ledger import STATUS_WORDS
 from engine.money import amount
 from engine.states import STATES
 
@@ -111,6 +112,13 @@ def gift(row: Row[Any]) -> str:
     """The amount of a gift."""
     rhythm = "" if row.recurring_period in ("", "once") else f", {row.recurring_period}"
     return amount(row.amount_cents, row.currency) + rhythm
+
+
+def status(row: Row[Any]) -> str:
+    """How a gift stands, and how much of it is ordered back and not booked yet: "partly given back, $5 ordered back"."""
+    stands = STATUS_WORDS.get(row.status, row.status)
+    back = row.ordered_back_cents
+    return f"{stands}, {amount(back, row.currency)} ordered back" if back else stands
 
 
 def snapshot(donor: Mapping[str, Any] | None) -> str:
