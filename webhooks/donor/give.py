@@ -110,7 +110,7 @@ def _unable(request: Request, asked: Asked) -> Response | None:
 
 
 def _to_actblue(request: Request, asked: Asked, filled: Filled) -> Response:
-    """Nothing is begun here, so nothing has to be proved. Nobody is known: this link never asks ActBlue to charge one at once."""
+    """Nothing is begun here, so nothing has to be proved. Nobody is known, and no saved card is asked for."""
     if filled.chosen is None:
         return showing.form(request, asked, asked.stamp(), filled, status=422)
     deps: Deps = request.app.state.deps
