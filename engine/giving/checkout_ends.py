@@ -1,5 +1,7 @@
 """What becomes of a checkout that was begun on a page of ours: paid, left, or over; and of the words that its donor typed.
 
+The processor names it by a word that nobody can guess (its nonce): a payment of somebody else's cannot claim to be it.
+
 They go to the gift, whichever of the processor's words of it comes first, and with its word that nobody paid they are gone.
 """
 
@@ -18,12 +20,12 @@ from engine.settings import Settings
 # Without the processor's word that nobody paid, a bank may still be at it: it has some days.
 WORDS_KEPT = timedelta(days=10)
 
-_TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(id bigint, session_key text)
-JOIN checkout c ON c.id = v.id AND c.session_key IN ('', v.session_key)"""
+_TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(checkout text, session_key text)
+JOIN checkout c ON c.nonce = v.checkout AND c.session_key IN ('', v.session_key)"""
 _TYPED = text("""
 SELECT v.place, c.donor
-FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, id bigint, session_key text, amount_cents bigint)
-JOIN checkout c ON c.id = v.id AND c.session_key IN ('', coalesce(v.session_key, c.session_key))
+FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, checkout text, session_key text, amount_cents bigint)
+JOIN checkout c ON c.nonce = v.checkout AND c.session_key IN ('', coalesce(v.session_key, c.session_key))
     AND c.amount_cents = coalesce(v.amount_cents, c.amount_cents)
 WHERE c.donor <> '{}'
 """)
@@ -34,7 +36,7 @@ FROM {_TOLD} WHERE p.id = c.id AND p.state IN ('opening', 'open', 'expired')
 _LEFT = text(f"""
 UPDATE checkout p SET state = 'expired', donor = '{{}}', session_key = v.session_key
 FROM {_TOLD} WHERE p.id = c.id AND (p.state IN ('opening', 'open') OR p.state = 'expired' AND p.donor <> '{{}}')
-RETURNING p.id
+RETURNING p.nonce
 """)
 _OVER = text("UPDATE checkout SET state = 'expired' WHERE state IN ('opening', 'open') AND expires_at <= :now")
 _EMPTY = text("UPDATE checkout SET donor = '{}' WHERE state = 'expired' AND donor <> '{}' AND expires_at <= :untold")
@@ -45,7 +47,10 @@ _ADDRESS = ("street", "city", "state", "zip", "country")
 def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
     """The same events; of whoever gave by a checkout of ours, with what she typed on our page, as long as that is there.
     Before anybody is admitted."""
-    told = [_sought(place, event) for place, event in enumerate(happened) if getattr(event, "checkout_id", None)]
+    told = [
+        _sought(place, event) for place, event in enumerate(happened)
+        if isinstance(event, CheckoutReported | ContributionReported) and event.checkout
+    ]  # fmt: skip
     if not told:
         return happened
     found = session.execute(_TYPED, {"rows": rows(told)})
@@ -55,16 +60,16 @@ def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
 
 def pay(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
     """These are paid, or their money is on its way."""
-    if ours := [event for event in told if event.checkout_id is not None]:
+    if ours := [event for event in told if event.checkout]:
         session.execute(_PAID, {"rows": _rows(ours)})
     return []
 
 
 def end(session: Session, told: Sequence[CheckoutEndReported], _: datetime, __: Settings) -> list[Event]:
     """Nobody paid these, and nobody can any more."""
-    causes = {event.checkout_id: event.cause for event in told}
+    causes = {event.checkout: event.cause for event in told}
     ended = session.scalars(_LEFT, {"rows": _rows(told)}).all()
-    return [FactRecorded(causes[checkout_id]) for checkout_id in ended]
+    return [FactRecorded(causes[word]) for word in ended]
 
 
 def expire(session: Session, now: datetime) -> None:
@@ -73,12 +78,11 @@ def expire(session: Session, now: datetime) -> None:
     session.execute(_EMPTY, {"untold": now - WORDS_KEPT})
 
 
-def _sought(place: int, event: Event) -> dict[str, Any]:
+def _sought(place: int, event: CheckoutReported | ContributionReported) -> dict[str, Any]:
     """Its checkout: of a finished one by its session, of a gift by its amount."""
-    assert isinstance(event, CheckoutReported | CheckoutEndReported | ContributionReported)
     gift = isinstance(event, ContributionReported)
     return {
-        "place": place, "id": event.checkout_id, "session_key": None if gift else event.source_key,
+        "place": place, "checkout": event.checkout, "session_key": None if gift else event.source_key,
         "amount_cents": event.amount_cents if isinstance(event, ContributionReported) else None,
     }  # fmt: skip
 
@@ -105,5 +109,5 @@ def _joined(told: Person, typed: Mapping[str, Any]) -> Person:
 
 
 def _rows(told: Sequence[CheckoutReported] | Sequence[CheckoutEndReported]) -> str:
-    each = {event.checkout_id: event.source_key for event in told}
-    return rows({"id": checkout_id, "session_key": key} for checkout_id, key in sorted(each.items()))
+    each = {event.checkout: event.source_key for event in told}
+    return rows({"checkout": word, "session_key": key} for word, key in sorted(each.items()))

@@ -15,9 +15,10 @@ class Checkout(SQLModel, table=True):
     """A gift that somebody began on a page of ours, before any money moved. The row is committed before the processor is
     asked, and its id is the idempotency key. Only webhooks make gifts of it.
 
-    `nonce`: of the form's stamp, used once. `digest`: of all that was asked for and from where: while a checkout with the
-    same is open, she is led to that one. `donor`: what she typed (`engine.events.Person`), until it is paid or over.
-    `session_key`, `url`: the processor's page, until `expires_at`.
+    `nonce`: of the form's stamp, used once, and the word by which the processor names the checkout: nobody can guess it.
+    `digest`: of all that was asked for and from where: while a checkout with the same is open, she is led to that one.
+    `donor`: what she typed (`engine.events.Person`), until it is paid or over. `session_key`, `url`: the processor's page,
+    until `expires_at`.
     """
 
     __tablename__ = "checkout"

@@ -30,10 +30,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """lead: to `url`. paid: it is done already. fast, old, reused: by its stamp. often: the network or the form has had its
-    share. away: the processor does not answer; the same press may do. refused: another press may do."""
+    """lead: to `url`. paid: it is done already. begun: by this stamp something else was begun that may be paid. fast, old,
+    reused: by its stamp, and nothing can be paid by it. often: the network or the form has had its share. away: the processor
+    does not answer; the same press may do. lost: we do not know what there is. refused: another press may do."""
 
-    verdict: Literal["lead", "paid", "fast", "old", "reused", "often", "away", "refused"]
+    verdict: Literal["lead", "paid", "begun", "fast", "old", "reused", "often", "away", "lost", "refused"]
     url: str = ""
 
 
@@ -57,12 +58,10 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
 def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | None:
     """What is decided already; None: it is to be begun, or the processor to be asked again."""
     with deps.work() as (session, now):
-        if stamp.too_old(now):
-            return Outcome("old")
-        if stamp.too_fast(now):
-            return Outcome("fast")
         found = beginning.find(session, wish, stamp.nonce, network, now)
-    return None if found.state in ("new", "opening") else _outcome(found)
+    if found.state == "new":  # how old a stamp is matters only for what is still to be begun by it
+        return Outcome("old") if stamp.too_old(now) else Outcome("fast") if stamp.too_fast(now) else None
+    return None if found.state == "opening" else _outcome(found)
 
 
 def _outcome(begun: Begun) -> Outcome:
@@ -71,7 +70,19 @@ def _outcome(begun: Begun) -> Outcome:
             return Outcome("lead", begun.url)
         case "paid":
             return Outcome("paid")
-    return Outcome("reused")
+        case "refused":
+            return Outcome("reused")
+    return Outcome("begun")
+
+
+def is_paid(deps: Deps, stamp: Stamp) -> bool:
+    """Whether the gift that was begun by this stamp is paid. Nobody who cannot be asked says yes."""
+    try:
+        with deps.work() as (session, _):
+            return beginning.is_paid(session, stamp.nonce)
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("nobody could be asked whether a gift is paid", error=type(error).__name__)
+        return False
 
 
 def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
