@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
@@ -19,6 +19,9 @@ from engine.settings import Settings
 
 # Without the processor's word that nobody paid, a bank may still be at it: it has some days.
 WORDS_KEPT = timedelta(days=10)
+KEPT = timedelta(days=365)  # of what has ended; gifts are on the books
+STRETCH = 1000  # rows in one statement
+CHORE = "checkouts"  # who ends them: workers/checkouts.py
 
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(checkout text, session_key text)
 JOIN checkout c ON c.nonce = v.checkout AND c.session_key IN ('', v.session_key)"""
@@ -40,6 +43,22 @@ RETURNING p.nonce
 """)
 _OVER = text("UPDATE checkout SET state = 'expired' WHERE state IN ('opening', 'open') AND expires_at <= :now")
 _EMPTY = text("UPDATE checkout SET donor = '{}' WHERE state = 'expired' AND donor <> '{}' AND expires_at <= :untold")
+# The oldest come first: if none of those is old enough, none is.
+_OLD = """
+SELECT id FROM (SELECT id, state, expires_at FROM checkout ORDER BY id LIMIT :most) first
+WHERE state IN ('paid', 'expired', 'refused') AND expires_at <= :before
+"""
+_LOOSE = text(f"UPDATE decline SET checkout_id = NULL WHERE checkout_id IN ({_OLD})")
+_FORGET = text(f"DELETE FROM checkout WHERE id IN ({_OLD}) RETURNING id")
+# Of forms that are closed over declined cards, not of those that staff closed: whoever pays there may go on.
+_STILL_OPEN = text("""
+SELECT c.id, c.session_key, f.stripe_account AS account FROM donation_form d
+JOIN checkout c ON c.donation_form_id = d.id AND c.state = 'open' AND c.expires_at > :now
+JOIN fund f ON f.id = d.fund_id
+WHERE d.closed_at = d.attempts_from ORDER BY c.id LIMIT :most
+""")
+_CLOSED = text("UPDATE checkout SET state = 'expired' WHERE id = :id AND state = 'open'")
+_WAKE = text("UPDATE chore SET due_at = now() WHERE name = :chore")
 
 _ADDRESS = ("street", "city", "state", "zip", "country")
 
@@ -76,6 +95,28 @@ def expire(session: Session, now: datetime) -> None:
     """End what nobody told us the end of, and empty what was typed where no money can come any more."""
     session.execute(_OVER, {"now": now})
     session.execute(_EMPTY, {"untold": now - WORDS_KEPT})
+
+
+def forget_old(session: Session, now: datetime) -> bool:
+    """Delete a stretch of what ended long ago. Returns whether there may be more."""
+    values = {"most": STRETCH, "before": now - KEPT}
+    session.execute(_LOOSE, values)
+    return len(session.scalars(_FORGET, values).all()) == STRETCH
+
+
+def wake(session: Session) -> None:
+    """Have it looked at once which pages are to be ended."""
+    session.execute(_WAKE, {"chore": CHORE})
+
+
+def still_open(session: Session, now: datetime, most: int) -> Sequence[Row[Any]]:
+    """Pages that can be paid on though their form is closed over declined cards: rows of (id, session_key, account)."""
+    return session.execute(_STILL_OPEN, {"now": now, "most": most}).all()
+
+
+def closed(session: Session, checkout_id: int) -> None:
+    """Nobody can pay on its page any more; if somebody had before, the processor's word on that is still to come."""
+    session.execute(_CLOSED, {"id": checkout_id})
 
 
 def _sought(place: int, event: CheckoutReported | ContributionReported) -> dict[str, Any]:
