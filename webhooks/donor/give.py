@@ -89,7 +89,9 @@ async def picture(request: Request) -> Response:
     named = request.query_params.get("v", str(asked.form.version))
     version = int(named) if named.isascii() and named.isdigit() and len(named) < 10 else 0
     published: Published = request.app.state.published
-    known = await published.picture(asked.definition.slug, version) if version <= asked.form.version else None
+    slug, shown = asked.definition.slug, asked.form.version
+    draft = bool(asked.preview) and version == shown
+    known = await published.picture(slug, version, shown, draft=draft) if version <= shown else None
     if known is None or known.type not in PICTURES:
         raise HTTPException(404, "Not Found")
     return Response(known.data, media_type=known.type, headers=KEPT)

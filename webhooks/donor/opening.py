@@ -20,10 +20,13 @@ from engine.giving.beginning import Begun, Wish
 from engine.ports import Basket, Opened
 from webhooks.donor.asking import Asked
 from webhooks.forms import Stamp
+from webhooks.security import wider
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-REFUSED, UNABLE = "payment page refused", "no payment processor"  # kinds of notices
+SHARES = 10  # of one network, for all those of one IPv6 customer
+# Kinds of notices.
+REFUSED, UNABLE, WAITING = "payment page refused", "no payment processor", "people wait to give"
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +46,7 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
     found = _looked_up(deps, stamp, wish, network)
     if isinstance(found, Outcome):
         return found
-    settings = deps.settings
-    if not deps.limiter.hit(f"give network {network}", settings.give_network_minute, MINUTE):
-        return Outcome("often")
-    if not deps.limiter.hit(f"give form {asked.name}", settings.give_form_minute, MINUTE):
+    if not _within_its_share(deps, asked, network):
         return Outcome("often")
     with deps.work() as (session, now):
         begun = beginning.begin(session, wish, stamp.nonce, network, now)
@@ -62,6 +62,25 @@ def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | 
     if found.state == "new":  # how old a stamp is matters only for what is still to be begun by it
         return Outcome("old") if stamp.too_old(now) else Outcome("fast") if stamp.too_fast(now) else None
     return None if found.state == "opening" else _outcome(found)
+
+
+def _within_its_share(deps: Deps, asked: Asked, network: str) -> bool:
+    """Count one more. Of an IPv6 customer all networks together have some shares, however many they are."""
+    settings, around = deps.settings, wider(network)
+    if not deps.limiter.hit(f"give network {network}", settings.give_network_minute, MINUTE):
+        return False
+    if around and not deps.limiter.hit(f"give network {around}", SHARES * settings.give_network_minute, MINUTE):
+        return False
+    if deps.limiter.hit(f"give form {asked.name}", settings.give_form_minute, MINUTE):
+        return True
+    slug = asked.definition.slug
+    _tell_hourly(
+        deps, WAITING, slug,
+        f"More than {settings.give_form_minute} people pressed the button of this form within a minute, and some were asked to "
+        f"wait. If many want to give, raise GIVE_FORM_MINUTE; if somebody holds it down, close the form for a while with "
+        f"`groundswell forms close {slug}`",
+    )  # fmt: skip
+    return False
 
 
 def _outcome(begun: Begun) -> Outcome:
@@ -129,12 +148,16 @@ def _refused(deps: Deps, asked: Asked, begun: Begun, why: str) -> Outcome:
 def tell_unable(deps: Deps, slug: str) -> None:
     """Tell a person, once an hour, that a form cannot take gifts because no processor is set up."""
     said = "STRIPE_API_KEY is not set, so the form is shown as out of order: nobody can give by it"
+    _tell_hourly(deps, UNABLE, slug, said)
+
+
+def _tell_hourly(deps: Deps, kind: str, slug: str, said: str) -> None:
     try:
-        if not deps.limiter.hit(f"{UNABLE} {slug}", 1, HOUR):
+        if not deps.limiter.hit(f"{kind} {slug}", 1, HOUR):
             return
         with deps.work() as (session, now):
-            everything = deps.react(session, [HumanNeeded(None, UNABLE, slug, said)], now)
+            everything = deps.react(session, [HumanNeeded(None, kind, slug, said)], now)
     except (Unavailable, OperationalError, PoolTimeout) as error:
-        log.warning("nobody could be told that a form is out of order", error=type(error).__name__)
+        log.warning("nobody could be told of a form", kind=kind, error=type(error).__name__)
         return
     deps.ring_for(everything)
