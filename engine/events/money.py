@@ -17,7 +17,8 @@ class ContributionReported(Event):
 
     `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1. `express`: the donor
     has saved a card at ActBlue. `account`: the connected account that it went to, "" our own. `checkout`: the word of the
-    checkout of ours by which it was given, or its plan begun.
+    checkout of ours by which it was given, or its plan begun; `language`: that of its page, of an instalment after the
+    first "".
     """
 
     source: str
@@ -40,12 +41,14 @@ class ContributionReported(Event):
     express: bool = False
     account: str = ""
     checkout: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutReported(Event):
     """A donor finished a checkout and the money is there or on its way: her words, for a gift told without them.
-    `checkout`: the word of the checkout of ours that it was opened for; `typed`: they are what she wrote there."""
+    `checkout`: the word of the checkout of ours that it was opened for; `typed`: they are what she wrote there; `language`:
+    that of its page."""
 
     source: str
     source_key: str
@@ -58,6 +61,7 @@ class CheckoutReported(Event):
     refcode2: str = ""
     checkout: str = ""
     typed: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

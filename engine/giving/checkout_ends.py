@@ -26,11 +26,23 @@ CHORE = "checkouts"  # who ends them: workers/checkouts.py
 _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(checkout text, session_key text)
 JOIN checkout c ON c.nonce = v.checkout AND c.session_key IN ('', v.session_key)"""
 _TYPED = text("""
-SELECT v.place, c.donor
+SELECT v.place, c.donor, c.language
 FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, checkout text, session_key text, amount_cents bigint)
 JOIN checkout c ON c.nonce = v.checkout AND c.session_key IN ('', coalesce(v.session_key, c.session_key))
     AND c.amount_cents = coalesce(v.amount_cents, c.amount_cents)
-WHERE c.donor <> '{}'
+""")
+# Finished checkouts whose gifts are those of somebody who was erased since.
+_ERASED = text("""
+WITH v AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, source text, payment_key text, plan_key text)
+)
+SELECT x.place FROM (
+    SELECT v.place, g.contact_id FROM v JOIN contribution g
+        ON g.source = v.source AND g.payment_key = v.payment_key AND g.payment_key <> ''
+    UNION ALL
+    SELECT v.place, g.contact_id FROM v JOIN contribution g
+        ON g.source = v.source AND g.plan_key = v.plan_key AND g.plan_key <> ''
+) x JOIN contact c ON c.id = x.contact_id AND c.erased_at IS NOT NULL
 """)
 _PAID = text(f"""
 UPDATE checkout p SET state = 'paid', donor = '{{}}', session_key = v.session_key
@@ -64,17 +76,25 @@ _ADDRESS = ("street", "city", "state", "zip", "country")
 
 
 def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
-    """The same events; of whoever gave by a checkout of ours, with what she typed on our page, as long as that is there.
-    Before anybody is admitted."""
+    """The same events, before anybody is admitted: of whoever gave by a checkout of ours, with what she typed on our page, as
+    long as that is there, and its language. Late news of a gift brings nobody back who was erased since: it says nothing of
+    her."""
+    finished = [(place, event) for place, event in enumerate(happened) if isinstance(event, CheckoutReported)]
+    if finished:
+        said = rows(
+            {"place": place, "source": event.source, "payment_key": event.payment_key, "plan_key": event.plan_key}
+            for place, event in finished
+        )
+        gone = set(session.scalars(_ERASED, {"rows": said}))
+        happened = [_unsaid(event) if place in gone else event for place, event in enumerate(happened)]
     told = [
         _sought(place, event) for place, event in enumerate(happened)
         if isinstance(event, CheckoutReported | ContributionReported) and event.checkout
     ]  # fmt: skip
     if not told:
         return happened
-    found = session.execute(_TYPED, {"rows": rows(told)})
-    typed: Mapping[int, dict[str, Any]] = {row.place: row.donor for row in found}
-    return [_with(event, typed[place]) if place in typed else event for place, event in enumerate(happened)]
+    known = {row.place: row for row in session.execute(_TYPED, {"rows": rows(told)})}
+    return [_with(event, known[place]) if place in known else event for place, event in enumerate(happened)]
 
 
 def pay(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
@@ -128,16 +148,23 @@ def _sought(place: int, event: CheckoutReported | ContributionReported) -> dict[
     }  # fmt: skip
 
 
-def _with(event: Event, words: Mapping[str, Any]) -> Event:
+def _unsaid(event: Event) -> Event:
+    assert isinstance(event, CheckoutReported)
+    return replace(event, donor=Person(), checkout="")
+
+
+def _with(event: Event, known: Row[Any]) -> Event:
     if isinstance(event, CheckoutReported):
-        return replace(event, donor=_joined(event.donor, words), typed=True)
-    if isinstance(event, ContributionReported):
-        return replace(event, donor=_joined(event.donor, words))
-    return event
+        donor, typed = _joined(event.donor, known.donor), event.typed or bool(known.donor)
+        return replace(event, donor=donor, typed=typed, language=known.language)
+    assert isinstance(event, ContributionReported)
+    return replace(event, donor=_joined(event.donor, known.donor), language="" if event.sequence else known.language)
 
 
 def _joined(told: Person, typed: Mapping[str, Any]) -> Person:
     """Her own words before those of her card, the address as one; but the address that the processor wrote down for her."""
+    if not typed:
+        return told
     known = {field.name for field in fields(Person)}
     words = {name: value for name, value in typed.items() if name in known and value}
     if not words.get("street"):
