@@ -79,22 +79,16 @@ def recall(session: Session, happened: Sequence[Event]) -> Sequence[Event]:
     """The same events, before anybody is admitted: of whoever gave by a checkout of ours, with what she typed on our page, as
     long as that is there, and its language. Late news of a gift brings nobody back who was erased since: it says nothing of
     her."""
-    finished = [(place, event) for place, event in enumerate(happened) if isinstance(event, CheckoutReported)]
-    if finished:
-        said = rows(
-            {"place": place, "source": event.source, "payment_key": event.payment_key, "plan_key": event.plan_key}
-            for place, event in finished
-        )
-        gone = set(session.scalars(_ERASED, {"rows": said}))
-        happened = [_unsaid(event) if place in gone else event for place, event in enumerate(happened)]
+    gone = _of_the_erased(session, happened)
     told = [
         _sought(place, event) for place, event in enumerate(happened)
-        if isinstance(event, CheckoutReported | ContributionReported) and event.checkout
+        if isinstance(event, CheckoutReported | ContributionReported) and event.checkout and place not in gone
     ]  # fmt: skip
-    if not told:
-        return happened
-    known = {row.place: row for row in session.execute(_TYPED, {"rows": rows(told)})}
-    return [_with(event, known[place]) if place in known else event for place, event in enumerate(happened)]
+    known = {row.place: row for row in session.execute(_TYPED, {"rows": rows(told)})} if told else {}
+    return [
+        gone[place] if place in gone else _with(event, known[place]) if place in known else event
+        for place, event in enumerate(happened)
+    ]
 
 
 def pay(session: Session, told: Sequence[CheckoutReported], _: datetime, __: Settings) -> list[Event]:
@@ -148,9 +142,17 @@ def _sought(place: int, event: CheckoutReported | ContributionReported) -> dict[
     }  # fmt: skip
 
 
-def _unsaid(event: Event) -> Event:
-    assert isinstance(event, CheckoutReported)
-    return replace(event, donor=Person(), checkout="")
+def _of_the_erased(session: Session, happened: Sequence[Event]) -> Mapping[int, Event]:
+    """By their places, finished checkouts of people who were erased since, without a word on who gave."""
+    told = {place: event for place, event in enumerate(happened) if isinstance(event, CheckoutReported)}
+    if not told:
+        return {}
+    keys = (
+        {"place": place, "source": event.source, "payment_key": event.payment_key, "plan_key": event.plan_key}
+        for place, event in told.items()
+    )
+    gone = set(session.scalars(_ERASED, {"rows": rows(keys)}))
+    return {place: replace(told[place], donor=Person()) for place in gone}
 
 
 def _with(event: Event, known: Row[Any]) -> Event:

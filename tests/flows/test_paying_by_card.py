@@ -16,13 +16,15 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Forbidden, Unavailable
 from engine.events import Person
+from engine.giving import forms
+from engine.giving.forms import Definition
 from engine.ports import Basket
 from tests import make_stripe as make
 from tests import stripe_stand_in
 from tests.asgi import Client
 from tests.books import assert_books_balance
 from tests.flows.house import change, one, put, rows, run_everything
-from tests.of_a_person import erase, id_of
+from tests.of_a_person import contact, erase, id_of
 from tests.payments import FakePayments
 from tests.stripe_stand_in import StripeStandIn
 from webhooks.app import build
@@ -302,6 +304,55 @@ def test_a_gift_that_is_called_fraud_goes_back_from_the_account_that_it_went_to(
     assert one(deps, "SELECT state FROM fraud_warning").state == "refunded"
     deliver(deps, door, stripe)
     assert one(deps, "SELECT status FROM contribution WHERE source = 'stripe'").status == "refunded"
+
+
+@pytest.mark.parametrize("first", ["payment_intent.succeeded", "checkout.session.completed"])
+def test_the_receipt_speaks_the_language_of_the_page_and_so_do_letters_to_whoever_never_chose(
+    deps: Deps, door: Client, stripe: StripeStandIn, first: str
+):
+    with deps.work() as (session, now):
+        said = Definition(slug=FORM, title="Keep the heat on", fund="action", processor="stripe",
+                          others={"es": {"title": "Que no falte calor"}})  # fmt: skip
+        forms.write(session, said, now)
+    new, known = begin(deps, stripe), begin(deps, stripe, email="ines@example.org")
+    change(deps, "UPDATE checkout SET language = 'es'")
+    with transaction(deps.sessions) as session:
+        contact(session, "ines@example.org")
+    change(
+        deps,
+        """INSERT INTO sign_up (source, source_key, kind, contact_id, person, at, place, tags, detail)
+        SELECT 'join', 'k', 'join', id, '{}', now(), '', '{}', '{"wishes": {"language": "en"}}' FROM contact""",
+    )
+    for _, key in (new, known):
+        stripe.played.pay(key)
+    stripe.state["events"].sort(key=lambda one: one["type"] != first)
+    deliver(deps, door, stripe)
+    told = rows(
+        deps,
+        """SELECT c.email, c.language, m.language AS spoken, m.facts ->> 'purpose' AS purpose FROM message m
+        JOIN contact c ON c.id = m.contact_id WHERE m.occasion LIKE '%receipt' ORDER BY c.email""",
+    )
+    assert [tuple(letter) for letter in told] == [
+        ("ines@example.org", "en", "es", "Que no falte calor"), ("rosa@example.org", "es", "es", "Que no falte calor"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("monthly", [False, True])
+def test_late_news_of_a_checkout_brings_nobody_back_who_was_erased_since(
+    deps: Deps, door: Client, stripe: StripeStandIn, monthly: bool
+):
+    number, key = begin(deps, stripe, monthly=monthly)
+    stripe.played.pay(key, name="ROSA MARSH")
+    everything = stripe.state["events"]
+    stripe.state["events"] = [one for one in everything if one["type"] != "checkout.session.completed"]
+    deliver(deps, door, stripe)
+    erase(deps, id_of(deps, "rosa@example.org"))
+    stripe.state["events"] = everything
+    deliver(deps, door, stripe)
+    assert rows(deps, "SELECT id FROM contact WHERE email IS NOT NULL") == []
+    assert one(deps, "SELECT donor FROM checkout_session").donor.get("email") is None
+    assert one(deps, "SELECT donor FROM contribution WHERE source = 'stripe'").donor["last_name"] == "Marsh"
+    assert state(deps, number) == ("paid", False)
 
 
 def test_somebody_who_is_erased_leaves_nothing_in_a_checkout_that_is_open(
