@@ -51,8 +51,8 @@ UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, t.contact_id, g.con
     donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(t.donor) d(name, said)
         WHERE said <> '' AND (t.typed OR coalesce(g.donor ->> name, '') = ''))
 FROM (
-    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.typed, s.language, s.form_slug, s.refcode, s.refcode2,
-        c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
+    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.typed, s.language, s.form_slug, s.refcode,
+        s.refcode2, c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
     FROM (
         SELECT g.id AS contribution_id, s.id FROM contribution g JOIN checkout_session s
             ON s.source = g.source AND s.payment_key = g.payment_key AND s.payment_key <> '' WHERE g.id = ANY(:ids)

@@ -73,8 +73,8 @@ def _close(session: Session, form_ids: Collection[int], now: datetime) -> list[E
         HumanNeeded(
             None, CLOSED, row.slug,
             f"{row.declined} of {row.attempts} cards were declined within an hour: somebody may be trying stolen ones. "
-            f"Nothing can be given by it now, and its payment pages are being ended. Look at the payments in Stripe's dashboard; open it again with "
-            f"`groundswell forms open {row.slug}`",
+            f"Nothing can be given by it now, and its payment pages are being ended. Look at the payments in Stripe's "
+            f"dashboard; open it again with `groundswell forms open {row.slug}`",
         )
         for row in closed
     ]  # fmt: skip

@@ -20,8 +20,8 @@ from engine.settings import Settings
 WE_TELL = ("stripe",)
 RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter", "yearly": " a year"}
 
-# The newest words of the letter `slug`, in this language when it speaks it, else in English. Of a letter about a gift `g` that
-# is the language in which she gave, else that of contact `c`.
+# The newest words of the letter `slug`, in this language when it speaks it, else in English: that of contact `c`, or before
+# it the one in which gift `g` was made.
 HERS = "c.language"
 AS_GIVEN = f"coalesce(nullif(g.language, ''), {HERS})"
 WORDS = """

@@ -93,7 +93,7 @@ class FraudWarning(SQLModel, table=True):
 
 class CheckoutSession(SQLModel, table=True):
     """A checkout that a donor finished: her words, the form and the codes, for a payment told without them. `typed`: she
-    wrote them on a page of ours, and they go before those of her card. `language`: that of the page, "" if it was none of ours.
+    wrote them on a page of ours, and they go before those of her card. `language`: that of the page, if it was one of ours.
     """
 
     __tablename__ = "checkout_session"

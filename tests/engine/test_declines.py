@@ -149,8 +149,8 @@ def test_of_one_payment_page_three_cards_count_at_most(session: Session):
 def begin(session: Session, word: str) -> None:
     """A payment page of the form."""
     session.execute(
-        text("""INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, donor, created_at, expires_at)
-        SELECT :word, '', id, 1, 2700, '{}', :now, :now FROM donation_form WHERE slug = 'common-ground'"""),
+        text("""INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, donor, created_at,
+            expires_at) SELECT :word, '', id, 1, 2700, '{}', :now, :now FROM donation_form WHERE slug = 'common-ground'"""),
         {"word": word, "now": NOW},
     )
 

@@ -186,7 +186,9 @@ def test_the_pages_of_a_form_that_is_closed_over_declined_cards_end_and_those_th
     payments = FakePayments()
     (first, key), (second, other) = begin(deps, stripe), begin(deps, stripe)
     for number, session_key in ((first, key), (second, other)):
-        change(deps, "UPDATE checkout SET state = 'open', session_key = :key WHERE id = :id", key=session_key, id=number)
+        change(
+            deps, "UPDATE checkout SET state = 'open', session_key = :key WHERE id = :id", key=session_key, id=number
+        )
     change(deps, "UPDATE donation_form SET closed_at = :now WHERE slug = :form", now=deps.clock.now, form=FORM)
     change(deps, "INSERT INTO chore (name, due_at) VALUES ('checkouts', '2099-01-01') ON CONFLICT DO NOTHING")
     asking = replace(deps, payments=payments)

@@ -148,7 +148,11 @@ def test_a_preview_shows_the_draft_and_nothing_can_be_given_by_it(door, deps):
     assert (begun(deps), payments(deps).asked) == ([], [])
     assert "A draft" not in said(door.send("GET", f"/give/{SLUG}", [PAGES]))
     deps.clock.skip(timedelta(days=8))
-    for over in (f"/give/{SLUG}?preview={link}", f"/give/common-ground?preview={link}", f"/give/{SLUG}?preview=made-up"):
+    for over in (
+        f"/give/{SLUG}?preview={link}",
+        f"/give/common-ground?preview={link}",
+        f"/give/{SLUG}?preview=made-up",
+    ):
         answer = door.send("GET", over, [PAGES])
         assert (answer.status, "This preview is over" in said(answer)) == (410, True)
     assert door.send("GET", "/give/nowhere?preview=made-up", [PAGES]).status == 404

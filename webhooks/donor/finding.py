@@ -23,13 +23,10 @@ async def found(request: Request, told: Callable[[str], str]) -> Asked:
     token = request.query_params.get("preview", "")
     form = await run_in_threadpool(_draft, deps, token, slug) if token else offer.giving.forms.get(slug)
     if form is None:
-        raise HTTPException(410, "Gone") if _over(deps, token, slug in offer.giving.forms) else HTTPException(404, "Not Found")
+        # Of a form that nobody can see yet it is said to whoever has a link that we made.
+        over = token and (slug in offer.giving.forms or deps.signer.read("preview", token) is not None)
+        raise HTTPException(410, "Gone") if over else HTTPException(404, "Not Found")
     return asked(request, offer, await published.with_raised(form), told)
-
-
-def _over(deps: Deps, token: str, known: bool) -> bool:
-    """Whether a link that shows nothing was one of a preview; of a form that nobody can see, if we made it."""
-    return bool(token) and (known or deps.signer.read("preview", token) is not None)
 
 
 def _draft(deps: Deps, token: str, slug: str) -> Shown | None:

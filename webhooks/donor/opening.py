@@ -76,8 +76,8 @@ def _within_its_share(deps: Deps, asked: Asked, network: str) -> bool:
     slug = asked.definition.slug
     _tell_hourly(
         deps, WAITING, slug,
-        f"More than {settings.give_form_minute} people pressed the button of this form within a minute, and some were asked to "
-        f"wait. If many want to give, raise GIVE_FORM_MINUTE; if somebody holds it down, close the form for a while with "
+        f"More than {settings.give_form_minute} people pressed the button of this form within a minute: some had to wait. "
+        f"If many want to give, raise GIVE_FORM_MINUTE; if somebody holds it down, close the form for a while with "
         f"`groundswell forms close {slug}`",
     )  # fmt: skip
     return False

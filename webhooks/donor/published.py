@@ -55,7 +55,7 @@ class Published:
         that the page shows now: once that is another, what was no picture for everybody may be one."""
         place = slug, version, shown, draft
         if place not in self._pictures:
-            self._pictures[place] = await run_in_threadpool(self._load, slug, version, draft)
+            self._pictures[place] = await run_in_threadpool(self._load, slug, version, draft=draft)
             while len(self._pictures) > MOST_PICTURES:
                 self._pictures.popitem(last=False)
         self._pictures.move_to_end(place)
@@ -69,7 +69,7 @@ class Published:
         with self._deps.work() as (session, now):
             return forms.raised(session, list(forms.giving(session, now).forms.values()))
 
-    def _load(self, slug: str, version: int, draft: bool) -> Picture | None:
+    def _load(self, slug: str, version: int, *, draft: bool) -> Picture | None:
         with self._deps.work() as (session, _):
             found = forms.picture(session, slug, version, drafts=draft)
         return Picture(*found) if found else None
