@@ -213,6 +213,9 @@ class Payments(Protocol):
     def check_out(self, basket: Basket, idempotency_key: str) -> Opened:
         """Open a page on which this basket is paid: within some ten seconds."""
 
+    def expire_checkout(self, session_key: str, *, account: str = "") -> None:
+        """Nobody can pay on this page any more. One that is paid or over already stays so: no error."""
+
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
         """From the next instalment on it is this amount, on the same day. The same key is one act only while the plan stands
         as it did: on the way back to what it was before, it is another."""

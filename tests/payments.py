@@ -38,6 +38,9 @@ class FakePayments:
         self._do(idempotency_key, "check out", basket)
         return Opened("cs_1", "https://checkout.stripe.com/c/pay/cs_1", basket.expires_at)
 
+    def expire_checkout(self, session_key: str, *, account: str = "") -> None:
+        self._do("", "expire", session_key, account)
+
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
         self._turn(idempotency_key, "change", plan_key, amount_cents, account)
 

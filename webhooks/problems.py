@@ -15,6 +15,7 @@ PEOPLE: Mapping[int, tuple[str, str]] = {
     404: ("There is no page here", "The address may have been mistyped, or what was here is over."),
     405: ("There is no page here", "The address may have been mistyped, or what was here is over."),
     408: ("That took too long", "Nothing was stored. Please check your connection and try again."),
+    410: ("This preview is over", "Staff print a new link with `groundswell forms preview`."),
     413: ("That was too much to read", "Nothing was stored. Please make it shorter and send it again."),
     415: ("We could not read that", "Nothing was stored. Please send the form from its own page."),
     429: ("Too many at once", "Nothing is lost. Please wait a little and try again."),

@@ -5,6 +5,7 @@ nothing has none). What names it is all that her request says and that a form ma
 languages her browser prefers.
 """
 
+import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from webhooks.forms import Stamp
 
 MOST = 256  # forms kept, the least used forgotten first
 LARGEST = 400  # bytes of what a request says; longer ones are rendered for themselves
-MARK = "a-stamp-stands-here"
+MARK_BYTES = 16  # where a stamp stands: nobody who asks can write that
 _LANGUAGES = b"accept-language"
 
 
@@ -35,7 +36,7 @@ class Rendered:
     """The forms of one process. Used on the loop alone."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
+        self._most, self._mark = most, secrets.token_urlsafe(MARK_BYTES)
         self._forms: OrderedDict[tuple[float, int, str, bytes, bytes], _Form] = OrderedDict()
 
     async def form(
@@ -53,10 +54,10 @@ class Rendered:
         key = as_of, int(now.timestamp()), scope["path"], scope["query_string"], languages
         form = self._forms.get(key)
         if form is None:
-            name, made = await render(MARK)
+            name, made = await render(self._mark)
             if made.status_code != 200:
                 return made
-            form = _form(name, made)
+            form = _form(name, made, self._mark)
             if sum(map(len, key[2:])) <= LARGEST:
                 self._keep(key, form)
         token = Stamp.fresh(form.name, now).token(signer).encode() if form.stamped else b""
@@ -71,6 +72,7 @@ class Rendered:
             self._forms.popitem(last=False)
 
 
-def _form(name: str, made: Response) -> _Form:
-    before, found, after = bytes(made.body).partition(MARK.encode())
+def _form(name: str, made: Response, mark: str) -> _Form:
+    before, found, after = bytes(made.body).partition(mark.encode())
+    assert mark.encode() not in after, "a form has one stamp"
     return _Form(name, before, after, bool(found), [pair for pair in made.raw_headers if pair[0] != b"content-length"])

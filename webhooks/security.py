@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -91,6 +91,16 @@ def network(request: Request) -> str:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
+
+
+def wider(network: str) -> str:
+    """The IPv6 /48 around a network as `network` says it: one customer may have as many of those as there are in it. "" where
+    there is none."""
+    try:
+        near = ip_network(network)
+    except ValueError:
+        return ""
+    return str(near.supernet(new_prefix=48)) if isinstance(near, IPv6Network) else ""
 
 
 def _basic(header: str) -> bytes:

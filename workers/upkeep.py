@@ -10,15 +10,15 @@ from engine import inbox
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
-from engine.giving import books, checkout_ends, form_shelf, keeping
+from engine.giving import books, form_shelf, keeping
 from engine.mail import hearing
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
-from workers import delivery, fraud_refunds, refund_orders, silence, stripe_catch_up, suppressions
+from workers import checkouts, delivery, fraud_refunds, refund_orders, silence, stripe_catch_up, suppressions
 
 BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
-HEARING, CHECKOUTS = "hearing", "checkouts"
+HEARING = "hearing"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -109,12 +109,6 @@ def listen(deps: Deps) -> None:
     deps.ring_for(everything)
 
 
-def end_checkouts(deps: Deps) -> None:
-    """End checkouts whose page is over, and empty what was typed for those that nobody paid."""
-    with deps.work() as (session, now):
-        checkout_ends.expire(session, now)
-
-
 CHORES: dict[str, Callable[[Deps], None]] = {
     BOOKS: check_books,
     BODIES: empty_bodies,
@@ -124,7 +118,7 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     UNCONFIRMED: forget_unconfirmed,
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
-    CHECKOUTS: end_checkouts,
+    checkouts.CHORE: checkouts.end,
     silence.CHORE: silence.look,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,

@@ -121,6 +121,13 @@ class DevPayments:
             made |= {"url": made["url"] + made["id"], "_plan": plan_key}
             return str(made["url"])
 
+    def expire_checkout(self, session_key: str, *, account: str = "") -> None:
+        """The end of a session, told as far as somebody listens."""
+        with self._open(keep=False) as played:
+            played.find(session_key, "checkout.session", account)
+        with suppress(Unavailable):
+            self.expire(session_key)
+
     # The pages.
 
     def checkout(self, key: str) -> PlayedCheckout:

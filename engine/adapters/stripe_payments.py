@@ -77,6 +77,15 @@ class StripePayments:
         asked = basket_of(basket)
         return self._soon.ask("post", "/v1/checkout/sessions", asked, key=key, account=basket.account)
 
+    def expire_checkout(self, session_key: str, *, account: str = "") -> None:
+        """At once. Of one that is paid or over Stripe says that it cannot be: then it is looked at."""
+        place = _place("checkout/sessions", session_key)
+        try:
+            self._client.ask("post", f"{place}/expire", account=account)
+        except Invalid:
+            if self._client.ask("get", place, account=account).get("status") not in ("complete", "expired"):
+                raise
+
     def change_plan(self, plan_key: str, amount_cents: int, idempotency_key: str, *, account: str = "") -> None:
         """Its one item gets a price of its own, for the same product, in the same rhythm; nothing is settled in between."""
         item = self._item(plan_key, account)
@@ -176,10 +185,14 @@ def _about(charge_key: str, payment_key: str) -> dict[str, Any]:
 
 
 def _plan(key: str) -> str:
-    """Its address. Raises NotFound for what is no id: it would be another address."""
+    return _place("subscriptions", key)
+
+
+def _place(kind: str, key: str) -> str:
+    """The address of an object. Raises NotFound for what is no id: it would be another address."""
     if not _KEY.fullmatch(key):
-        raise NotFound("that is no plan at Stripe")
-    return f"/v1/subscriptions/{key}"
+        raise NotFound("that is no id of Stripe's")
+    return f"/v1/{kind}/{key}"
 
 
 def _listed(event: Any) -> Listed:

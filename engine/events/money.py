@@ -16,8 +16,9 @@ class ContributionReported(Event):
     """Money was given. `source_key`: the source's id of the gift. `paid_at` is aware and keeps the source's own offset.
 
     `sequence` counts instalments from 0. `amount_cents` is in the currency's minor units, at least 1. `express`: the donor
-    has saved a card at ActBlue. `account`: the connected account that it went to, "" our own. `checkout_id`: the checkout of
-    ours by which it was given, or its plan begun.
+    has saved a card at ActBlue. `account`: the connected account that it went to, "" our own. `checkout`: the word of the
+    checkout of ours by which it was given, or its plan begun; `language`: that of its page, of an instalment after the
+    first "".
     """
 
     source: str
@@ -39,13 +40,15 @@ class ContributionReported(Event):
     plan_key: str = ""
     express: bool = False
     account: str = ""
-    checkout_id: int | None = None
+    checkout: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutReported(Event):
     """A donor finished a checkout and the money is there or on its way: her words, for a gift told without them.
-    `checkout_id`: the checkout of ours that it was opened for; `typed`: they are what she wrote there."""
+    `checkout`: the word of the checkout of ours that it was opened for; `typed`: they are what she wrote there; `language`:
+    that of its page."""
 
     source: str
     source_key: str
@@ -56,8 +59,9 @@ class CheckoutReported(Event):
     form_slug: str = ""
     refcode: str = ""
     refcode2: str = ""
-    checkout_id: int | None = None
+    checkout: str = ""
     typed: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,19 @@ class CheckoutEndReported(Event):
     source: str
     source_key: str
     ended_at: datetime
-    checkout_id: int
+    checkout: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeclineReported(Event):
-    """A card was declined when somebody tried to give by this form (`source_key`: the attempt's id). No money moved."""
+    """A card was declined when somebody tried to give by this form (`source_key`: the attempt's id), on the page of this
+    checkout of ours if its word is told. No money moved."""
 
     source: str
     source_key: str
     declined_at: datetime
     form_slug: str
+    checkout: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,16 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A checkout as it stands. new: nobody has begun it. open: she is to be led to `url`. opening: the processor is to be
-    asked for its page, perhaps once more. paid: the money is there. other: her press belongs to other words, or is over."""
+    asked for its page, perhaps once more. paid: the money is there. other: her press belongs to other words, or its page is
+    over: it may be paid, without our knowing yet. refused: the processor made no page of it, so nobody paid.
 
-    state: Literal["new", "open", "opening", "paid", "other"]
+    `word`: what the processor is to name it by, see `engine.tables.paying.Checkout`."""
+
+    state: Literal["new", "open", "opening", "paid", "other", "refused"]
     id: int = 0
     url: str = ""
     expires_at: datetime | None = None
+    word: str = ""
 
 
 NEW = Begun("new")
@@ -65,6 +69,7 @@ NEW = Begun("new")
 _COLUMNS = """id, nonce, digest, donation_form_id, form_version, amount_cents, period, donor, language, refcode, refcode2,
     state, url, expires_at"""
 _PRESSED = text(f"SELECT {_COLUMNS} FROM checkout WHERE nonce = :nonce")
+_PAID = text("SELECT EXISTS (SELECT FROM checkout WHERE nonce = :nonce AND state = 'paid')")
 _ALIKE = text(f"""
 SELECT {_COLUMNS} FROM checkout WHERE digest = :digest AND state IN ('opening', 'open') AND expires_at > :now
 ORDER BY id LIMIT 1
@@ -89,7 +94,7 @@ def find(session: Session, wish: Wish, nonce: str, network: str, now: datetime) 
     """What there is already of this press, or of the same words from the same network."""
     pressed = session.execute(_PRESSED, {"nonce": nonce}).one_or_none()
     if pressed is not None:
-        return _as_it_stands(pressed, wish, network, now)
+        return _as_it_stands(pressed, wish, now)
     alike = session.execute(_ALIKE, {"digest": wish.digest(network), "now": now}).one_or_none()
     return _begun(alike) if alike else NEW
 
@@ -103,7 +108,12 @@ def begin(session: Session, wish: Wish, nonce: str, network: str, now: datetime)
     said = wish.words | {"donor": orjson.dumps(asdict(wish.donor)).decode(), "digest": wish.digest(network)}
     made = session.execute(_BEGIN, said | {"nonce": nonce, "now": now, "expires_at": now + LASTS}).one_or_none()
     # None: the same press with other words, at the same instant.
-    return Begun("opening", made.id, "", made.expires_at) if made else Begun("other")
+    return Begun("opening", made.id, "", made.expires_at, nonce) if made else Begun("other")
+
+
+def is_paid(session: Session, nonce: str) -> bool:
+    """Whether what was begun by this press is paid."""
+    return bool(session.scalar(_PAID, {"nonce": nonce}))
 
 
 def opened(session: Session, checkout_id: int, page: Opened) -> None:
@@ -129,7 +139,7 @@ def basket(wish: Wish, begun: Begun, form: Shown, *, success_url: str, cancel_ur
         monthly=wish.period == "monthly",
         title=form.definition.said(wish.language).title,
         email=wish.donor.email or "",
-        metadata=_metadata(wish, begun.id, form),
+        metadata=_metadata(wish, begun.word, form),
         success_url=success_url,
         cancel_url=cancel_url,
         expires_at=begun.expires_at,
@@ -138,26 +148,24 @@ def basket(wish: Wish, begun: Begun, form: Shown, *, success_url: str, cancel_ur
     )
 
 
-def _metadata(wish: Wish, checkout_id: int, form: Shown) -> Mapping[str, str]:
+def _metadata(wish: Wish, word: str, form: Shown) -> Mapping[str, str]:
     said = {
-        "form": form.definition.slug, "form_version": str(wish.form_version), "checkout": str(checkout_id),
+        "form": form.definition.slug, "form_version": str(wish.form_version), "checkout": word,
         "refcode": wish.refcode, "refcode2": wish.refcode2, "employer": wish.donor.employer,
         "occupation": wish.donor.occupation,
     }  # fmt: skip
     return {name: value[:LONGEST_METADATA] for name, value in said.items() if value}
 
 
-def _as_it_stands(row: Row[Any], wish: Wish, network: str, now: datetime) -> Begun:
-    """What she pressed before: the same words, or others? Who gave is forgotten when it is paid, and the digest stays."""
-    told = {name: getattr(row, name) for name in wish.words if name != "donor"}
-    same = told | {"donor": None} == wish.words | {"donor": None}
-    if same and row.state == "paid":
-        same = row.digest == wish.digest(network)
-    elif same:
-        same = row.donor == asdict(wish.donor)
-    over = row.state in ("refused", "expired") or (row.state != "paid" and row.expires_at <= now)
+def _as_it_stands(row: Row[Any], wish: Wish, now: datetime) -> Begun:
+    """What she pressed before: the same words, or others? Of what is paid that makes no difference: it is done, and by no
+    press of hers, however late, from wherever and with whatever words, is she to give twice."""
+    if row.state in ("paid", "refused"):
+        return _begun(row)
+    over = row.state == "expired" or row.expires_at <= now
+    same = all(getattr(row, name) == said for name, said in (wish.words | {"donor": asdict(wish.donor)}).items())
     return _begun(row) if same and not over else Begun("other")
 
 
 def _begun(row: Row[Any]) -> Begun:
-    return Begun(row.state, row.id, row.url, row.expires_at)
+    return Begun(row.state, row.id, row.url, row.expires_at, row.nonce)

@@ -18,10 +18,11 @@ TWICE = "one payment booked twice"  # the kind of notice
 
 _KEEP = text("""
 INSERT INTO checkout_session (source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2,
-    completed_at, typed, inbound_event_id)
-SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2, completed_at, typed, cause
+    completed_at, typed, language, inbound_event_id)
+SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, refcode2, completed_at, typed, language, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, payment_key text, plan_key text,
-    donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, typed boolean, cause bigint)
+    donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, typed boolean, language text,
+    cause bigint)
 ORDER BY source, source_key
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, inbound_event_id
@@ -44,13 +45,14 @@ UPDATE contribution g SET contact_id = coalesce({ADDRESSED}, t.contact_id, g.con
     form_slug = CASE g.form_slug WHEN '' THEN t.form_slug ELSE g.form_slug END,
     refcode = CASE g.refcode WHEN '' THEN t.refcode ELSE g.refcode END,
     refcode2 = CASE g.refcode2 WHEN '' THEN t.refcode2 ELSE g.refcode2 END,
+    language = CASE WHEN g.language = '' AND g.sequence = 0 THEN t.language ELSE g.language END,
     donation_form_id = coalesce(g.donation_form_id, t.form_id),
     fund_id = CASE WHEN g.donation_form_id IS NULL THEN coalesce(t.fund_id, g.fund_id) ELSE g.fund_id END,
     donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(t.donor) d(name, said)
         WHERE said <> '' AND (t.typed OR coalesce(g.donor ->> name, '') = ''))
 FROM (
-    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.typed, s.form_slug, s.refcode, s.refcode2,
-        c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
+    SELECT DISTINCT ON (x.contribution_id) x.contribution_id, s.donor, s.typed, s.language, s.form_slug, s.refcode,
+        s.refcode2, c.id AS contact_id, c.chapter_id, f.id AS form_id, f.fund_id
     FROM (
         SELECT g.id AS contribution_id, s.id FROM contribution g JOIN checkout_session s
             ON s.source = g.source AND s.payment_key = g.payment_key AND s.payment_key <> '' WHERE g.id = ANY(:ids)

@@ -35,7 +35,7 @@ _TOLD = """json_to_recordset(CAST(:rows AS json)) AS v(
     source text, source_key text, cause bigint, email text, amount_cents bigint, currency text,
     paid_at timestamptz, paid_at_offset smallint, order_number text, sequence int, recurring_period text,
     form_slug text, refcode text, refcode2 text, entity_id bigint, entity_name text, payment_key text, charge_key text,
-    plan_key text, express boolean, account text, donor jsonb)"""
+    plan_key text, express boolean, account text, language text, donor jsonb)"""
 
 # Whose money: ActBlue says it by the entity of each line item. What comes in at Stripe is ours: the form's fund, else that of
 # the account which it went to, else the first.
@@ -48,12 +48,12 @@ LEFT JOIN contact c ON c.id = coalesce(known.merged_into_id, known.id)"""
 _BOOK = text(f"""
 INSERT INTO contribution (source, source_key, inbound_event_id, contact_id, fund_id, chapter_id, donation_form_id,
     amount_cents, currency, paid_at, paid_at_offset, order_number, sequence, recurring_period, form_slug,
-    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, account, express, donor)
+    refcode, refcode2, entity_id, entity_name, payment_key, charge_key, plan_key, account, express, language, donor)
 SELECT v.source, v.source_key, v.cause, c.id,
     CASE v.source WHEN 'stripe' THEN coalesce(f.fund_id, {_OWN_FUND}) ELSE e.fund_id END, c.chapter_id, f.id,
     v.amount_cents, v.currency, v.paid_at, v.paid_at_offset, v.order_number, v.sequence, v.recurring_period, v.form_slug,
     v.refcode, v.refcode2, v.entity_id, v.entity_name, v.payment_key, v.charge_key, v.plan_key, v.account, v.express,
-    v.donor
+    v.language, v.donor
 FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
@@ -68,7 +68,7 @@ RETURNING id, source, plan_key, contact_id, inbound_event_id, sequence
 _NAME = text(f"""
 UPDATE contribution g SET source_key = v.source_key, plan_key = v.plan_key, sequence = v.sequence,
     recurring_period = v.recurring_period, contact_id = coalesce(c.id, g.contact_id),
-    chapter_id = coalesce(c.chapter_id, g.chapter_id),
+    chapter_id = coalesce(c.chapter_id, g.chapter_id), language = CASE g.language WHEN '' THEN v.language ELSE g.language END,
     donor = g.donor || (SELECT coalesce(jsonb_object_agg(name, said), '{{}}') FROM jsonb_each_text(v.donor) d(name, said)
         WHERE said <> '')
 FROM {_TOLD}
@@ -209,5 +209,6 @@ def _record(gift: ContributionReported) -> dict[str, object]:
         "plan_key": gift.plan_key,
         "express": gift.express,
         "account": gift.account,
+        "language": gift.language,
         "donor": gift.donor,
     }

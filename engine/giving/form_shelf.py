@@ -165,11 +165,11 @@ def publish(session: Session, slug: str, number: int, now: datetime) -> Kept:
 
 
 def close(session: Session, slug: str, because: str, now: datetime) -> int:
-    """Take nothing by this form any more, and say why on its page; returns its id. Raises NotFound, Invalid."""
+    """Take nothing by this form any more, and say why to staff; returns its id. Raises NotFound, Invalid."""
     because = " ".join(because.split())
     if not because or len(because) > LONGEST_REASON or not because.isprintable():
         raise Invalid(
-            f"say in a sentence why the form is closed: its page shows it ({LONGEST_REASON} characters at most)"
+            f"say in a sentence why the form is closed: `forms list` shows it ({LONGEST_REASON} characters at most)"
         )
     return _changed(session.scalar(_CLOSE, {"slug": slug, "because": because, "now": now}), slug)
 

@@ -188,7 +188,7 @@ GROUP BY g.donation_form_id
 """)
 _PICTURE = text("""
 SELECT picture, picture_type FROM donation_form_version v JOIN donation_form d ON d.id = v.donation_form_id
-WHERE d.slug = :slug AND v.version = :version AND picture IS NOT NULL
+WHERE d.slug = :slug AND v.version = :version AND picture IS NOT NULL AND (v.published_at IS NOT NULL OR :drafts)
 """)
 
 _PLACES = text("""
@@ -306,9 +306,9 @@ def raised(session: Session, forms: Sequence[Shown]) -> dict[int, int]:
     return {one.id: 0 for one in goals} | {row.id: row.cents for row in found}
 
 
-def picture(session: Session, slug: str, version: int) -> tuple[bytes, str] | None:
-    """The picture of one version of a form, and its type; None when it has none."""
-    row = session.execute(_PICTURE, {"slug": slug, "version": version}).one_or_none()
+def picture(session: Session, slug: str, version: int, *, drafts: bool = False) -> tuple[bytes, str] | None:
+    """The picture of one published version of a form (`drafts`: of any), and its type; None when it has none."""
+    row = session.execute(_PICTURE, {"slug": slug, "version": version, "drafts": drafts}).one_or_none()
     return (bytes(row.picture), row.picture_type) if row else None
 
 

@@ -20,13 +20,16 @@ from engine.settings import Settings
 WE_TELL = ("stripe",)
 RHYTHMS = {"monthly": " a month", "weekly": " a week", "quarterly": " a quarter", "yearly": " a year"}
 
-# The newest words of the letter `slug`, in the language of contact `c` when it speaks it, else in English.
+# The newest words of the letter `slug`, in this language when it speaks it, else in English: that of contact `c`, or before
+# it the one in which gift `g` was made.
+HERS = "c.language"
+AS_GIVEN = f"coalesce(nullif(g.language, ''), {HERS})"
 WORDS = """
 LEFT JOIN LATERAL (
     SELECT m.id AS mailing_id, m.language FROM letter l JOIN mailing m ON m.letter_id = l.id
-    WHERE l.slug = {slug} AND m.language IN (c.language, :english)
+    WHERE l.slug = {slug} AND m.language IN ({language}, :english)
         AND m.version = (SELECT max(version) FROM mailing WHERE letter_id = l.id)
-    ORDER BY (m.language = c.language) DESC LIMIT 1
+    ORDER BY (m.language = {language}) DESC LIMIT 1
 ) words ON true
 """
 

@@ -19,7 +19,7 @@ from engine.languages import ENGLISH, catalogue
 from engine.letters.vocabulary import greeted, plain
 from engine.money import amount
 from engine.outreach import about_gifts
-from engine.outreach.about_gifts import RHYTHMS, WE_TELL, WORDS
+from engine.outreach.about_gifts import AS_GIVEN, RHYTHMS, WE_TELL, WORDS
 from engine.settings import Settings
 
 SHIPPED = "receipt"
@@ -36,7 +36,7 @@ FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NUL
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
 LEFT JOIN donation_form_version v ON v.donation_form_id = f.id AND v.version = f.version
-{WORDS.format(slug=":shipped")}
+{WORDS.format(slug=":shipped", language=AS_GIVEN)}
 WHERE g.id = ANY(:ids) AND g.source = ANY(:we_tell) AND g.status <> 'duplicate' ORDER BY g.id
 """)
 

@@ -25,7 +25,7 @@ from engine.languages import ENGLISH, catalogue
 from engine.letters.vocabulary import greeted
 from engine.money import amount
 from engine.outreach import about_gifts
-from engine.outreach.about_gifts import WE_TELL, WORDS
+from engine.outreach.about_gifts import HERS, WE_TELL, WORDS
 from engine.settings import Settings
 
 SHIPPED = "refund_notice"
@@ -40,7 +40,7 @@ FROM ledger_entry l JOIN contribution g ON g.id = l.contribution_id
 JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
 LEFT JOIN refund r ON (r.source, r.source_key) = (l.source, l.source_key)
 LEFT JOIN fund u ON u.id = g.fund_id
-{WORDS.format(slug=":shipped")}
+{WORDS.format(slug=":shipped", language=HERS)}
 WHERE l.contribution_id = ANY(:gifts) AND l.kind = 'refund' AND l.source = ANY(:we_tell) AND g.status <> 'duplicate'
     AND r.state IS DISTINCT FROM 'failed' ORDER BY l.id
 """)

@@ -16,7 +16,7 @@ from engine.languages import ENGLISH, catalogue
 from engine.letters.vocabulary import greeted
 from engine.money import amount
 from engine.outreach import about_gifts
-from engine.outreach.about_gifts import RHYTHMS, WE_TELL, WORDS
+from engine.outreach.about_gifts import AS_GIVEN, RHYTHMS, WE_TELL, WORDS
 from engine.settings import Settings
 
 SHIPPED = "thank_you"
@@ -29,7 +29,7 @@ SELECT g.id, g.contact_id, g.inbound_event_id, g.amount_cents, g.currency, g.pai
 FROM contribution g JOIN contact c ON c.id = g.contact_id AND c.email IS NOT NULL
 LEFT JOIN fund u ON u.id = g.fund_id
 LEFT JOIN donation_form f ON f.id = g.donation_form_id
-{WORDS.format(slug="coalesce(nullif(f.thanks_letter, ''), :shipped)")}
+{WORDS.format(slug="coalesce(nullif(f.thanks_letter, ''), :shipped)", language=AS_GIVEN)}
 WHERE g.id = ANY(:ids) AND (g.source <> ALL(:we_tell) OR f.thanks_letter <> '' AND g.sequence = 0) ORDER BY g.id
 """)
 

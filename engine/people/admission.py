@@ -71,6 +71,8 @@ def admit(
     named = list(_named(happened))
     addresses = {one.person.email for one in named if one.person.email}
     changed = contacts.admit(session, named, now, also=[row.email for row in touched if row.email is not None])
+    given = (one for one in money if isinstance(one, events.ContributionReported | events.CheckoutReported))
+    contacts.speak(session, {(one.donor.email, one.language) for one in given if one.donor.email})
     erasing.recall(session, addresses, Signer(settings.signing_keys))  # now that whoever erases one of them is done
     if unaddressed := [row.id for row in touched if row.email is None]:
         session.execute(_LOCK, {"ids": unaddressed})

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from engine.db import rows
 from engine.errors import NotFound
 from engine.events import ChapterChanged, Person
+from engine.languages import ENGLISH
 from engine.people import best_words, routing
 from engine.sources.words import clean, email_address
 
@@ -72,6 +73,16 @@ FROM (
 ) n
 WHERE c.id = n.id AND c.entity_chapter_id IS DISTINCT FROM n.chapter_id
 RETURNING c.id, coalesce(c.email, c.donor_key) AS key
+""")
+
+# Whoever chose her language on a form of ours keeps it.
+_SPEAK = text("""
+UPDATE contact c SET language = v.language
+FROM (SELECT DISTINCT ON (x.email) x.email, x.language
+    FROM json_to_recordset(CAST(:rows AS json)) AS x(email text, language text) ORDER BY x.email, x.language) v
+JOIN contact known ON known.email = v.email
+WHERE c.id = coalesce(known.merged_into_id, known.id) AND c.language = :english AND NOT EXISTS (
+    SELECT FROM sign_up s WHERE s.contact_id = c.id AND coalesce(s.detail -> 'wishes' ->> 'language', '') <> '')
 """)
 
 _KNOWN = text("SELECT email, coalesce(merged_into_id, id) AS id FROM contact WHERE email = ANY(:emails)")
@@ -192,6 +203,13 @@ def _hinted(session: Session, words: Sequence[Said]) -> Sequence[Row[Any]]:
         if one.entity_id in own
     )
     return session.execute(_HINT, {"rows": rows(gifts)}).all()
+
+
+def speak(session: Session, told: Collection[tuple[str, str]]) -> None:
+    """Pairs of an address and the language of the page on which she gave: hers from now on, if she has said none before. The
+    caller has admitted them."""
+    if spoken := [{"email": email, "language": said} for email, said in told if said not in ("", ENGLISH)]:
+        session.execute(_SPEAK, {"rows": rows(spoken), "english": ENGLISH})
 
 
 def known(session: Session, emails: Collection[str]) -> Mapping[str, int]:

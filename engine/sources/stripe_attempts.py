@@ -58,14 +58,14 @@ def declined_charge(told: Told) -> Said:
 def left(told: Told) -> Said:
     """checkout.session.expired: nobody paid, and nobody can any more."""
     said = model(_Left, told.object)
-    checkout_id = form_and_codes(said.metadata).checkout_id
-    if checkout_id is None:
-        return LEFT
-    return [CheckoutEndReported(told.cause, SOURCE, said.id, told.at, checkout_id)]
+    word = form_and_codes(said.metadata).checkout
+    return [CheckoutEndReported(told.cause, SOURCE, said.id, told.at, word)] if word else LEFT
 
 
 def _declined(told: Told, said: _Attempt, attempt: str) -> Said:
     if said.instalment:
         return Ignored("an attempt at an instalment: told by its invoice")
-    form = form_and_codes(said.metadata).form_slug
-    return [DeclineReported(told.cause, SOURCE, attempt, told.at, form)] if form else NOT_OURS
+    codes = form_and_codes(said.metadata)
+    if not codes.form_slug:
+        return NOT_OURS
+    return [DeclineReported(told.cause, SOURCE, attempt, told.at, codes.form_slug, codes.checkout)]

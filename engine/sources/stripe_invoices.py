@@ -176,11 +176,11 @@ def failed(told: Told) -> Said:
     if not said.plan_key:
         return Ignored("an invoice of no plan: no money moved")
     attempt = f"{said.id}:{said.attempt_count}"
-    form = form_and_codes(*said.words).form_slug
+    codes = form_and_codes(*said.words)
     failed: list[Event] = [PlanPaymentFailed(told.cause, SOURCE, attempt, said.plan_key, told.at)]
-    if form and said.billing_reason == BEGINNING and told.type == "invoice.payment_failed":
+    if codes.form_slug and said.billing_reason == BEGINNING and told.type == "invoice.payment_failed":
         tried = f"{attempt}:{int(told.at.timestamp())}"  # several cards, one after the other: Stripe counts them as one
-        failed.append(DeclineReported(told.cause, SOURCE, tried, told.at, form))
+        failed.append(DeclineReported(told.cause, SOURCE, tried, told.at, codes.form_slug, codes.checkout))
     return failed
 
 
@@ -215,7 +215,7 @@ def _gift(told: Told, said: _Invoice, amount: int) -> ContributionReported:
         refcode=codes.refcode,
         refcode2=codes.refcode2,
         account=told.account,
-        checkout_id=codes.checkout_id,
+        checkout=codes.checkout,
     )
 
 

@@ -167,7 +167,7 @@ def payment(told: Told) -> Said:
             refcode=codes.refcode,
             refcode2=codes.refcode2,
             account=told.account,
-            checkout_id=codes.checkout_id,
+            checkout=codes.checkout,
         )
     ]
 
@@ -201,7 +201,7 @@ def checkout(told: Told) -> Said:
             form_slug=codes.form_slug,
             refcode=codes.refcode or said.client_reference_id,
             refcode2=codes.refcode2,
-            checkout_id=codes.checkout_id,
+            checkout=codes.checkout,
         )
     ]
 

@@ -16,7 +16,7 @@ from engine.money import CURRENCIES
 from engine.sources.words import Ignored, Lenient, Text, clean, email_address, number, zip_code
 
 SOURCE = "stripe"
-CHECKOUT = "checkout"  # the name in metadata of our row's id
+CHECKOUT = "checkout"  # the name in metadata of the word that only we and the processor know of a checkout of ours
 MONTHLY = "monthly"  # what a plan is when nothing says its rhythm
 LONGEST_KEY = 255  # as Stripe promises of its ids
 MOST = 2**53  # beyond it lies no money, and no JavaScript could have told it exactly
@@ -40,12 +40,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Which form asked, what brought the donor there, and under which checkout of ours she gave."""
+    """Which form asked, what brought the donor there, and under which checkout of ours (its word) she gave."""
 
     form_slug: str
     refcode: str
     refcode2: str
-    checkout_id: int | None = None
+    checkout: str = ""
 
 
 def part(raw: object) -> object:
@@ -196,7 +196,7 @@ def form_and_codes(*metadata: Mapping[str, Any]) -> Codes:
         form_slug=_first(clean(said.get(name)) for said in metadata for name in ("form_slug", "form")),
         refcode=_first(clean(said.get("refcode")) for said in metadata),
         refcode2=_first(clean(said.get("refcode2")) for said in metadata),
-        checkout_id=next(filter(None, (number(said.get(CHECKOUT)) for said in metadata)), None),
+        checkout=_first(clean(said.get(CHECKOUT))[:LONGEST_KEY] for said in metadata),
     )
 
 

@@ -128,8 +128,9 @@ class Contribution(SQLModel, table=True):
     `paid_at` with `paid_at_offset` (minutes east of UTC) gives back the source's own wall clock. `donor` is the snapshot
     of who gave, the treasurer's record: merging, editing or erasing the contact never touches it. No `fund_id`: the
     money went to someone else's committee. `account`: the processor's connected account that took it, "" our own; it stays,
-    whatever becomes of its fund's. `express`: the donor has saved a card at ActBlue. `status` follows from the ledger and is
-    proved by `groundswell books check`.
+    whatever becomes of its fund's. `express`: the donor has saved a card at ActBlue. `language`: that of the page of ours on
+    which she gave, for its receipt; "" if there was none. `status` follows from the ledger and is proved by `groundswell
+    books check`.
     """
 
     __tablename__ = "contribution"
@@ -188,6 +189,7 @@ class Contribution(SQLModel, table=True):
     charge_key: str = Field(sa_column=words())
     plan_key: str = Field(sa_column=words())
     account: str = Field(default="", sa_column=words())
+    language: str = Field(sa_column=words())
     donor: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime = Field(sa_column=moment(now=True))
 

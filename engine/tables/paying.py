@@ -15,9 +15,10 @@ class Checkout(SQLModel, table=True):
     """A gift that somebody began on a page of ours, before any money moved. The row is committed before the processor is
     asked, and its id is the idempotency key. Only webhooks make gifts of it.
 
-    `nonce`: of the form's stamp, used once. `digest`: of all that was asked for and from where: while a checkout with the
-    same is open, she is led to that one. `donor`: what she typed (`engine.events.Person`), until it is paid or over.
-    `session_key`, `url`: the processor's page, until `expires_at`.
+    `nonce`: of the form's stamp, used once, and the word by which the processor names the checkout: nobody can guess it.
+    `digest`: of all that was asked for and from where: while a checkout with the same is open, she is led to that one.
+    `donor`: what she typed (`engine.events.Person`), until it is paid or over. `session_key`, `url`: the processor's page,
+    until `expires_at`.
     """
 
     __tablename__ = "checkout"
@@ -28,6 +29,7 @@ class Checkout(SQLModel, table=True):
         Index("checkout_nonce_key", "nonce", unique=True),
         Index("checkout_digest_idx", "digest", postgresql_where=text("state IN ('opening', 'open')")),
         Index("checkout_session_key_key", "session_key", unique=True, postgresql_where=text("session_key <> ''")),
+        Index("checkout_typed_idx", "expires_at", postgresql_where=text("donor <> '{}'")),
         Index("checkout_expires_at_idx", "expires_at", postgresql_where=text("state IN ('opening', 'open')")),
     )
 
@@ -50,18 +52,21 @@ class Checkout(SQLModel, table=True):
 
 
 class Decline(SQLModel, table=True):
-    """A card that was declined on one of our forms. `source_key`: the attempt's own id at the source."""
+    """A card that was declined on one of our forms. `source_key`: the attempt's own id at the source. `checkout_id`: on whose
+    page, if that was told and is still kept."""
 
     __tablename__ = "decline"
     __table_args__ = (
         Index("decline_source_key_key", "source", "source_key", unique=True),
         Index("decline_donation_form_id_idx", "donation_form_id", "declined_at"),
+        Index("decline_checkout_id_idx", "checkout_id", postgresql_where=text("checkout_id IS NOT NULL")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
     source: str = Field(sa_column=words(default=None))
     source_key: str = Field(sa_column=words(default=None))
     donation_form_id: int = Field(sa_column=reference("donation_form.id"))
+    checkout_id: int | None = Field(default=None, sa_column=reference("checkout.id", nullable=True))
     declined_at: datetime = Field(sa_column=moment())
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
 

@@ -96,7 +96,8 @@ class FraudWarning(SQLModel, table=True):
 
 class CheckoutSession(SQLModel, table=True):
     """A checkout that a donor finished: her words, the form and the codes, for a payment told without them. `typed`: she
-    wrote them on a page of ours, and they go before those of her card."""
+    wrote them on a page of ours, and they go before those of her card. `language`: that of the page, if it was one of ours.
+    """
 
     __tablename__ = "checkout_session"
     __table_args__ = (
@@ -116,6 +117,7 @@ class CheckoutSession(SQLModel, table=True):
     refcode2: str = Field(sa_column=words())
     completed_at: datetime = Field(sa_column=moment())
     typed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    language: str = Field(sa_column=words())
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
 
 

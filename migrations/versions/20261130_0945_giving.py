@@ -79,17 +79,21 @@ def upgrade() -> None:
     op.create_index('checkout_expires_at_idx', 'checkout', ['expires_at'], unique=False, postgresql_where=sa.text("state IN ('opening', 'open')"))
     op.create_index('checkout_nonce_key', 'checkout', ['nonce'], unique=True)
     op.create_index('checkout_session_key_key', 'checkout', ['session_key'], unique=True, postgresql_where=sa.text("session_key <> ''"))
+    op.create_index('checkout_typed_idx', 'checkout', ['expires_at'], unique=False, postgresql_where=sa.text("donor <> '{}'"))
     op.create_table('decline',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('source_key', sa.Text(), nullable=False),
     sa.Column('donation_form_id', sa.BigInteger(), nullable=False),
+    sa.Column('checkout_id', sa.BigInteger(), nullable=True),
     sa.Column('declined_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('inbound_event_id', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['checkout_id'], ['checkout.id'], name=op.f('decline_checkout_id_fkey')),
     sa.ForeignKeyConstraint(['donation_form_id'], ['donation_form.id'], name=op.f('decline_donation_form_id_fkey')),
     sa.ForeignKeyConstraint(['inbound_event_id'], ['inbound_event.id'], name=op.f('decline_inbound_event_id_fkey')),
     sa.PrimaryKeyConstraint('id', name=op.f('decline_pkey'))
     )
+    op.create_index('decline_checkout_id_idx', 'decline', ['checkout_id'], unique=False, postgresql_where=sa.text('checkout_id IS NOT NULL'))
     op.create_index('decline_donation_form_id_idx', 'decline', ['donation_form_id', 'declined_at'], unique=False)
     op.create_index('decline_source_key_key', 'decline', ['source', 'source_key'], unique=True)
     op.create_table('donation_form_version',
@@ -135,6 +139,8 @@ def upgrade() -> None:
     op.add_column('donation_form', sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True))
     op.add_column('donation_form', sa.Column('closed_because', sa.Text(), server_default='', nullable=False))
     op.add_column('checkout_session', sa.Column('typed', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+    op.add_column('checkout_session', sa.Column('language', sa.Text(), server_default='', nullable=False))
+    op.add_column('contribution', sa.Column('language', sa.Text(), server_default='', nullable=False))
     op.add_column('donation_form', sa.Column('attempts_from', sa.DateTime(timezone=True), nullable=True))
     op.add_column('fund', sa.Column('limit_cents', sa.BigInteger(), nullable=True))
     op.add_column('fund', sa.Column('limit_clock', sa.Text(), server_default='year', nullable=False))
@@ -188,6 +194,8 @@ def downgrade() -> None:
     op.drop_column('fund', 'limit_clock')
     op.drop_column('fund', 'limit_cents')
     op.drop_column('donation_form', 'closed_because')
+    op.drop_column('contribution', 'language')
+    op.drop_column('checkout_session', 'language')
     op.drop_column('checkout_session', 'typed')
     op.drop_column('donation_form', 'attempts_from')
     op.drop_column('donation_form', 'closed_at')
@@ -203,7 +211,9 @@ def downgrade() -> None:
     op.execute('DROP FUNCTION donation_form_version_stays')
     op.drop_index('decline_source_key_key', table_name='decline')
     op.drop_index('decline_donation_form_id_idx', table_name='decline')
+    op.drop_index('decline_checkout_id_idx', table_name='decline', postgresql_where=sa.text('checkout_id IS NOT NULL'))
     op.drop_table('decline')
+    op.drop_index('checkout_typed_idx', table_name='checkout', postgresql_where=sa.text("donor <> '{}'"))
     op.drop_index('checkout_session_key_key', table_name='checkout', postgresql_where=sa.text("session_key <> ''"))
     op.drop_index('checkout_nonce_key', table_name='checkout')
     op.drop_index('checkout_expires_at_idx', table_name='checkout', postgresql_where=sa.text("state IN ('opening', 'open')"))

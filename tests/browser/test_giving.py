@@ -97,7 +97,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, house: GivingHouse) -
     opened.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
     house.deps.payments.pages.clear()
     house.elsewhere.visits.clear()
-    execute(house.deps, "TRUNCATE checkout")
+    execute(house.deps, "TRUNCATE checkout, decline")
     yield opened
     context.close()
     assert problems == []

@@ -39,7 +39,7 @@ ONE_GIFT = {"source": "stripe", "payment_key": "pi_1", "charge_key": "ch_1"}
 ROWS = {
     "contribution": """
         SELECT source, source_key, payment_key, charge_key, plan_key, c.email, amount_cents, status, sequence, form_slug,
-            refcode, g.fund_id, g.recurring_period, g.account, g.donor
+            refcode, g.fund_id, g.recurring_period, g.account, g.language, g.donor
         FROM contribution g LEFT JOIN contact c ON c.id = g.contact_id""",
     "ledger": "SELECT source, source_key, kind, amount_cents, occurred_at FROM ledger_entry",
     "refund": """SELECT r.source, r.source_key, r.amount_cents, r.state, r.refunded_at, g.source_key AS gift
@@ -52,7 +52,7 @@ ROWS = {
     "cancellation": "SELECT source_key, ended_by, reason, ended_at FROM cancellation",
     "contact": """SELECT email, first_name, last_name, name_at, street, city, address_at, state, zip, country, time_zone,
         place_at, moved_at, phone, phone_at, details_at, chapter_id, routed_by, routed_on, gave_count, gave_cents,
-        gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gives_monthly_cents FROM contact""",
+        gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gives_monthly_cents, language FROM contact""",
     "message": """SELECT c.email, m.state, m.facts ->> 'amount' FROM message m JOIN contact c ON c.id = m.contact_id
         WHERE occasion LIKE 'gift:%'""",
 }
@@ -126,6 +126,11 @@ STORIES: dict[str, list[Event]] = {
         replace(BARE, account="acct_1"),
         replace(plan(1), account="acct_1"),
         plan(5, 5000),
+    ],
+    "a first checkout on a page in Spanish": [
+        replace(CHECKOUT, language="es"),
+        BARE,
+        replace(INSTALMENT, language="es"),
     ],
     "a payment whose donor only the checkout tells": [BARE, CHECKOUT, refund(1, 2700)],
     "one who moved away and back, and was silent of something each time": [

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine import reactions
 from engine.events import CardDeclined, CheckoutEndReported, DeclineReported, Event, HumanNeeded
-from engine.giving.declines import BECAUSE, CLOSED, FEWEST
+from engine.giving.declines import BECAUSE, CLOSED, FEWEST, OF_ONE
 from engine.settings import Settings
 from engine.sources.words import Ignored
 from tests import make_stripe as make
@@ -64,9 +64,9 @@ def test_the_first_instalment_of_a_plan_is_an_attempt_and_later_ones_are_not(old
 
 
 def test_a_checkout_that_was_left_is_told_if_it_is_ours():
-    left = make.session(status="expired", payment_status="unpaid", metadata={"checkout": "12"})
-    assert only("checkout.session.expired", left) == CheckoutEndReported(17, "stripe", left["id"], TOLD, 12)
-    for metadata in ({}, {"checkout": "x"}, {"checkout": "-1"}, {"checkout": "9" * 30}, {"checkout": None}):
+    left = make.session(status="expired", payment_status="unpaid", metadata={"checkout": "a-word_12"})
+    assert only("checkout.session.expired", left) == CheckoutEndReported(17, "stripe", left["id"], TOLD, "a-word_12")
+    for metadata in ({}, {"checkout": ""}, {"checkout": ["x"]}, {"checkout": None}):
         assert isinstance(told("checkout.session.expired", left | {"metadata": metadata}), Ignored)
 
 
@@ -79,8 +79,10 @@ def test_a_gift_says_which_account_it_went_to():
 # As it is counted.
 
 
-def declined(session: Session, *keys: object, at: datetime = NOW, form: str = FORM, now: datetime = NOW) -> list[Event]:
-    reported = [DeclineReported(None, "stripe", str(key), at, form) for key in keys]
+def declined(
+    session: Session, *keys: object, at: datetime = NOW, form: str = FORM, now: datetime = NOW, page: str = ""
+) -> list[Event]:
+    reported = [DeclineReported(None, "stripe", str(key), at, form, page) for key in keys]
     return reactions.react(session, reported, now, Settings())
 
 
@@ -126,6 +128,31 @@ def test_few_attempts_and_a_common_share_of_declines_close_nothing(session: Sess
     given(session, gifts)
     declined(session, *range(declines))
     assert not closed(session)
+
+
+def test_of_one_payment_page_three_cards_count_at_most(session: Session):
+    session.execute(text("INSERT INTO chore (name, due_at) VALUES ('checkouts', '2099-01-01')"))
+    for page in range(7):
+        begin(session, f"page {page}")
+    declined(session, *range(200), page="page 0")
+    declined(session, *(f"{page}: {n}" for page in range(1, 5) for n in range(9)), page="page 1")
+    for page in range(2, 6):
+        declined(session, *(f"{page} {n}" for n in range(OF_ONE)), page=f"page {page}")
+    assert not closed(session)
+    declined(session, "nineteenth", page="page 6")
+    assert not closed(session)
+    declined(session, "twentieth", page="a word that is none of ours")
+    assert closed(session)
+    assert session.scalar(text("SELECT due_at <= now() FROM chore WHERE name = 'checkouts'"))
+
+
+def begin(session: Session, word: str) -> None:
+    """A payment page of the form."""
+    session.execute(
+        text("""INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, donor, created_at,
+            expires_at) SELECT :word, '', id, 1, 2700, '{}', :now, :now FROM donation_form WHERE slug = 'common-ground'"""),
+        {"word": word, "now": NOW},
+    )
 
 
 def test_only_the_last_hour_counts(session: Session):

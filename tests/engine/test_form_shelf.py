@@ -85,6 +85,9 @@ def test_another_picture_is_another_version(session: Session):
     assert form_shelf.bring_in(session, FORM, Picture(b"one", "image/png"), NOON).number == 0
     assert form_shelf.bring_in(session, FORM, Picture(b"two", "image/png"), NOON).differs == ["picture: another"]
     assert form_shelf.bring_in(session, FORM, None, NOON).differs == ["picture: none any more"]
+    form_shelf.bring_in(session, FORM, Picture(b"four", "image/png"), NOON, draft=True)
+    assert forms.picture(session, "rent", 4) is None
+    assert forms.picture(session, "rent", 4, drafts=True) == (b"four", "image/png")
     assert (forms.picture(session, "rent", 2), forms.picture(session, "rent", 3)) == ((b"two", "image/png"), None)
 
 

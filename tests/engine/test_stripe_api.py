@@ -79,6 +79,20 @@ def test_a_connected_account_is_named_with_every_request(stripe: StripeStandIn, 
         payments.check_out(basket(account="acct_strangers"), "k6")
 
 
+def test_a_page_ends_at_once_and_one_that_is_over_stays_so(stripe: StripeStandIn, payments: StripePayments):
+    left, paid = (payments.check_out(basket(), key).key for key in ("left", "paid"))
+    stripe.played.pay(paid)
+    for key in (left, left, paid):
+        payments.expire_checkout(key)
+    assert [session["status"] for session in stripe.objects("checkout.session")] == ["expired", "complete"]
+    for key in ("cs_unknown", "../customers/cus_1", ""):
+        with pytest.raises(NotFound):
+            payments.expire_checkout(key)
+    stripe.mishaps.append(503)
+    with pytest.raises(Unavailable):
+        payments.expire_checkout(left)
+
+
 def test_a_plan_changes_to_another_amount_from_its_next_instalment_on(stripe: StripeStandIn, payments: StripePayments):
     made = plan(stripe, payments)
     for _ in range(2):

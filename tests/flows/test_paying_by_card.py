@@ -14,17 +14,21 @@ from sqlalchemy import text
 from engine.adapters.stripe_payments import StripePayments, basket_of
 from engine.bootstrap import Deps
 from engine.db import transaction
+from engine.errors import Forbidden, Unavailable
 from engine.events import Person
+from engine.giving import forms
+from engine.giving.forms import Definition
 from engine.ports import Basket
 from tests import make_stripe as make
 from tests import stripe_stand_in
 from tests.asgi import Client
 from tests.books import assert_books_balance
 from tests.flows.house import change, one, put, rows, run_everything
-from tests.of_a_person import erase, id_of
+from tests.of_a_person import contact, erase, id_of
+from tests.payments import FakePayments
 from tests.stripe_stand_in import StripeStandIn
 from webhooks.app import build
-from workers import fraud_refunds, upkeep
+from workers import checkouts, fraud_refunds
 
 FORM = "common-ground"
 numbers = count(1)
@@ -49,6 +53,7 @@ def begin(
     who = Person(email=email, first_name="Rosa", last_name="Marsh", street="14 Lincoln Street", city="Worcester", state="MA",
                  zip="01605", country="US", employer="City Library", occupation="Librarian")  # fmt: skip
     ends = deps.clock.now + timedelta(hours=1)
+    word = f"n{next(numbers)}"
     with deps.work() as (session, now):
         checkout_id: int = session.execute(
             text("""
@@ -56,9 +61,9 @@ def begin(
                 expires_at)
             SELECT :nonce, :nonce, id, 1, 2700, 'once', CAST(:donor AS jsonb), :now, :ends FROM donation_form
             WHERE slug = 'common-ground' RETURNING id"""),
-            {"nonce": f"n{next(numbers)}", "donor": _json(asdict(who)), "now": now, "ends": ends},
+            {"nonce": word, "donor": _json(asdict(who)), "now": now, "ends": ends},
         ).scalar_one()
-    metadata = {"checkout": str(checkout_id), "form": form or "", "refcode": "nov-letter"}
+    metadata = {"checkout": word, "form": form or "", "refcode": "nov-letter"}
     wanted = Basket(
         2700, monthly, "Common Ground", email, metadata, "https://g.example.org/", "https://g.example.org/", ends
     )
@@ -162,17 +167,85 @@ def test_what_was_typed_goes_with_stripes_word_that_nobody_paid_or_some_days_lat
     assert state(deps, left[0]) == ("expired", False)
     assert state(deps, forgotten[0]) == ("opening", True)
     deps.clock.skip(timedelta(hours=2))
-    upkeep.end_checkouts(deps)
+    checkouts.end(deps)
     assert state(deps, forgotten[0]) == state(deps, paid_late[0]) == ("expired", True)
     stripe.played.pay(paid_late[1])  # a bank took its time
     deliver(deps, door, stripe)
     assert state(deps, paid_late[0]) == ("paid", False)
     assert one(deps, "SELECT donor FROM contribution WHERE source = 'stripe'").donor["employer"] == "City Library"
     deps.clock.skip(timedelta(days=10))
-    upkeep.end_checkouts(deps)
+    checkouts.end(deps)
     assert state(deps, forgotten[0]) == ("expired", False)
     deliver(deps, door, stripe)
     assert state(deps, paid_late[0]) == ("paid", False)
+
+
+def test_the_pages_of_a_form_that_is_closed_over_declined_cards_end_and_those_that_staff_closed_do_not(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    payments = FakePayments()
+    (first, key), (second, other) = begin(deps, stripe), begin(deps, stripe)
+    for number, session_key in ((first, key), (second, other)):
+        change(
+            deps, "UPDATE checkout SET state = 'open', session_key = :key WHERE id = :id", key=session_key, id=number
+        )
+    change(deps, "UPDATE donation_form SET closed_at = :now WHERE slug = :form", now=deps.clock.now, form=FORM)
+    change(deps, "INSERT INTO chore (name, due_at) VALUES ('checkouts', '2099-01-01') ON CONFLICT DO NOTHING")
+    asking = replace(deps, payments=payments)
+    checkouts.end(asking)
+    assert payments.asked == []
+    change(deps, "UPDATE donation_form SET attempts_from = closed_at WHERE slug = :form", form=FORM)
+    payments.fault = Unavailable("a timeout")
+    checkouts.end(asking)
+    assert len(payments.asked) == 1
+    soon = "SELECT due_at < now() + interval '2 minutes' AND due_at > now() FROM chore WHERE name = 'checkouts'"
+    assert one(deps, soon)[0]
+    payments.fault = Forbidden("the key may not")
+    checkouts.end(asking)
+    assert one(deps, "SELECT kind FROM notice WHERE resolved_at IS NULL").kind == checkouts.STAY_OPEN
+    payments.fault = None
+    payments.asked.clear()
+    for _ in range(2):
+        checkouts.end(asking)
+    assert payments.asked == [("expire", key, ""), ("expire", other, "")]
+    assert rows(deps, "SELECT kind FROM notice WHERE resolved_at IS NULL") == []
+    assert state(deps, first) == state(deps, second) == ("expired", True)
+    stripe.played.pay(other)  # before it could be ended
+    deliver(deps, door, stripe)
+    assert state(deps, second) == ("paid", False)
+
+
+def test_nobodys_words_go_to_a_payment_that_only_names_the_number_of_her_checkout(
+    deps: Deps, door: Client, stripe: StripeStandIn
+):
+    number, _ = begin(deps, stripe)
+    wanted = Basket(2700, False, "Another shop", "sam@example.org", {"checkout": str(number)}, "https://s.example.org/",
+                    "https://s.example.org/", deps.clock.now + timedelta(hours=1))  # fmt: skip
+    stripe.played.pay(stripe.played.open(basket_of(wanted))["id"])
+    deliver(deps, door, stripe)
+    donor = one(deps, "SELECT donor FROM contribution WHERE source = 'stripe'").donor
+    assert (donor["email"], donor["street"]) == ("sam@example.org", "")
+    assert state(deps, number) == ("opening", True)
+
+
+def test_a_checkout_that_ended_a_year_ago_is_forgotten_and_its_declined_cards_stay_on_record(
+    deps: Deps, stripe: StripeStandIn
+):
+    numbers_of = [begin(deps, stripe)[0] for _ in range(3)]
+    for number, how in zip(numbers_of, ("paid", "expired", "open"), strict=True):
+        change(deps, "UPDATE checkout SET state = :how, donor = '{}' WHERE id = :id", how=how, id=number)
+    change(
+        deps,
+        """INSERT INTO decline (source, source_key, donation_form_id, checkout_id, declined_at)
+        SELECT 'stripe', 'ch_1', donation_form_id, id, created_at FROM checkout WHERE state = 'expired'""",
+    )
+    deps.clock.skip(timedelta(days=364))
+    checkouts.end(deps)
+    assert len(rows(deps, "SELECT id FROM checkout")) == 3
+    deps.clock.skip(timedelta(days=2))
+    checkouts.end(deps)
+    assert rows(deps, "SELECT id FROM checkout") == []
+    assert one(deps, "SELECT checkout_id FROM decline").checkout_id is None
 
 
 @pytest.mark.parametrize("monthly", [False, True])
@@ -235,6 +308,55 @@ def test_a_gift_that_is_called_fraud_goes_back_from_the_account_that_it_went_to(
     assert one(deps, "SELECT state FROM fraud_warning").state == "refunded"
     deliver(deps, door, stripe)
     assert one(deps, "SELECT status FROM contribution WHERE source = 'stripe'").status == "refunded"
+
+
+@pytest.mark.parametrize("first", ["payment_intent.succeeded", "checkout.session.completed"])
+def test_the_receipt_speaks_the_language_of_the_page_and_so_do_letters_to_whoever_never_chose(
+    deps: Deps, door: Client, stripe: StripeStandIn, first: str
+):
+    with deps.work() as (session, now):
+        said = Definition(slug=FORM, title="Keep the heat on", fund="action", processor="stripe",
+                          others={"es": {"title": "Que no falte calor"}})  # fmt: skip
+        forms.write(session, said, now)
+    new, known = begin(deps, stripe), begin(deps, stripe, email="ines@example.org")
+    change(deps, "UPDATE checkout SET language = 'es'")
+    with transaction(deps.sessions) as session:
+        contact(session, "ines@example.org")
+    change(
+        deps,
+        """INSERT INTO sign_up (source, source_key, kind, contact_id, person, at, place, tags, detail)
+        SELECT 'join', 'k', 'join', id, '{}', now(), '', '{}', '{"wishes": {"language": "en"}}' FROM contact""",
+    )
+    for _, key in (new, known):
+        stripe.played.pay(key)
+    stripe.state["events"].sort(key=lambda one: one["type"] != first)
+    deliver(deps, door, stripe)
+    told = rows(
+        deps,
+        """SELECT c.email, c.language, m.language AS spoken, m.facts ->> 'purpose' AS purpose FROM message m
+        JOIN contact c ON c.id = m.contact_id WHERE m.occasion LIKE '%receipt' ORDER BY c.email""",
+    )
+    assert [tuple(letter) for letter in told] == [
+        ("ines@example.org", "en", "es", "Que no falte calor"), ("rosa@example.org", "es", "es", "Que no falte calor"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("monthly", [False, True])
+def test_late_news_of_a_checkout_brings_nobody_back_who_was_erased_since(
+    deps: Deps, door: Client, stripe: StripeStandIn, monthly: bool
+):
+    number, key = begin(deps, stripe, monthly=monthly)
+    stripe.played.pay(key, name="ROSA MARSH")
+    everything = stripe.state["events"]
+    stripe.state["events"] = [one for one in everything if one["type"] != "checkout.session.completed"]
+    deliver(deps, door, stripe)
+    erase(deps, id_of(deps, "rosa@example.org"))
+    stripe.state["events"] = everything
+    deliver(deps, door, stripe)
+    assert rows(deps, "SELECT id FROM contact WHERE email IS NOT NULL") == []
+    assert one(deps, "SELECT donor FROM checkout_session").donor.get("email") is None
+    assert one(deps, "SELECT donor FROM contribution WHERE source = 'stripe'").donor["last_name"] == "Marsh"
+    assert state(deps, number) == ("paid", False)
 
 
 def test_somebody_who_is_erased_leaves_nothing_in_a_checkout_that_is_open(

@@ -29,7 +29,7 @@ ROSA = {
 LAW = {"employer": "Town Library", "occupation": "Librarian"}
 
 CLEAN = """
-TRUNCATE checkout RESTART IDENTITY;
+TRUNCATE checkout, decline RESTART IDENTITY;
 DELETE FROM notice;
 DELETE FROM donation_form_version v USING donation_form d WHERE d.id = v.donation_form_id AND d.slug = 'winter';
 UPDATE donation_form SET closed_at = NULL, version = 0 WHERE slug = 'winter';

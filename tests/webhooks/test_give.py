@@ -62,7 +62,7 @@ def test_a_gift_is_begun_and_leads_to_the_payment_page_with_all_that_was_said(do
         5000, False, "Keep the heat on", "rosa@example.org",
     )  # fmt: skip
     assert basket.metadata == {
-        "form": SLUG, "form_version": "1", "checkout": str(row["id"]), "refcode": "em-7g", "refcode2": "b",
+        "form": SLUG, "form_version": "1", "checkout": row["nonce"], "refcode": "em-7g", "refcode2": "b",
     }  # fmt: skip
     base = f"{deps.settings.base_url}/give/{SLUG}"
     assert basket.success_url == base + "/thanks"
@@ -158,6 +158,7 @@ def test_other_words_under_a_used_stamp_are_asked_for_once_more(door, deps):
     asked = donor.press(amount="100")
     assert (asked.status, len(begun(deps))) == (403, 1)
     assert PRESS_AGAIN in said(asked)
+    assert "Nothing has been charged" not in said(asked)
     assert chosen(asked) == ["100", "once"]
     assert donor.press(amount="100").headers["location"].endswith("cs_test_2")
 
@@ -167,8 +168,28 @@ def test_a_press_after_the_gift_was_paid_leads_to_the_thanks_and_begins_nothing(
     donor.press()
     execute(deps, "UPDATE checkout SET state = 'paid', donor = '{}'")
     assert donor.press().headers["location"] == f"/give/{SLUG}/thanks"
-    assert donor.press(amount="50").status == 403
+    assert donor.press(amount="50", zip="01605").headers["location"] == f"/give/{SLUG}/thanks"
+    donor.source = next(networks)
+    deps.clock.skip(timedelta(days=2))
+    assert donor.press().headers["location"] == f"/give/{SLUG}/thanks"
+    execute(deps, "UPDATE donation_form SET closed_at = now(), closed_because = 'It is over.' WHERE slug = 'winter'")
+    assert donor.press().headers["location"] == f"/give/{SLUG}/thanks"
     assert (len(begun(deps)), len(payments(deps).asked)) == (1, 1)
+
+
+@pytest.mark.parametrize("state", ["open", "expired"])
+def test_what_may_be_paid_without_our_knowing_is_never_called_uncharged(door, deps, state):
+    donor = arrived(door, deps)
+    donor.press()
+    execute(deps, "UPDATE checkout SET state = :state", state=state)
+    deps.clock.skip(timedelta(hours=3))
+    answer = donor.press(amount="50")
+    assert (answer.status, PRESS_AGAIN in said(answer)) == (403, True)
+    assert "If you have paid it, it is on its way" in said(answer)
+    execute(deps, "UPDATE donation_form SET closed_at = now(), closed_because = 'It is over.' WHERE slug = 'winter'")
+    closed = donor.press()
+    assert closed.status == 404
+    assert "charged" not in said(answer) + said(closed)
 
 
 # D12: the processor does not answer

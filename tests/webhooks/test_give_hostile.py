@@ -4,8 +4,10 @@ nothing."""
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from engine.bootstrap import Deps
+from engine.db import transaction
 from engine.tokens import Signer
 from tests.asgi import Answer, Client
 from tests.webhooks.giving import ROSA, SLUG, Donor, FakePayments, begun, opened, publish, with_payments
@@ -32,7 +34,7 @@ def forms(giving: Deps):
 @pytest.fixture
 def donor(forms: Client, giving: Deps) -> Donor:
     """Somebody who has had the form before her for half a minute, who agrees."""
-    execute(giving, "TRUNCATE checkout")
+    execute(giving, "TRUNCATE checkout, decline")
     assert isinstance(giving.payments, FakePayments)
     giving.payments.asked.clear()
     giving.payments.pages.clear()
@@ -114,7 +116,7 @@ def test_an_amount_within_bounds_is_trimmed_and_taken(donor, giving, typed, cent
 
 @pytest.mark.parametrize("amount", ["35", "other", "", "-27", "27.001", "1e1"])
 def test_where_no_other_can_be_typed_only_presets_are_taken(forms, giving, amount):
-    execute(giving, "TRUNCATE checkout")
+    execute(giving, "TRUNCATE checkout, decline")
     donor = Donor(forms, "/give/presets")
     donor.open((giving.clock, 30))
     answer = donor.press(amount=amount, other="35")
@@ -238,7 +240,7 @@ def test_an_employer_may_be_called_like_its_site(donor, giving):
 
 def test_the_fourth_press_of_a_network_within_a_minute_is_asked_to_wait(house):
     deps = with_payments(house)
-    execute(house, "TRUNCATE checkout")
+    execute(house, "TRUNCATE checkout, decline")
     publish(house)
     with opened(deps) as door:
         donor = Donor(door)
@@ -256,21 +258,42 @@ def test_the_fourth_press_of_a_network_within_a_minute_is_asked_to_wait(house):
 
 def test_the_thirty_first_press_on_a_form_within_a_minute_is_asked_to_wait_wherever_it_comes_from(house):
     deps = with_payments(house)
-    execute(house, "TRUNCATE checkout")
+    execute(house, "TRUNCATE checkout, decline")
     publish(house)
     with opened(deps) as door:
         statuses = []
-        for _ in range(31):
+        execute(house, "DELETE FROM notice")
+        for _ in range(32):
             donor = Donor(door)
             donor.open((deps.clock, 3))
             statuses.append(donor.press().status)
-    assert statuses == [303] * 30 + [429]
+    assert statuses == [303] * 30 + [429] * 2
     assert len(deps.payments.asked) == 30
+    with transaction(deps.sessions) as session:
+        told = session.execute(text("SELECT kind, subject, seen, detail FROM notice")).one()
+    assert tuple(told)[:3] == ("people wait to give", SLUG, 1)
+    assert "GIVE_FORM_MINUTE" in told.detail
+
+
+def test_an_ipv6_customer_has_ten_shares_however_many_networks_are_hers(house):
+    deps = with_payments(house, give_form_minute=100)
+    execute(house, "TRUNCATE checkout, decline")
+    publish(house)
+    with opened(deps) as door:
+        statuses = []
+        for n in range(31):
+            donor = Donor(door, source=f"2001:db8:7:{n:x}::1")
+            donor.open((deps.clock, 3))
+            statuses.append(donor.press().status)
+        neighbour = Donor(door, source="2001:db8:8::1")
+        neighbour.open((deps.clock, 3))
+        assert neighbour.press().status == 303
+    assert statuses == [303] * 30 + [429]
 
 
 def test_while_nothing_can_be_counted_nothing_is_begun(house):
     deps = with_payments(house)
-    execute(house, "TRUNCATE checkout")
+    execute(house, "TRUNCATE checkout, decline")
     deps.limiter.away = True
     with opened(deps) as door:
         donor = Donor(door)

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, text
 
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions, transaction
+from engine.giving import forms as form_versions
 from engine.giving import previews
 from engine.giving.ask_links import Offered, token
 from engine.giving.forms import Picture
@@ -90,6 +92,14 @@ def test_a_letters_link_shows_its_amounts_and_none_above_what_is_left(door, deps
     assert [row["amount_cents"] for row in begun(deps)] == [2000]
 
 
+def test_an_old_letters_link_offers_nothing_that_floor_and_cap_do_not_allow_any_more(door, deps):
+    publish(deps, floor_cents=1500, cap_cents=3000, preset_cents=(2700,))
+    link = token(deps.signer, SLUG, Offered((1000, 2000, 3500), 2000))
+    donor = arrived(door, deps, f"?k={link}&amount=10")
+    assert (amounts(door.last), chosen(door.last)) == (["20", "other"], ["once"])
+    assert donor.press(amount="35").status == 422
+
+
 def test_a_gift_above_what_is_left_is_taken_and_nothing_is_hinted_at(door, deps):
     link = token(deps.signer, SLUG, Offered((1000, 2000), 2000))
     assert arrived(door, deps, f"?k={link}").press(amount="other", other="500").status == 303
@@ -137,8 +147,17 @@ def test_a_preview_shows_the_draft_and_nothing_can_be_given_by_it(door, deps):
         assert "Preview: nothing can be given here." in page.body.decode()
     assert (begun(deps), payments(deps).asked) == ([], [])
     assert "A draft" not in said(door.send("GET", f"/give/{SLUG}", [PAGES]))
-    for wrong in (f"/give/common-ground?preview={link}", f"/give/{SLUG}?preview=made-up"):
-        assert door.send("GET", wrong, [PAGES]).status == 404
+    deps.clock.skip(timedelta(days=8))
+    for over in (
+        f"/give/{SLUG}?preview={link}",
+        f"/give/common-ground?preview={link}",
+        f"/give/{SLUG}?preview=made-up",
+    ):
+        answer = door.send("GET", over, [PAGES])
+        assert (answer.status, "This preview is over" in said(answer)) == (410, True)
+    assert door.send("GET", "/give/nowhere?preview=made-up", [PAGES]).status == 404
+    execute(deps, "UPDATE donation_form SET closed_at = now(), closed_because = 'x' WHERE slug = 'winter'")
+    assert "This form is closed" in said(door.send("GET", f"/give/{SLUG}?preview=", [PAGES]))
 
 
 def test_without_a_processor_the_form_is_out_of_order_and_people_are_told_once(deps):
@@ -253,6 +272,20 @@ def test_a_picture_is_kept_by_browsers_and_read_once(deps, statements):
         assert len([statement for statement in told if "SELECT picture" in statement]) == 1
         for wrong in ("?v=0", "?v=99", "?v=-1", "?v=x", "?v=" + "9" * 50):
             assert door.send("GET", f"/give/{SLUG}/picture{wrong}").status == 404
+
+
+def test_the_picture_of_a_draft_is_shown_by_its_preview_alone_whatever_was_published_since(door, deps):
+    with transaction(deps.sessions) as session:
+        secret = Picture(b"RIFFdraft", "image/webp")
+        draft = form_versions.write(session, publish(deps), deps.clock.now, picture=secret, publish=False)
+    publish(deps, title="Another")
+    link = previews.make(deps.signer, draft.id, deps.clock.now)
+    place = f"/give/{SLUG}/picture?v={draft.number}"
+    assert door.send("GET", f"{place}&preview={link}").body == b"RIFFdraft"
+    assert door.send("GET", place).status == 404
+    with transaction(deps.sessions) as session:
+        form_versions.publish(session, SLUG, draft.number, deps.clock.now)
+    assert door.send("GET", place).body == b"RIFFdraft"
 
 
 def test_the_thanks_are_the_same_whatever_the_address_says(door, deps):

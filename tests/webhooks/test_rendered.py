@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -77,11 +78,11 @@ def test_no_more_are_kept_than_there_is_room_for_and_long_requests_not_at_all():
     assert house.times == 6
 
 
-def ask(rendered: Rendered, made: Response) -> Response:
+def ask(rendered: Rendered, made: Response | str) -> Response:
     request = Request({"type": "http", "method": "GET", "path": "/join", "query_string": b"", "headers": []})
 
-    async def render(_: str) -> tuple[str, Response]:
-        return "join", made
+    async def render(token: str) -> tuple[str, Response]:
+        return "join", HTMLResponse(made.format(token)) if isinstance(made, str) else made
 
     return asyncio.run(rendered.form(request, NOW, 1.0, SIGNER, render))
 
@@ -89,7 +90,21 @@ def ask(rendered: Rendered, made: Response) -> Response:
 def test_what_is_no_form_is_answered_and_never_kept():
     rendered, closed = Rendered(), HTMLResponse("closed, and no stamp", 404)
     assert ask(rendered, closed) is closed
-    assert ask(rendered, HTMLResponse("<a-stamp-stands-here>")).status_code == 200
+    assert stamp(ask(rendered, "<{}>"))
+
+
+def test_nobody_can_write_what_a_stamp_replaces_and_a_form_has_one():
+    marks: list[str] = []
+
+    async def render(token: str) -> tuple[str, Response]:
+        marks.append(token)
+        return "join", HTMLResponse(f"{token} {token}")
+
+    request = Request({"type": "http", "method": "GET", "path": "/join", "query_string": b"", "headers": []})
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="one stamp"):
+            asyncio.run(Rendered().form(request, NOW, 1.0, SIGNER, render))
+    assert len(set(marks)) == 2
 
 
 def test_a_form_that_creates_nothing_has_no_stamp():

@@ -61,11 +61,13 @@ class Asked:
 
     @property
     def options(self) -> tuple[int, ...]:
-        """The amounts that are shown, in cents: a letter's own, or the presets; none above what its link says is left."""
+        """The amounts that are shown, in cents: a letter's own, or the presets; none above what its link says is left, and
+        none that floor or cap, which may have changed since, do not allow."""
         if self.offered is None:
             return self.definition.preset_cents
         left = self.offered.left_cents
-        amounts = [each for each in self.offered.cents or self.definition.preset_cents if left is None or each <= left]
+        wanted = filter(self.definition.takes, self.offered.cents or self.definition.preset_cents)
+        amounts = [each for each in wanted if left is None or each <= left]
         return tuple(amounts) if amounts or self.definition.other else self.definition.preset_cents
 
     @property

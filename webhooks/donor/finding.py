@@ -17,7 +17,7 @@ from webhooks.donor.published import Published
 
 async def found(request: Request, told: Callable[[str], str]) -> Asked:
     """The form, closed ones as well, on the terms of its link (`told`, see `asking`). Raises HTTPException 404 for one that
-    there is not, and for a preview's link that is none."""
+    there is not, 410 for a preview's link that is over, or none, where there is a form."""
     deps: Deps = request.app.state.deps
     published: Published = request.app.state.published
     offer = await published.current()
@@ -25,7 +25,9 @@ async def found(request: Request, told: Callable[[str], str]) -> Asked:
     token = request.query_params.get("preview", "")
     form = await run_in_threadpool(_draft, deps, token, slug) if token else offer.giving.forms.get(slug)
     if form is None:
-        raise HTTPException(404, "Not Found")
+        # Of a form that nobody can see yet it is said to whoever has a link that we made.
+        over = token and (slug in offer.giving.forms or deps.signer.read("preview", token) is not None)
+        raise HTTPException(410, "Gone") if over else HTTPException(404, "Not Found")
     return asked(request, offer, await published.with_raised(form), told)
 
 

@@ -23,7 +23,7 @@ from webhooks import forms
 from webhooks.donor import showing
 from webhooks.donor.asking import Asked
 from webhooks.donor.finding import found
-from webhooks.donor.opening import Outcome, open_page, tell_unable
+from webhooks.donor.opening import Outcome, is_paid, open_page, tell_unable
 from webhooks.donor.published import Published
 from webhooks.donor.showing import TRAP, Notice
 from webhooks.donor.typed import Chosen, Filled
@@ -37,8 +37,10 @@ _AGAIN: Mapping[str, tuple[int, Notice, bool]] = {
     "fast": (200, "again", False),
     "old": (403, "again", True),
     "reused": (403, "again", True),
+    "begun": (403, "begun", True),
     "often": (429, "often", False),
     "away": (503, "away", False),
+    "lost": (503, "lost", False),
     "refused": (503, "away", True),
 }
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}  # a version never changes
@@ -46,7 +48,7 @@ KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}  # a version nev
 
 async def show(request: Request) -> Response:
     """The page. Touches no database by itself, but for a preview."""
-    if "preview" in request.query_params:
+    if request.query_params.get("preview"):
         draft = await found(request, _in_address(request))
         return showing.blank(request, draft, draft.stamp().token(request.app.state.deps.signer))
 
@@ -65,7 +67,9 @@ async def receive(request: Request) -> Response:
     told = await forms.posted(request)
     asked = await found(request, told.one)
     if unable := _unable(request, asked):
-        return unable
+        stamp = _stamp(request, asked, told)
+        paid = stamp is not None and await run_in_threadpool(is_paid, request.app.state.deps, stamp)
+        return RedirectResponse(asked.url(path="/thanks"), 303) if paid else unable
     filled = Filled.read(told, asked)
     if asked.preview:
         return showing.form(request, asked, asked.stamp(), filled, status=422 if filled.errors else 200)
@@ -85,7 +89,9 @@ async def picture(request: Request) -> Response:
     named = request.query_params.get("v", str(asked.form.version))
     version = int(named) if named.isascii() and named.isdigit() and len(named) < 10 else 0
     published: Published = request.app.state.published
-    known = await published.picture(asked.definition.slug, version) if version <= asked.form.version else None
+    slug, shown = asked.definition.slug, asked.form.version
+    draft = bool(asked.preview) and version == shown
+    known = await published.picture(slug, version, shown, draft=draft) if version <= shown else None
     if known is None or known.type not in PICTURES:
         raise HTTPException(404, "Not Found")
     return Response(known.data, media_type=known.type, headers=KEPT)
@@ -124,7 +130,7 @@ def _to_actblue(request: Request, asked: Asked, filled: Filled) -> Response:
 
 async def _to_checkout(request: Request, asked: Asked, told: Posted, filled: Filled) -> Response:
     deps: Deps = request.app.state.deps
-    stamp = Stamp.read(deps.signer, told.one("stamp"), asked.name) if from_our_page(request) else None
+    stamp = _stamp(request, asked, told)
     if filled.chosen is None or filled.donor is None or filled.errors:
         return showing.form(request, asked, stamp or asked.stamp(), filled, status=422)
     if stamp is None:
@@ -135,13 +141,18 @@ async def _to_checkout(request: Request, asked: Asked, told: Posted, filled: Fil
     try:
         outcome = await run_in_threadpool(open_page, deps, asked, stamp, wish, network(request))
     except (Unavailable, OperationalError, PoolTimeout):
-        outcome = Outcome("away")
+        outcome = Outcome("lost")
     if outcome.verdict == "lead":
         return RedirectResponse(outcome.url, 303)
     if outcome.verdict == "paid":
         return RedirectResponse(asked.url(path="/thanks"), 303)
     status, notice, fresh = _AGAIN[outcome.verdict]
     return showing.form(request, asked, asked.stamp(aged=True) if fresh else stamp, filled, notice, status=status)
+
+
+def _stamp(request: Request, asked: Asked, told: Posted) -> Stamp | None:
+    deps: Deps = request.app.state.deps
+    return Stamp.read(deps.signer, told.one("stamp"), asked.name) if from_our_page(request) else None
 
 
 def _wish(asked: Asked, chosen: Chosen, donor: Person) -> Wish:

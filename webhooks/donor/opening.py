@@ -20,20 +20,24 @@ from engine.giving.beginning import Begun, Wish
 from engine.ports import Basket, Opened
 from webhooks.donor.asking import Asked
 from webhooks.forms import Stamp
+from webhooks.security import wider
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-REFUSED, UNABLE = "payment page refused", "no payment processor"  # kinds of notices
+SHARES = 10  # of one network, for all those of one IPv6 customer
+# Kinds of notices.
+REFUSED, UNABLE, WAITING = "payment page refused", "no payment processor", "people wait to give"
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """lead: to `url`. paid: it is done already. fast, old, reused: by its stamp. often: the network or the form has had its
-    share. away: the processor does not answer; the same press may do. refused: another press may do."""
+    """lead: to `url`. paid: it is done already. begun: by this stamp something else was begun that may be paid. fast, old,
+    reused: by its stamp, and nothing can be paid by it. often: the network or the form has had its share. away: the processor
+    does not answer; the same press may do. lost: we do not know what there is. refused: another press may do."""
 
-    verdict: Literal["lead", "paid", "fast", "old", "reused", "often", "away", "refused"]
+    verdict: Literal["lead", "paid", "begun", "fast", "old", "reused", "often", "away", "lost", "refused"]
     url: str = ""
 
 
@@ -42,10 +46,7 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
     found = _looked_up(deps, stamp, wish, network)
     if isinstance(found, Outcome):
         return found
-    settings = deps.settings
-    if not deps.limiter.hit(f"give network {network}", settings.give_network_minute, MINUTE):
-        return Outcome("often")
-    if not deps.limiter.hit(f"give form {asked.name}", settings.give_form_minute, MINUTE):
+    if not _within_its_share(deps, asked, network):
         return Outcome("often")
     with deps.work() as (session, now):
         begun = beginning.begin(session, wish, stamp.nonce, network, now)
@@ -57,12 +58,29 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
 def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | None:
     """What is decided already; None: it is to be begun, or the processor to be asked again."""
     with deps.work() as (session, now):
-        if stamp.too_old(now):
-            return Outcome("old")
-        if stamp.too_fast(now):
-            return Outcome("fast")
         found = beginning.find(session, wish, stamp.nonce, network, now)
-    return None if found.state in ("new", "opening") else _outcome(found)
+    if found.state == "new":  # how old a stamp is matters only for what is still to be begun by it
+        return Outcome("old") if stamp.too_old(now) else Outcome("fast") if stamp.too_fast(now) else None
+    return None if found.state == "opening" else _outcome(found)
+
+
+def _within_its_share(deps: Deps, asked: Asked, network: str) -> bool:
+    """Count one more. Of an IPv6 customer all networks together have some shares, however many they are."""
+    settings, around = deps.settings, wider(network)
+    if not deps.limiter.hit(f"give network {network}", settings.give_network_minute, MINUTE):
+        return False
+    if around and not deps.limiter.hit(f"give network {around}", SHARES * settings.give_network_minute, MINUTE):
+        return False
+    if deps.limiter.hit(f"give form {asked.name}", settings.give_form_minute, MINUTE):
+        return True
+    slug = asked.definition.slug
+    _tell_hourly(
+        deps, WAITING, slug,
+        f"More than {settings.give_form_minute} people pressed the button of this form within a minute: some had to wait. "
+        f"If many want to give, raise GIVE_FORM_MINUTE; if somebody holds it down, close the form for a while with "
+        f"`groundswell forms close {slug}`",
+    )  # fmt: skip
+    return False
 
 
 def _outcome(begun: Begun) -> Outcome:
@@ -71,7 +89,19 @@ def _outcome(begun: Begun) -> Outcome:
             return Outcome("lead", begun.url)
         case "paid":
             return Outcome("paid")
-    return Outcome("reused")
+        case "refused":
+            return Outcome("reused")
+    return Outcome("begun")
+
+
+def is_paid(deps: Deps, stamp: Stamp) -> bool:
+    """Whether the gift that was begun by this stamp is paid. Nobody who cannot be asked says yes."""
+    try:
+        with deps.work() as (session, _):
+            return beginning.is_paid(session, stamp.nonce)
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("nobody could be asked whether a gift is paid", error=type(error).__name__)
+        return False
 
 
 def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
@@ -122,12 +152,16 @@ def _refused(deps: Deps, asked: Asked, begun: Begun, why: str) -> Outcome:
 def tell_unable(deps: Deps, slug: str) -> None:
     """Tell a person, once an hour, that a form cannot take gifts because no processor is set up."""
     said = "STRIPE_API_KEY is not set, so the form is shown as out of order: nobody can give by it"
+    _tell_hourly(deps, UNABLE, slug, said)
+
+
+def _tell_hourly(deps: Deps, kind: str, slug: str, said: str) -> None:
     try:
-        if not deps.limiter.hit(f"{UNABLE} {slug}", 1, HOUR):
+        if not deps.limiter.hit(f"{kind} {slug}", 1, HOUR):
             return
         with deps.work() as (session, now):
-            everything = deps.react(session, [HumanNeeded(None, UNABLE, slug, said)], now)
+            everything = deps.react(session, [HumanNeeded(None, kind, slug, said)], now)
     except (Unavailable, OperationalError, PoolTimeout) as error:
-        log.warning("nobody could be told that a form is out of order", error=type(error).__name__)
+        log.warning("nobody could be told of a form", kind=kind, error=type(error).__name__)
         return
     deps.ring_for(everything)

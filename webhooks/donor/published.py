@@ -42,7 +42,7 @@ class Published:
         self._unread: Mapping[str, str] = {}
         self._offers = Newest(self._read, "the donation forms", keep_seconds)
         self._raised = Newest(self._add_up, "what the donation forms raised", raised_seconds)
-        self._pictures: OrderedDict[tuple[str, int], Picture | None] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, int, int, bool], Picture | None] = OrderedDict()
 
     async def current(self) -> Offer:
         """The forms now. Raises what the database raises, as long as they were never read."""
@@ -55,11 +55,12 @@ class Published:
         raised = await self._raised.current(wait=False)
         return replace(form, raised_cents=raised.get(form.id, 0))
 
-    async def picture(self, slug: str, version: int) -> Picture | None:
-        """The picture of one version of a form."""
-        place = slug, version
+    async def picture(self, slug: str, version: int, shown: int, *, draft: bool) -> Picture | None:
+        """The picture of one version of a form: a published one, or the `draft` that a preview shows. `shown`: the version
+        that the page shows now: once that is another, what was no picture for everybody may be one."""
+        place = slug, version, shown, draft
         if place not in self._pictures:
-            self._pictures[place] = await run_in_threadpool(self._load, slug, version)
+            self._pictures[place] = await run_in_threadpool(self._load, slug, version, draft=draft)
             while len(self._pictures) > MOST_PICTURES:
                 self._pictures.popitem(last=False)
         self._pictures.move_to_end(place)
@@ -77,7 +78,7 @@ class Published:
         with self._deps.work() as (session, now):
             return forms.raised(session, list(forms.giving(session, now).forms.values()))
 
-    def _load(self, slug: str, version: int) -> Picture | None:
+    def _load(self, slug: str, version: int, *, draft: bool) -> Picture | None:
         with self._deps.work() as (session, _):
-            found = forms.picture(session, slug, version)
+            found = forms.picture(session, slug, version, drafts=draft)
         return Picture(*found) if found else None

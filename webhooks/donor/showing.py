@@ -24,7 +24,8 @@ TRAP = "website"  # people cannot see this field; programs fill it in
 PROCESSORS = ("https://checkout.stripe.com", "https://secure.actblue.com")  # whose pages the form leads to
 SOON = {"Retry-After": str(int(timedelta(minutes=1).total_seconds()))}
 
-Notice = Literal["", "again", "often", "away", "back"]  # back: from the processor's page, with nothing given
+# back: from the processor's page, with nothing given; begun, lost: see `opening`.
+Notice = Literal["", "again", "begun", "often", "away", "back", "lost"]
 
 
 def blank(request: Request, asked: Asked, token: str) -> Response:
@@ -38,7 +39,7 @@ def form(request: Request, asked: Asked, stamp: Stamp, filled: Filled, notice: N
     """The page once more, with what was typed and what is wrong with it."""
     values = _filled_in(asked, filled, stamp.token(_deps(request).signer), notice)
     answer = _answer(request, asked, _rendered(request, "give.html", asked, **values, untouched=False), status)
-    answer.headers.update({"often": SOON, "away": RETRY_AFTER}.get(notice, {}))
+    answer.headers.update({"often": SOON, "away": RETRY_AFTER, "lost": RETRY_AFTER}.get(notice, {}))
     return answer
 
 
