@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.giving import (
-    allowances,
-    care,
+    ask_rests,
     checkout_ends,
-    checkouts,
     contributions,
     declines,
     excesses,
+    gift_consent,
     keeping,
+    payment_words,
     plans,
     reversals,
 )
@@ -30,10 +30,10 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (checkouts.check_out, checkout_ends.pay),
+    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay),
     events.CheckoutEndReported: (checkout_ends.end,),
     events.DeclineReported: (declines.record,),
-    events.PaymentLinked: (checkouts.link, receipts.renumber),
+    events.PaymentLinked: (payment_words.link, receipts.renumber),
     events.ContributionReported: (contributions.record,),
     events.RefundReported: (reversals.refund,),
     events.RefundTotalReported: (reversals.refund,),
@@ -48,18 +48,18 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.AccountReported: (holds.account_told,),
     # Money, as it stands.
     events.ContributionRecorded: (
-        allowances.allow,
+        gift_consent.allow,
         excesses.weigh,
-        care.gave,
+        ask_rests.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
     ),
     events.InstalmentRecorded: (excesses.weigh, thanks.compose, receipts.compose, refund_notices.compose),
     events.DonorLearned: (
-        allowances.allow,
+        gift_consent.allow,
         excesses.weigh,
-        care.gave,
+        ask_rests.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -67,7 +67,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.CardDeclined: (),
     events.RefundRecorded: (excesses.weigh_again, refund_notices.compose),
     events.RefundFailed: (excesses.weigh_again, refund_notices.failed),
-    events.DisputeRecorded: (excesses.weigh_again, care.asked_about),
+    events.DisputeRecorded: (excesses.weigh_again, ask_rests.asked_about),
     events.FraudWarned: (),
     events.PlanStarted: (),
     events.PlanChanged: (),
@@ -90,7 +90,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (engagement.opened,),
-    events.LetterClicked: (engagement.clicked, care.clicked),
+    events.LetterClicked: (engagement.clicked, ask_rests.clicked),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),

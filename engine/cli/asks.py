@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
-from engine.giving import explaining
+from engine.giving import ask_reasons
 from engine.giving.asks import History, Ladder
 from engine.money import dollars
 from engine.people import contacts
@@ -27,7 +27,7 @@ def explain(
     """Say what somebody would be asked for now on each open form, once and each month, and why."""
     deps = house(data_dir)
     with deps.work() as (session, now):
-        found = explaining.explain(session, contacts.find(session, who), now, deps.settings.time_zone, form)
+        found = ask_reasons.explain(session, contacts.find(session, who), now, deps.settings.time_zone, form)
     out.print(_gave(found.history), markup=False)
     for asked in found.forms:
         left = "" if asked.left_cents is None else f"; {dollars(asked.left_cents)} left of the limit"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.errors import NotFound
-from engine.giving import care
+from engine.giving import ask_rests
 from engine.money import dollars
 from engine.people import bundles, contacts, erasing, merging
 from engine.people.bundles import Bundle
@@ -43,7 +43,7 @@ def show(who: Who, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     _line("gave", f"{gifts}, {dollars(her['gave_cents'])}")
     for rest in bundle["rests_from_asks"]:
         if rest["until"] > now:
-            _line("not asked", f"until {rest['until']:%Y-%m-%d}: {care.WORDS[rest['reason']]}")
+            _line("not asked", f"until {rest['until']:%Y-%m-%d}: {ask_rests.WORDS[rest['reason']]}")
     _more(bundle, her["custom"])
     for one in merged:
         _line("merged", f"{one['id']} {one['email'] or 'without an address'}")

@@ -22,7 +22,7 @@ from engine.events import (
     HumanNeeded,
     InstalmentRecorded,
 )
-from engine.giving import checkouts, donors, ledger, plans
+from engine.giving import donors, ledger, payment_words, plans
 from engine.giving.donors import ADDRESSED
 from engine.settings import Settings
 
@@ -130,7 +130,7 @@ def record(session: Session, reported: Sequence[ContributionReported], now: date
     named = session.execute(_NAME, told).all() if again else []
     completed = session.execute(_COMPLETE, told).all() if again else []
     different = session.execute(_DIFFERENT, _columns(reported)).all()
-    checked = checkouts.complete(session, [row.id for row in (*booked, *named)])
+    checked = payment_words.complete(session, [row.id for row in (*booked, *named)])
     doubtful = [row.id for row in booked if row.contact_id is None] + [row.id for row in (*named, *completed)]
     settled = donors.settle(session, doubtful, now)
     ledger.settle(session, {row.id for row in (*booked, *named, *completed)})

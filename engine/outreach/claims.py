@@ -15,7 +15,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine import bell
-from engine.giving import care
+from engine.giving import ask_rests
 from engine.mail import allowances
 from engine.mail.holds import HELD
 from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
@@ -155,7 +155,7 @@ m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.co
 """
 _LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}', '{GRACE}'"
 
-_RESTS = care.RESTING.format(contact="m.contact_id", fund=":fund_id")
+_RESTS = ask_rests.RESTING.format(contact="m.contact_id", fund=":fund_id")
 _REFUSAL = refusal("m.kind", "m.chapter_id", "said")
 
 # Of two letters to one person a claim takes one: two in one batch would both pass a cap.

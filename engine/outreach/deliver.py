@@ -22,8 +22,8 @@ from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import OFFERED, Words
 from engine.letters.vocabulary import GIVES, one_line
-from engine.outreach import offers
-from engine.outreach.offers import Offers
+from engine.outreach import ladders
+from engine.outreach.ladders import Offers
 from engine.ports import Copy, Sheet
 
 # What words and values raise that do not fit each other, and JSON of half a character.
@@ -61,7 +61,7 @@ class Parcel:
     sheet: sheets.Sheet
     readers: Sequence[Mapping[str, Any]]
     moved: Set[int] = frozenset()
-    offers: Offers = offers.NOTHING
+    offers: Offers = ladders.NOTHING
     fault: str = ""
 
     @property
@@ -106,7 +106,7 @@ def load(
         (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else ())
         for row, one in together
     ]
-    offered = offers.load(session, asked, links.now, zone)
+    offered = ladders.load(session, asked, links.now, zone)
     return [
         Parcel(
             of[row.id][0],
@@ -222,7 +222,7 @@ def _copy(
     values = filling.values(parcel.sheet.names, reader, reader["facts"], addresses, parcel.sender)
     if OFFERED & parcel.sheet.names:
         express = reader["express"] and parcel.lane == bell.DELIVERY  # never in a test
-        offered = parcel.offers.made.get(reader["id"]) or offers.sample(parcel.sender)
+        offered = parcel.offers.made.get(reader["id"]) or ladders.sample(parcel.sender)
         values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express)
     headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
     name = one_line(f"{reader['first_name']} {reader['last_name']}")

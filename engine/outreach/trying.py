@@ -22,7 +22,7 @@ from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import Rendered, Words
 from engine.letters.vocabulary import AMOUNTS, FLAG, READER, TEXT
-from engine.outreach import offers
+from engine.outreach import ladders
 from engine.sources.words import email_address
 
 MOST_READERS = 200  # that a look for empty fields takes
@@ -165,9 +165,9 @@ def send(session: Session, slug: str, address: str, now: datetime, *, chapter_id
 def _offered(session: Session, sender: Sender, contact_id: int | None, links: Links, zone: str) -> Offered:
     """What this contact would be offered now, or nobody in particular."""
     if contact_id is None:
-        return offers.sample(sender)
+        return ladders.sample(sender)
     reader = {"id": 0, "contact_id": contact_id, "facts": {}}
-    (hers,) = offers.load(session, [(sender, [reader])], links.now, zone)
+    (hers,) = ladders.load(session, [(sender, [reader])], links.now, zone)
     return hers.made[0]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
-from engine.giving import care, refund_orders
+from engine.giving import ask_rests, refund_orders
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.staff import audit, rights
 from engine.staff.accounts import Account
@@ -61,7 +61,7 @@ FROM contribution g LEFT JOIN fund f ON f.id = g.fund_id WHERE g.contact_id = :i
 """)
 _RESTS = text(f"""
 SELECT r.reason, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
-WHERE r.contact_id = :id AND {care.STANDS} ORDER BY r.until DESC, r.reason
+WHERE r.contact_id = :id AND {ask_rests.STANDS} ORDER BY r.until DESC, r.reason
 """)
 _LETTERS = text("""
 SELECT m.id, w.subject, w.slug, m.state, m.reason, m.due_at, m.kind FROM message m JOIN mailing w ON w.id = m.mailing_id
@@ -105,7 +105,7 @@ class Dossier:
     @property
     def unasked(self) -> list[tuple[str, datetime, str | None]]:
         """Why she is not asked for money, until when, and for which fund alone."""
-        return [(care.WORDS[rest.reason], rest.until, rest.fund) for rest in self.rests]
+        return [(ask_rests.WORDS[rest.reason], rest.until, rest.fund) for rest in self.rests]
 
     @property
     def fields(self) -> list[tuple[str, str]]:

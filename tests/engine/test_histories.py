@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
 from engine.events import Person
-from engine.giving import explaining, histories
+from engine.giving import ask_reasons, histories
 from engine.giving.asks import History
 from engine.reactions import react
 from engine.settings import Settings
@@ -66,20 +66,20 @@ def test_each_open_form_is_explained_once_and_each_month_with_what_its_fund_leav
         SELECT 'elect', 'Elect neighbours', '{2700,5000}', f.id, c.id, false FROM fund f, chapter c
         WHERE f.slug = 'pac' AND c.parent_id IS NULL"""))  # fmt: skip
     hers = gave(session, 24000, 24000)
-    told = explaining.explain(session, hers, NOON, ZONE)
+    told = ask_reasons.explain(session, hers, NOON, ZONE)
     first, other = (next(each for each in told.forms if each.form == slug) for slug in ("common-ground", "elect"))
     assert (first.left_cents, first.once.cents) == (2000, (500, 1000, 1500, 2000))
     assert first.monthly is not None
     assert first.monthly.cents == ()
     assert (other.left_cents, other.monthly) == (None, None)
     assert other.once.cents == (20000, 30000, 40000, 50000, 75000)
-    (only,) = explaining.explain(session, hers, NOON, ZONE, "elect").forms
+    (only,) = ask_reasons.explain(session, hers, NOON, ZONE, "elect").forms
     assert only == other
 
 
 def test_a_form_that_is_closed_asks_nobody(session: Session):
     session.execute(text("UPDATE donation_form SET closed_at = now()"))
     hers = gave(session, 2700)
-    assert explaining.explain(session, hers, NOON, ZONE).forms == []
+    assert ask_reasons.explain(session, hers, NOON, ZONE).forms == []
     with pytest.raises(NotFound, match="no form common-ground is open"):
-        explaining.explain(session, hers, NOON, ZONE, "common-ground")
+        ask_reasons.explain(session, hers, NOON, ZONE, "common-ground")

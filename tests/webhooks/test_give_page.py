@@ -209,7 +209,7 @@ def test_a_form_that_cannot_be_read_is_404_as_a_page_and_as_a_preview_and_the_ot
     link = previews.make(deps.signer, version_id, deps.clock.now)
     with opened(deps) as door:
         for path, status in (
-            (SLUG, 404), (SLUG, 404), (f"{SLUG}?preview={link}", 404), (f"{SLUG}/picture?v=99", 404), ("common-ground", 200),
+            (SLUG, 404), (SLUG, 404), (f"{SLUG}?preview={link}", 410), (f"{SLUG}/picture?v=99", 404), ("common-ground", 200),
         ):  # fmt: skip
             assert door.send("GET", f"/give/{path}", [PAGES]).status == status
     assert capsys.readouterr().out.count("donation forms that cannot be read are not shown") == 1

@@ -18,7 +18,7 @@ from engine.bootstrap import Deps
 from engine.errors import Unavailable
 from engine.events import Person
 from engine.giving import form_links
-from engine.giving.beginning import Wish
+from engine.giving.checkout_beginnings import Wish
 from webhooks import forms
 from webhooks.donor import showing
 from webhooks.donor.asking import Asked

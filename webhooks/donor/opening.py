@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from engine.bootstrap import Deps
 from engine.errors import Forbidden, Invalid, NotFound, Unavailable
 from engine.events import HumanNeeded
-from engine.giving import beginning
-from engine.giving.beginning import Begun, Wish
+from engine.giving import checkout_beginnings
+from engine.giving.checkout_beginnings import Begun, Wish
 from engine.ports import Basket, Opened
 from webhooks.donor.asking import Asked
 from webhooks.forms import Stamp
@@ -49,7 +49,7 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
     if not _within_its_share(deps, asked, network):
         return Outcome("often")
     with deps.work() as (session, now):
-        begun = beginning.begin(session, wish, stamp.nonce, network, now)
+        begun = checkout_beginnings.begin(session, wish, stamp.nonce, network, now)
     if begun.state != "opening":
         return _outcome(begun)
     return _ask(deps, asked, begun, _basket(deps, asked, wish, begun))
@@ -58,7 +58,7 @@ def open_page(deps: Deps, asked: Asked, stamp: Stamp, wish: Wish, network: str) 
 def _looked_up(deps: Deps, stamp: Stamp, wish: Wish, network: str) -> Outcome | None:
     """What is decided already; None: it is to be begun, or the processor to be asked again."""
     with deps.work() as (session, now):
-        found = beginning.find(session, wish, stamp.nonce, network, now)
+        found = checkout_beginnings.find(session, wish, stamp.nonce, network, now)
     if found.state == "new":  # how old a stamp is matters only for what is still to be begun by it
         return Outcome("old") if stamp.too_old(now) else Outcome("fast") if stamp.too_fast(now) else None
     return None if found.state == "opening" else _outcome(found)
@@ -98,7 +98,7 @@ def is_paid(deps: Deps, stamp: Stamp) -> bool:
     """Whether the gift that was begun by this stamp is paid. Nobody who cannot be asked says yes."""
     try:
         with deps.work() as (session, _):
-            return beginning.is_paid(session, stamp.nonce)
+            return checkout_beginnings.is_paid(session, stamp.nonce)
     except (OperationalError, PoolTimeout) as error:
         log.warning("nobody could be asked whether a gift is paid", error=type(error).__name__)
         return False
@@ -111,7 +111,7 @@ def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
         offered=None,
     )  # fmt: skip
     base = deps.settings.base_url
-    return beginning.basket(
+    return checkout_beginnings.basket(
         wish,
         begun,
         asked.form,
@@ -123,7 +123,7 @@ def _basket(deps: Deps, asked: Asked, wish: Wish, begun: Begun) -> Basket:
 def _ask(deps: Deps, asked: Asked, begun: Begun, basket: Basket) -> Outcome:
     assert deps.payments is not None  # a form without one is out of order
     try:
-        opened = deps.payments.check_out(basket, beginning.idempotency_key(begun.id))
+        opened = deps.payments.check_out(basket, checkout_beginnings.idempotency_key(begun.id))
     except Unavailable as error:
         log.warning("no payment page was opened", checkout=begun.id, error=str(error))
         return Outcome("away")
@@ -134,7 +134,7 @@ def _ask(deps: Deps, asked: Asked, begun: Begun, basket: Basket) -> Outcome:
 
 def _led(deps: Deps, begun: Begun, opened: Opened) -> Outcome:
     with deps.work() as (session, _):
-        beginning.opened(session, begun.id, opened)
+        checkout_beginnings.opened(session, begun.id, opened)
     return Outcome("lead", opened.url)
 
 
@@ -142,7 +142,7 @@ def _refused(deps: Deps, asked: Asked, begun: Begun, why: str) -> Outcome:
     """The processor will never open this one, and people should know why."""
     said = HumanNeeded(None, REFUSED, asked.definition.slug, f"Somebody could not give by this form: {why}")
     with deps.work() as (session, now):
-        beginning.refused(session, begun.id)
+        checkout_beginnings.refused(session, begun.id)
         everything = deps.react(session, [said], now)
     deps.ring_for(everything)
     log.warning("a payment page was refused", checkout=begun.id, error=why)

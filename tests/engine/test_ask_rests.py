@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.events import LetterReported
-from engine.giving import care
+from engine.giving import ask_rests
 from engine.reactions import react
 from tests import readers
 from tests.gifts import MEI, ROSA, SETTINGS, ask_about, give, merge, notices, take_back, who
@@ -24,7 +24,7 @@ def resting(session: Session) -> list[tuple[str, datetime]]:
 
 
 def told(session: Session) -> list[tuple[str, str]]:
-    kinds = (care.MANY, care.LARGE)
+    kinds = (ask_rests.MANY, ask_rests.LARGE)
     return [(kind, subject) for kind in kinds for subject in notices(session, kind)]
 
 
@@ -37,11 +37,11 @@ def test_a_third_gift_within_a_week_rests_asks_for_a_month_and_tells_staff_once(
     assert resting(session) == []
     third = give(session, 2_700)
     assert resting(session) == [("many", NOON + 30 * DAY)]
-    assert told(session) == [(care.MANY, f"contribution {third}")]
-    assert "3 gifts within 7 days" in notices(session, care.MANY)[f"contribution {third}"]
+    assert told(session) == [(ask_rests.MANY, f"contribution {third}")]
+    assert "3 gifts within 7 days" in notices(session, ask_rests.MANY)[f"contribution {third}"]
     give(session, 2_700, at=NOON + DAY, now=NOON + DAY)
     assert resting(session) == [("many", NOON + 31 * DAY)]
-    assert told(session) == [(care.MANY, f"contribution {third}")]
+    assert told(session) == [(ask_rests.MANY, f"contribution {third}")]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_five_times_her_highest_and_at_least_250_is_far_above_habit(
         give(session, before, at=NOON - 60 * DAY, sequence=7)  # what she gives each month is a habit as well
     last = give(session, cents)
     assert resting(session) == ([("large", NOON + 30 * DAY)] if rests else [])
-    assert told(session) == ([(care.LARGE, f"contribution {last}")] if rests else [])
+    assert told(session) == ([(ask_rests.LARGE, f"contribution {last}")] if rests else [])
 
 
 def test_a_large_gift_of_long_ago_rests_nothing_and_what_was_refunded_is_no_habit(session: Session):
@@ -189,7 +189,7 @@ def test_any_other_click_rests_nothing(session: Session, words: dict[str, Any]):
 
 def grace(session: Session, now: datetime) -> datetime | None:
     """When Rosa's grace ends, as the last look sees it."""
-    asked = text(care.RESTING.format(contact=":id", fund="CAST(NULL AS bigint)"))
+    asked = text(ask_rests.RESTING.format(contact=":id", fund="CAST(NULL AS bigint)"))
     row = session.execute(asked, {"id": who(session), "now": now, "zone": "UTC"}).one()
     assert row.words is None
     return row.grace_until

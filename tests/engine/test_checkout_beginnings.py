@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.events import Person
-from engine.giving import beginning
-from engine.giving.beginning import Begun, Wish
+from engine.giving import checkout_beginnings
+from engine.giving.checkout_beginnings import Begun, Wish
 from engine.giving.forms import Definition, giving, write
 from engine.ports import Opened
 
@@ -26,7 +26,7 @@ def wish(session: Session) -> Wish:
 
 
 def begin(session: Session, wish: Wish, nonce: str, minutes: float = 0, network: str = NETWORK) -> Begun:
-    return beginning.begin(session, wish, nonce, network, NOW + timedelta(minutes=minutes))
+    return checkout_beginnings.begin(session, wish, nonce, network, NOW + timedelta(minutes=minutes))
 
 
 def test_the_same_press_is_one_row_wherever_it_comes_from(session, wish):
@@ -38,7 +38,8 @@ def test_the_same_press_is_one_row_wherever_it_comes_from(session, wish):
 
 def test_another_press_with_the_same_words_from_the_same_network_is_the_same_row_while_it_is_open(session, wish):
     first = begin(session, wish, "a")
-    beginning.opened(session, first.id, Opened("cs_1", "https://checkout.stripe.com/1", NOW + timedelta(minutes=60)))
+    page = Opened("cs_1", "https://checkout.stripe.com/1", NOW + timedelta(minutes=60))
+    checkout_beginnings.opened(session, first.id, page)
     again = begin(session, wish, "b", 59)
     assert (again.state, again.id, again.url) == ("open", first.id, "https://checkout.stripe.com/1")
     assert begin(session, wish, "c", network="10.0.1.0/24").id != first.id
@@ -64,8 +65,8 @@ def test_a_press_that_is_over_begins_nothing(session, wish, state, stands):
     assert begin(session, wish, "a").state == stands
     assert begin(session, replace(wish, donor=Person(), amount_cents=1), "a", 9999, "10.0.1.0/24").state == stands
     assert begin(session, wish, "b").id != first.id
-    beginning.refused(session, first.id)
-    beginning.opened(session, first.id, Opened("cs_1", "https://checkout.stripe.com/1", NOW))
+    checkout_beginnings.refused(session, first.id)
+    checkout_beginnings.opened(session, first.id, Opened("cs_1", "https://checkout.stripe.com/1", NOW))
     assert session.scalars(text("SELECT state FROM checkout ORDER BY id LIMIT 1")).one() == state
 
 
@@ -78,7 +79,9 @@ def test_a_press_that_nobody_answered_for_an_hour_is_over(session, wish):
 def test_the_basket_of_a_row_is_the_same_each_time_and_its_words_fit(session, wish):
     form = giving(session, NOW).forms["winter"]
     places = {"success_url": "https://give.example.org/thanks", "cancel_url": "https://give.example.org/"}
-    baskets = [beginning.basket(wish, begin(session, wish, "a", minutes), form, **places) for minutes in (0, 20)]
+    baskets = [
+        checkout_beginnings.basket(wish, begin(session, wish, "a", minutes), form, **places) for minutes in (0, 20)
+    ]
     assert baskets[0] == baskets[1]
     assert baskets[0].expires_at == NOW + timedelta(minutes=60)
     assert len(baskets[0].metadata["employer"]) == 500
