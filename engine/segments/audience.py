@@ -143,7 +143,7 @@ def bounded(session: Session) -> Iterator[None]:
     were = session.execute(_WERE).one()._asdict()
     try:
         with session.begin_nested():
-            session.execute(_TERMS, {"most": f"{SECONDS}s"})
+            session.execute(_TERMS, {"most": f"{SECONDS * 1000:.0f}ms"})
             yield
             session.execute(_AS_THEY_WERE, were)
     except OperationalError as error:

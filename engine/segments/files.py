@@ -120,6 +120,8 @@ def _plain(said: Any) -> Any:
 
 def _rule_faults(document: Document, error: ValidationError) -> Iterator[Fault]:
     for problem in error.errors():
+        if problem["type"] == "too_short" and problem["input"]:
+            continue  # it holds rules, and what is wrong with each is told
         path: list[str | int] = ["rule", *rules.place(problem["loc"])]
         named = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
         if problem["type"] == "string_pattern_mismatch":
