@@ -36,13 +36,6 @@ _TERMS = text("""
 SELECT set_config('statement_timeout', :most, true), set_config('plan_cache_mode', 'force_custom_plan', true),
     set_config('jit', 'off', true)
 """)
-_WERE = text("""
-SELECT current_setting('statement_timeout') AS most, current_setting('plan_cache_mode') AS plan, current_setting('jit') AS jit
-""")
-_AS_THEY_WERE = text("""
-SELECT set_config('statement_timeout', :most, true), set_config('plan_cache_mode', :plan, true),
-    set_config('jit', :jit, true)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +132,13 @@ def in_order(rule: Rule) -> list[Rule]:
 
 @contextmanager
 def bounded(session: Session) -> Iterator[None]:
-    """Questions of this block end after SECONDS, as Invalid; the transaction goes on."""
-    were = session.execute(_WERE).one()._asdict()
+    """Questions of this block end after SECONDS, as Invalid; the transaction goes on. For questions only: what a block
+    changes is undone with these terms."""
     try:
-        with session.begin_nested():
+        with session.begin_nested() as question:
             session.execute(_TERMS, {"most": f"{SECONDS * 1000:.0f}ms"})
             yield
-            session.execute(_AS_THEY_WERE, were)
+            question.rollback()  # nothing but the terms
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.QueryCanceled):
             raise Invalid(
