@@ -96,7 +96,7 @@ def _contest(sessions: Sessions, rounds: int) -> dict[str, dict[str, Measured]]:
 def _questions(session: Session, contest: Contest, now: datetime) -> Mapping[str, Callable[[str], Any]]:
     """What each contestant asks, as a function of what is to be selected."""
     rule = rules.read(contest.rule)
-    found = audience.where(rule, audience.known(session, rule), KIND)
+    found = audience.people(rule, audience.known(session, rule), KIND)
 
     def asks(statement: str, values: Mapping[str, Any]) -> Callable[[str], Any]:
         return lambda select: session.execute(
@@ -104,7 +104,7 @@ def _questions(session: Session, contest: Contest, now: datetime) -> Mapping[str
         ).scalar_one()
 
     return {
-        "compiled": asks(f"SELECT {{select}} FROM contact c WHERE {found.sql}", found.values),
+        "compiled": asks(f"SELECT {{select}} {found.sql}", found.values),
         "by_hand": asks(contest.by_hand, {}),
         "plain": asks(contest.plain, {}),
     }

@@ -88,6 +88,18 @@ def conditions(together: Sequence[Rule], to: Binder) -> list[str]:
     ]
 
 
+def narrowing(rule: AnyRule, to: Binder) -> list[str]:
+    """What the contact's own row says of everybody whom the rule chooses, and of others as well: cheap, for an index or one
+    look at each person, before anything is asked of her gifts."""
+    if isinstance(rule, rules.AllOf):
+        return [each for inner in rule.of for each in narrowing(inner, to)]
+    if isinstance(rule, rules.Gave):
+        return _needs(rule, to)
+    if isinstance(rule, rules.Lapsed | rules.NeverGave | rules.Language | rules.LastEngaged):
+        return [condition(rule, to)]
+    return [condition(rule, to)] if isinstance(rule, rules.Chapter) and rule.relation == "home" else []
+
+
 def _nothing_since(rule: Rule) -> str | None:
     """The span of a rule that says "gave nothing in the last …" and no more."""
     inner = rule.of if isinstance(rule, rules.Not) else None
@@ -134,9 +146,7 @@ def _gave(rule: rules.Gave, to: Binder) -> str:
     floor = to.bind(rule.at_least, "bigint") if rule.at_least else None
     top = to.bind(rule.at_most, "bigint") if rule.at_most else None
     where, anywhere = _gifts_where(rule, to), not (rule.form or rule.fund or rule.refcode)
-    needs = [f"c.gave_count >= {to.bind(rule.count, 'bigint')}"] if rule.count > 1 or not (since or floor) else []
-    needs += [f"c.gave_last_at > {since}"] if since else []
-    needs += [f"c.gave_highest_cents >= {floor}"] if floor else []
+    needs = _needs(rule, to)
     sized = bool(floor or top)
     if anywhere and not top and (rule.count == 1 or not sized) and not (since and (sized or rule.count > 1)):
         return f"({' AND '.join(needs)})"
@@ -156,6 +166,14 @@ def _gave(rule: rules.Gave, to: Binder) -> str:
     proofs = [f"c.gave_last_cents BETWEEN {floor or 1} AND {top}"] if rule.count == 1 and top else []
     proofs += [f"c.gave_first_at > {since}"] if since and not sized else []
     return proven(needs, proofs, exact)
+
+
+def _needs(rule: rules.Gave, to: Binder) -> list[str]:
+    """What the totals say of whoever gave like that."""
+    counted = rule.count > 1 or not (rule.within or rule.at_least)
+    needs = [f"c.gave_count >= {to.bind(rule.count, 'bigint')}"] if counted else []
+    needs += [f"c.gave_last_at > {to.since(rule.within)}"] if rule.within else []
+    return [*needs, *([f"c.gave_highest_cents >= {to.bind(rule.at_least, 'bigint')}"] if rule.at_least else [])]
 
 
 def _gifts_where(rule: rules.Gave, to: Binder) -> list[str]:
