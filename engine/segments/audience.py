@@ -85,15 +85,18 @@ def where(
 def people(
     rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
 ) -> Compiled:
-    """The same as the end of a query about all of them at once: "FROM … c WHERE …". Who cannot be among them by her own row
-    is left out first, who may be written to is asked last: left to itself the planner asks that of everybody, and takes no
+    """The same as the end of a query about all of them at once: "FROM … c WHERE …". Gifts are asked only of whom her own row
+    does not rule out, and who may be written to comes last: left to itself the planner asks that of everybody, and takes no
     heed of how it finds the rows."""
     binder = Binder(names, prefix)
-    bounds = _scope(names, scopes, binder)
-    first = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *bounds, *sql.narrowing(rule, binder)]
-    near = f"(SELECT * FROM contact c WHERE {' AND '.join(first)} OFFSET 0)"
-    chosen = f"(SELECT * FROM {near} c WHERE {sql.condition(rule, binder)} OFFSET 0)"
-    return Compiled(f"FROM {chosen} c WHERE {_mailable(kind, sender)}", binder.values)
+    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *_scope(names, scopes, binder)]
+    chooses = sql.condition(rule, binder)
+    source, wanted = "contact", [*bounds, chooses]
+    if sql.GIFTS in chooses:
+        first = " AND ".join([*bounds, *sql.narrowing(rule, binder)])
+        source, wanted = f"(SELECT * FROM contact c WHERE {first} OFFSET 0)", [chooses]
+    chosen = f"SELECT * FROM {source} c WHERE {' AND '.join(wanted)} OFFSET 0"
+    return Compiled(f"FROM ({chosen}) c WHERE {_mailable(kind, sender)}", binder.values)
 
 
 def count(

@@ -21,6 +21,9 @@ LEFT = """(CASE g.status WHEN 'received' THEN g.amount_cents
     ELSE (SELECT coalesce(sum(l.amount_cents), 0) FROM ledger_entry l WHERE l.contribution_id = g.id) END)"""
 
 
+GIFTS = "FROM contribution g"  # stands in the SQL of every rule that asks gifts themselves
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """SQL with the values that it binds, beside :now."""
@@ -153,8 +156,8 @@ def _gave(rule: rules.Gave, to: Binder) -> str:
     where += [f"g.paid_at > {since}"] if since else []
     where += [f"{LEFT} >= {floor}" if floor else f"{LEFT} > 0"]
     where += [f"{LEFT} <= {top}"] if top else []
-    gifts = f"SELECT FROM contribution g WHERE {' AND '.join(where)}"
-    exact = f"(SELECT true FROM contribution g WHERE {' AND '.join(where)} LIMIT 1)" if to.few else f"EXISTS ({gifts})"
+    gifts = f"SELECT {GIFTS} WHERE {' AND '.join(where)}"
+    exact = f"(SELECT true {GIFTS} WHERE {' AND '.join(where)} LIMIT 1)" if to.few else f"EXISTS ({gifts})"
     if rule.count > 1:
         exact = f"(SELECT count(*) FROM ({gifts} LIMIT {rule.count}) g) >= {rule.count}"
     if not anywhere:
