@@ -83,11 +83,13 @@ def trees(leaves: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
 
 def chosen(session: Session, rule: Rule, found: Names) -> set[int]:
     """Whom its SQL chooses of all contacts."""
-    compiled = sql.compiled(rule, found)
-    ids = session.scalars(
-        text(f"SELECT c.id FROM contact c WHERE {compiled.sql}"), dict(compiled.values) | {"now": NOW}
-    )
-    return set(ids)
+    return whom(session, sql.compiled(rule, found))
+
+
+def whom(session: Session, compiled: sql.Compiled) -> set[int]:
+    """Of which contacts this is true."""
+    values = dict(compiled.values) | {"now": NOW}
+    return set(session.scalars(text(f"SELECT c.id FROM contact c WHERE {compiled.sql}"), values))
 
 
 def codes(session: Session, table: str) -> list[str]:
@@ -101,6 +103,7 @@ def agree(session: Session, world: World, said: dict[str, Any], mailable: set[in
     found = names.find(session, rule)
     judged = {person["id"] for person in world.tables["contact"] if oracle.chooses(rule, person, world)}
     assert chosen(session, rule, found) == judged, words.english(rule, found)
+    assert whom(session, audience.where(rule, found, "news", prefix="a_")) == judged & mailable
     preview = audience.preview(session, rule, NOW, kind="news")
     assert preview.people == len(judged & mailable) == audience.count(session, rule, NOW, kind="news")
     assert {person.id for person in preview.shown} <= judged & mailable
