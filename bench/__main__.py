@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, delivery, imports, intake, latency, pages, people
+from bench import answers, apply, delivery, imports, intake, latency, pages, people, segments
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -28,6 +28,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "delivery": (
         "a campaign of a million handed over, beside the ceiling, one POST each and a task each",
         delivery.run,
+    ),
+    "segments": (
+        "rules that choose people, beside the best SQL by hand and the plain one; previews by eight at once",
+        segments.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }

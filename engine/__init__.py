@@ -32,6 +32,8 @@ letters     letters as they are written: merge language, Markdown, layouts, chec
 
 mail        handovers and what became of letters; doubt, holds, limits; suppressions, unsubscribing
 
+segments    rules that choose people: as SQL, in English; audiences; saved segments
+
 outreach    who is written to, when, and the last look before a letter leaves; letters before they are sent, long silence
 staff       what needs a person
 

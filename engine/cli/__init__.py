@@ -17,6 +17,7 @@ from engine.cli import (
     lists,
     organisation,
     people,
+    segments,
     system,
     treasurer,
     work,
@@ -37,6 +38,7 @@ app.add_typer(work.events, name="events")
 app.add_typer(letters.letters, name="letters")
 app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
+app.add_typer(segments.segments, name="segments")
 app.add_typer(giving.funds, name="funds")
 app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")

@@ -10,7 +10,7 @@ import yaml
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
 from engine.cli.work import imports
 from engine.errors import Invalid
-from engine.people.segments import Segment
+from engine.people.csv_lists import Whom
 from engine.people_import import telling
 from engine.people_import.headings import TOOLS
 from engine.people_import.layout import CLEANED, COMPLAINED, SUBSCRIBED, UNSUBSCRIBED, Choices
@@ -96,15 +96,15 @@ def export_people(
 ) -> None:
     """Write people to a CSV file, formulas disarmed. That somebody did is put on record."""
     deps = house(data_dir)
-    segment = Segment(chapter, mailable, interest)
+    whom = Whom(chapter, mailable, interest)
     with deps.work() as (session, _):
-        people_out.check(session, segment)
+        people_out.check(session, whom)
     size = 0
     with new_file(to) as file:
         with deps.work() as (session, now):
-            people_out.note(session, None, segment, now)
+            people_out.note(session, None, whom, now)
         with deps.work() as (session, _):
-            for piece in people_out.stream(session, segment):
+            for piece in people_out.stream(session, whom):
                 size += file.write(piece)
     out.print(f"{to}: {size:,} bytes", markup=False)
 

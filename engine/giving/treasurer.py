@@ -19,7 +19,7 @@ from engine.errors import Invalid, NotFound
 from engine.giving import excesses, periods
 from engine.giving.contributions import NUMBER
 from engine.money import CURRENCIES
-from engine.people.segments import DISARMED
+from engine.people.csv_lists import DISARMED
 
 _FUND = text("SELECT id FROM fund WHERE slug = :slug")
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.people.segments import DISARMED
+from engine.people.csv_lists import DISARMED
 
 LISTED = 5  # ZIPs of a file that could not be read and are told one by one
 

@@ -11,29 +11,29 @@ from sqlalchemy.orm import Session
 
 from engine.giving import treasurer
 from engine.giving.treasurer import Choice
-from engine.people import segments
-from engine.people.segments import Segment
+from engine.people import csv_lists
+from engine.people.csv_lists import Whom
 from engine.staff import audit
 
 _NO_LIMIT = text("SET LOCAL statement_timeout = 0")
 
 
-def check(session: Session, segment: Segment) -> None:
+def check(session: Session, whom: Whom) -> None:
     """Raises NotFound for a chapter or an interest that is none: before a file is made and anything is put on record."""
-    segments.as_csv(session, segment)
+    csv_lists.as_csv(session, whom)
 
 
-def note(session: Session, staff_id: int | None, segment: Segment, now: datetime) -> None:
+def note(session: Session, staff_id: int | None, whom: Whom, now: datetime) -> None:
     """Put on record who takes whom out (`staff_id` None: the command line). Committed before the first row leaves."""
-    audit.write(session, staff_id, "people exported", "contact", None, segment.told, now)
+    audit.write(session, staff_id, "people exported", "contact", None, whom.told, now)
 
 
-def stream(session: Session, segment: Segment) -> Iterator[bytes]:
+def stream(session: Session, whom: Whom) -> Iterator[bytes]:
     """These people as CSV, piece by piece, the header first: as they are when it begins, in flat memory.
 
     Raises NotFound, before the first piece, for a chapter or an interest that is none.
     """
-    return _copied(session, segments.as_csv(session, segment))
+    return _copied(session, csv_lists.as_csv(session, whom))
 
 
 def note_list(session: Session, staff_id: int | None, name: str, choice: Choice, now: datetime) -> None:

@@ -34,6 +34,7 @@ from engine.tables.places import (
     ZipRoute,
 )
 from engine.tables.recurring import Cancellation, PlanFailure, RecurringPlan
+from engine.tables.segments import Segment
 from engine.tables.settling import CheckoutSession, Dispute, FraudWarning, PaymentLink, Refund
 from engine.tables.staff import Audit, SignIn, Staff, StaffSession
 
@@ -86,6 +87,7 @@ __all__ = [
     "Refcode",
     "Refund",
     "RefundOrder",
+    "Segment",
     "SendingDomain",
     "SentCount",
     "SignIn",

@@ -11,6 +11,7 @@ from engine.giving import form_files, form_shelf, fund_files, funds
 from engine.giving.fund_files import FundSaid
 from engine.letters import checks, drafts, writing
 from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
+from engine.segments import files, names, rules, shelf, words
 from engine.settings import ROOT, Settings
 from engine.states import STATES
 from engine.tokens import Signer
@@ -65,6 +66,21 @@ def test_the_form_of_the_readme_says_everything_that_a_file_can_and_can_be_impor
     session.execute(text("INSERT INTO letter (slug) VALUES ('thank_you') ON CONFLICT DO NOTHING"))
     outcome = form_shelf.bring_in(session, told.definition, told.picture, NOON)
     assert (outcome.number, outcome.faults, outcome.remarks) == (1, [], [])
+
+
+def test_the_segment_of_the_readme_is_one_and_its_table_has_every_operator_with_every_field(session: Session):
+    told = files.read_text(example("slug: worcester-givers"))
+    assert told.draft is not None, told.faults
+    assert shelf.faults(session, told.draft, told.document) == []
+    said = words.english(told.draft.rule, names.find(session, told.draft.rule))
+    assert said == "lives in Worcester, gave at least $25 in the last 12 months, not in the last 30 days"
+    assert files.read_text(files.written(told.draft)).draft == told.draft
+    (table,) = re.findall(r"(?m)^\| `op` .*\n\|.*\n((?:\|.*\n)+)", README)
+    cells = [row.split("|")[1:3] for row in table.splitlines()]
+    fields = {name: set(re.findall(r"`(\w+)`", cell[1])) for cell in cells for name in re.findall(r"`(\w+)`", cell[0])}
+    assert set(fields) == set(rules.KINDS)
+    for name, kind in rules.KINDS.items():
+        assert set(kind.model_fields) - {"op"} - fields[name] <= {"known"}, name
 
 
 def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Session, tmp_path: Path):

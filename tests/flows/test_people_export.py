@@ -1,4 +1,4 @@
-"""Lists of people out of the house: whom a segment holds, formulas disarmed, on record, and readable by our own importer."""
+"""Lists of people out of the house: whom one holds, formulas disarmed, on record, and readable by our own importer."""
 
 import csv
 import io
@@ -10,16 +10,16 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import NotFound
-from engine.people.segments import Segment
+from engine.people.csv_lists import Whom
 from engine.staff import exports
 from tests import people_lists as make
 from tests.flows.house import rows
 from tests.flows.lists import imported, mailable
 
 
-def exported(deps: Deps, segment: Segment = Segment()) -> list[dict[str, str]]:  # noqa: B008 it is frozen
+def exported(deps: Deps, whom: Whom = Whom()) -> list[dict[str, str]]:  # noqa: B008 it is frozen
     with transaction(deps.sessions) as session:
-        whole = b"".join(exports.stream(session, segment)).decode()
+        whole = b"".join(exports.stream(session, whom)).decode()
     return list(csv.DictReader(io.StringIO(whole, newline="")))
 
 
@@ -49,7 +49,7 @@ def test_no_cell_of_an_export_is_a_formula(deps: Deps, tmp_path: Path):
 def test_an_export_comes_back_through_the_import_as_it_was(deps: Deps, tmp_path: Path):
     fill(deps, tmp_path)
     with transaction(deps.sessions) as session:
-        whole = b"".join(exports.stream(session, Segment()))
+        whole = b"".join(exports.stream(session, Whom()))
     before, may = exported(deps), mailable(deps)
     with transaction(deps.sessions) as session:
         session.execute(text("TRUNCATE contact, consent, suppression, chapter_move, bookmark CASCADE"))
@@ -59,7 +59,7 @@ def test_an_export_comes_back_through_the_import_as_it_was(deps: Deps, tmp_path:
     assert exported(deps) == before
 
 
-def test_a_segment_is_a_chapter_with_those_below_it_an_interest_or_who_may_be_mailed(deps: Deps, tmp_path: Path):
+def test_a_list_is_of_a_chapter_with_those_below_it_an_interest_or_who_may_be_mailed(deps: Deps, tmp_path: Path):
     fill(deps, tmp_path)
     with transaction(deps.sessions) as session:
         session.execute(text("INSERT INTO agenda (code, name) VALUES ('a', 'A')"))
@@ -77,8 +77,8 @@ def test_a_segment_is_a_chapter_with_those_below_it_an_interest_or_who_may_be_ma
         "SELECT h.slug FROM contact c JOIN chapter h ON h.id = c.chapter_id WHERE c.email LIKE 'rosa@%'",
     )  # fmt: skip
 
-    def who(**segment: object) -> set[str]:
-        return {row["email"].partition("@")[0] for row in exported(deps, Segment(**segment))}
+    def who(**whom: object) -> set[str]:
+        return {row["email"].partition("@")[0] for row in exported(deps, Whom(**whom))}
 
     assert who(chapter=root.slug) == who() == {"rosa", "ana", "left", "bad"}
     assert who(chapter=hers.slug) == {"rosa"}
@@ -86,7 +86,7 @@ def test_a_segment_is_a_chapter_with_those_below_it_an_interest_or_who_may_be_ma
     assert who(interest="i1") == {"left"}
     assert who(interest="i1", mailable=True) == set()
     with pytest.raises(NotFound):
-        exported(deps, Segment(chapter="nowhere"))
+        exported(deps, Whom(chapter="nowhere"))
 
 
 def test_who_has_no_address_was_erased_or_merged_is_in_no_export(deps: Deps, tmp_path: Path):
@@ -104,6 +104,6 @@ def test_who_has_no_address_was_erased_or_merged_is_in_no_export(deps: Deps, tmp
 
 def test_an_export_is_on_record_with_codes_alone(deps: Deps):
     with deps.work() as (session, now):
-        exports.note(session, None, Segment(chapter="worcester", mailable=True), now)
+        exports.note(session, None, Whom(chapter="worcester", mailable=True), now)
     (row,) = rows(deps, "SELECT action, subject, detail, staff_id FROM audit")
     assert tuple(row) == ("people exported", "contact", {"chapter": "worcester", "mailable": True}, None)

@@ -1,4 +1,4 @@
-"""People as a list: which of them (a segment), and their columns as a CSV that no spreadsheet takes for formulas."""
+"""People as a list: which of them, and their columns as a CSV that no spreadsheet takes for formulas."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -59,7 +59,7 @@ _BELOW = """c.chapter_id IN (
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Whom:
     """Some people: of a chapter and those below it (its slug), who may be mailed, who care about an interest (its code).
 
     Empty: all of them. Who has no address, was erased or merged into another is in none.
@@ -75,17 +75,17 @@ class Segment:
         return {name: value for name, value in asdict(self).items() if value}
 
 
-def as_csv(session: Session, segment: Segment) -> sql.Composed:
+def as_csv(session: Session, whom: Whom) -> sql.Composed:
     """`COPY … TO STDOUT` of these people, a header first. Raises NotFound for a chapter or an interest that is none."""
     conditions = [sql.SQL("c.email IS NOT NULL AND c.erased_at IS NULL AND c.merged_into_id IS NULL")]
     wanted: list[sql.Composable] = [*conditions]
-    if segment.chapter:
-        wanted.append(sql.SQL(_BELOW).format(chapter=sql.Literal(_id(session, _CHAPTER, slug=segment.chapter))))
-    if segment.interest:
-        interest = sql.Literal(_id(session, _INTEREST, code=segment.interest))
+    if whom.chapter:
+        wanted.append(sql.SQL(_BELOW).format(chapter=sql.Literal(_id(session, _CHAPTER, slug=whom.chapter))))
+    if whom.interest:
+        interest = sql.Literal(_id(session, _INTEREST, code=whom.interest))
         cares = "EXISTS (SELECT FROM contact_interest ci WHERE ci.contact_id = c.id AND ci.interest_id = {interest})"
         wanted.append(sql.SQL(cares).format(interest=interest))
-    if segment.mailable:
+    if whom.mailable:
         wanted.append(sql.SQL(_MAILABLE))
     custom = session.scalars(_CUSTOM, {"most": MOST_CUSTOM}).all()
     statement = sql.SQL("COPY (SELECT {columns} FROM contact c LEFT JOIN chapter home ON home.id = c.chapter_id {standing}"
