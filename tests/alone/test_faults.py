@@ -166,7 +166,7 @@ def test_twenty_kills_of_each_kind_of_process_lose_and_double_nothing(system: Sy
     with load(system) as running:
         for _ in range(KILLS):
             for kind in chosen.sample(KINDS, len(KINDS)):
-                sleep(chosen.uniform(0.1, 0.8))
+                sleep(chosen.uniform(0.05, 0.35))
                 killed[kind] += kill(system, kind)
     assert killed == dict.fromkeys(KINDS, KILLS)
     settled(system, running.gifts, 60)

@@ -86,6 +86,12 @@ def with_payments(deps: Deps, **settings: Any) -> Deps:
     )
 
 
+def payments(deps: Deps) -> FakePayments:
+    """The processor of this house."""
+    assert isinstance(deps.payments, FakePayments)
+    return deps.payments
+
+
 def cleaned(deps: Deps) -> Deps:
     """The house with a processor, nothing begun in it, and the form as it was at first."""
     execute(deps, CLEAN)

@@ -20,6 +20,7 @@ from tests.webhooks.giving import (
     chosen,
     cleaned,
     opened,
+    payments,
     publish,
 )
 from tests.webhooks.joining import PAGES, TYPE, execute, networks, said
@@ -37,11 +38,6 @@ def deps(house: Deps) -> Deps:
 def door(deps: Deps):
     with opened(deps) as client:
         yield client
-
-
-def payments(deps: Deps) -> FakePayments:
-    assert isinstance(deps.payments, FakePayments)
-    return deps.payments
 
 
 def test_a_gift_is_begun_and_leads_to_the_payment_page_with_all_that_was_said(door, deps):

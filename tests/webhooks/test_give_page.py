@@ -17,13 +17,13 @@ from tests.asgi import Client
 from tests.webhooks.giving import (
     SLUG,
     Donor,
-    FakePayments,
     arrived,
     begun,
     chosen,
     cleaned,
     hidden_in,
     opened,
+    payments,
     publish,
     with_payments,
 )
@@ -40,11 +40,6 @@ def deps(house: Deps) -> Deps:
 def door(deps: Deps):
     with opened(deps) as client:
         yield client
-
-
-def payments(deps: Deps) -> FakePayments:
-    assert isinstance(deps.payments, FakePayments)
-    return deps.payments
 
 
 def amounts(page) -> list[str]:
