@@ -27,7 +27,8 @@ LONGEST_METADATA = 500  # characters of one value, as Stripe promises
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What she asked for. `amount_cents` is within the rules of the form: whoever read it saw to that."""
+    """What she asked for. `amount_cents` is within the rules of the form: whoever read it saw to that. `account`: the
+    processor's connected account that takes it, "" our own."""
 
     form_id: int
     form_version: int
@@ -37,6 +38,7 @@ class Wish:
     language: str = ENGLISH
     refcode: str = ""
     refcode2: str = ""
+    account: str = ""
 
     @property
     def words(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class Begun:
 NEW = Begun("new")
 
 _COLUMNS = """id, nonce, digest, donation_form_id, form_version, amount_cents, period, donor, language, refcode, refcode2,
-    state, url, expires_at"""
+    account, state, url, expires_at"""
 _PRESSED = text(f"SELECT {_COLUMNS} FROM checkout WHERE nonce = :nonce")
 _PAID = text("SELECT EXISTS (SELECT FROM checkout WHERE nonce = :nonce AND state = 'paid')")
 _ALIKE = text(f"""
@@ -77,9 +79,9 @@ ORDER BY id LIMIT 1
 _TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended('checkout ' || :digest, 0))")
 _BEGIN = text("""
 INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, period, donor, language, refcode, refcode2,
-    created_at, expires_at)
+    account, created_at, expires_at)
 VALUES (:nonce, :digest, :donation_form_id, :form_version, :amount_cents, :period, CAST(:donor AS jsonb), :language, :refcode,
-    :refcode2, :now, :expires_at)
+    :refcode2, :account, :now, :expires_at)
 ON CONFLICT (nonce) DO NOTHING RETURNING id, expires_at
 """)
 _OPENED = text("""
@@ -144,7 +146,7 @@ def basket(wish: Wish, begun: Begun, form: Shown, *, success_url: str, cancel_ur
         cancel_url=cancel_url,
         expires_at=begun.expires_at,
         language=wish.language,
-        account=form.fund.stripe_account,
+        account=wish.account,
     )
 
 

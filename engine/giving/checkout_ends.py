@@ -64,9 +64,8 @@ _LOOSE = text(f"UPDATE decline SET checkout_id = NULL WHERE checkout_id IN ({_OL
 _FORGET = text(f"DELETE FROM checkout WHERE id IN ({_OLD}) RETURNING id")
 # Of forms that are closed over declined cards, not of those that staff closed: whoever pays there may go on.
 _STILL_OPEN = text("""
-SELECT c.id, c.session_key, f.stripe_account AS account FROM donation_form d
+SELECT c.id, c.session_key, c.account FROM donation_form d
 JOIN checkout c ON c.donation_form_id = d.id AND c.state = 'open' AND c.expires_at > :now
-JOIN fund f ON f.id = d.fund_id
 WHERE d.closed_at = d.attempts_from ORDER BY c.id LIMIT :most
 """)
 _CLOSED = text("UPDATE checkout SET state = 'expired' WHERE id = :id AND state = 'open'")

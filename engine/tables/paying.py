@@ -18,7 +18,7 @@ class Checkout(SQLModel, table=True):
     `nonce`: of the form's stamp, used once, and the word by which the processor names the checkout: nobody can guess it.
     `digest`: of all that was asked for and from where: while a checkout with the same is open, she is led to that one.
     `donor`: what she typed (`engine.events.Person`), until it is paid or over. `session_key`, `url`: the processor's page,
-    until `expires_at`.
+    until `expires_at`, in the connected `account` that its fund had then ("": our own).
     """
 
     __tablename__ = "checkout"
@@ -44,6 +44,7 @@ class Checkout(SQLModel, table=True):
     language: str = Field(default="en", sa_column=words(default="en"))
     refcode: str = Field(default="", sa_column=words())
     refcode2: str = Field(default="", sa_column=words())
+    account: str = Field(default="", sa_column=words())
     state: str = Field(default="opening", sa_column=words(default="opening"))
     session_key: str = Field(default="", sa_column=words())
     url: str = Field(default="", sa_column=words())

@@ -63,6 +63,7 @@ def upgrade() -> None:
     sa.Column('language', sa.Text(), server_default='en', nullable=False),
     sa.Column('refcode', sa.Text(), server_default='', nullable=False),
     sa.Column('refcode2', sa.Text(), server_default='', nullable=False),
+    sa.Column('account', sa.Text(), server_default='', nullable=False),
     sa.Column('state', sa.Text(), server_default='opening', nullable=False),
     sa.Column('session_key', sa.Text(), server_default='', nullable=False),
     sa.Column('url', sa.Text(), server_default='', nullable=False),

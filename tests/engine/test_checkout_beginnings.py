@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.events import Person
-from engine.giving import checkout_beginnings
+from engine.giving import checkout_beginnings, checkout_ends
 from engine.giving.checkout_beginnings import Begun, Wish
 from engine.giving.forms import Definition, giving, write
 from engine.ports import Opened
@@ -86,3 +86,13 @@ def test_the_basket_of_a_row_is_the_same_each_time_and_its_words_fit(session, wi
     assert baskets[0].expires_at == NOW + timedelta(minutes=60)
     assert len(baskets[0].metadata["employer"]) == 500
     assert "occupation" not in baskets[0].metadata
+
+
+def test_a_page_is_ended_in_the_account_that_it_was_opened_in_whatever_became_of_its_fund(session, wish):
+    begun = begin(session, replace(wish, account="acct_before"), "a")
+    checkout_beginnings.opened(session, begun.id, Opened("cs_1", "https://checkout.stripe.com/1", begun.expires_at))
+    session.execute(text("UPDATE fund SET stripe_account = 'acct_since'"))
+    session.execute(text("UPDATE donation_form SET closed_at = :now, attempts_from = :now"), {"now": NOW})
+    (page,) = checkout_ends.still_open(session, NOW, 10)
+    assert (page.session_key, page.account) == ("cs_1", "acct_before")
+    assert begin(session, replace(wish, account="acct_since"), "b").id != begun.id

@@ -294,6 +294,7 @@ def test_an_ipv6_customer_has_ten_shares_however_many_networks_are_hers(house):
 def test_while_nothing_can_be_counted_nothing_is_begun(house):
     deps = with_payments(house)
     execute(house, "TRUNCATE checkout, decline")
+    publish(house)
     deps.limiter.away = True
     with opened(deps) as door:
         donor = Donor(door)

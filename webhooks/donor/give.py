@@ -159,4 +159,5 @@ def _wish(asked: Asked, chosen: Chosen, donor: Person) -> Wish:
     return Wish(
         form_id=asked.form.id, form_version=asked.form.version, amount_cents=chosen.cents, period=chosen.period,
         donor=donor, language=asked.language, refcode=asked.refcode, refcode2=asked.refcode2,
+        account=asked.form.fund.stripe_account,
     )  # fmt: skip
