@@ -21,7 +21,6 @@ from engine.money import dollars
 
 DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
 MOST_CENTS = 99_999_900  # the most that one gift can be; beyond it Stripe takes none ("99999999" cents)
-LEAST_CENTS = 100
 TAKEN = frozenset({"me"})  # pages beside the forms: `/give/me`
 
 # Underscores, too, and capitals: a form may have its name from ActBlue ("MassAction"), which tells gifts by it as it stands.

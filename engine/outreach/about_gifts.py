@@ -4,11 +4,12 @@ inserted, each once.
 ActBlue sends its own receipts, words on refunds and notices of failed cards: of its gifts and plans nobody here repeats them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from babel.dates import format_date
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine import bell
@@ -45,15 +46,22 @@ RETURNING id, state
 """)
 
 
-def insert(session: Session, letters: Iterable[Mapping[str, object]], now: datetime) -> list[Event]:
-    """Insert these letters, each unless its occasion has one already. What rings their bell, if one is to leave."""
-    made = session.execute(_COMPOSE, {"rows": rows(letters), "lane": bell.RECEIPTS, "due": now}).all()
-    return [LettersComposed(None, bell.RECEIPTS)] if any(row.state == "ready" for row in made) else []
-
-
-def speechless(slug: str, found: Sequence[object], spoken: Sequence[object], why: str) -> list[Event]:
-    """What tells a person that some of these gifts have no words to be told with."""
-    return [HumanNeeded(None, "no letter to send", slug, why)] if len(spoken) < len(found) else []
+def compose(
+    session: Session, found: Sequence[Row[Any]], letter: Callable[[Row[Any]], Mapping[str, object]], now: datetime,
+    *, slug: str, speechless: str,
+) -> list[Event]:  # fmt: skip
+    """Insert one `letter` for each of these rows, unless its occasion has one already. What rings their bell, if one is to
+    leave; and what tells a person, in the words of `speechless`, that some found no words of the letter `slug`."""
+    if not found:
+        return []
+    spoken = [row for row in found if row.mailing_id is not None]
+    made = session.execute(_COMPOSE, {"rows": rows(map(letter, spoken)), "lane": bell.RECEIPTS, "due": now}).all()
+    events: list[Event] = []
+    if any(row.state == "ready" for row in made):
+        events.append(LettersComposed(None, bell.RECEIPTS))
+    if len(spoken) < len(found):
+        events.append(HumanNeeded(None, "no letter to send", slug, speechless))
+    return events
 
 
 def age(at: datetime, now: datetime, settings: Settings, what: str = "the gift was") -> dict[str, object]:

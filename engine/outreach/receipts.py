@@ -60,14 +60,14 @@ def compose(
     """Make the receipts of these gifts. Nobody to write to: none. One that is older than the house allows: skipped."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     values = {"ids": known, "shipped": SHIPPED, "english": ENGLISH, "we_tell": list(WE_TELL)}
-    if not (found := session.execute(_FACTS, values).all()):
-        return []
-    spoken = [gift for gift in found if gift.mailing_id is not None]
-    letters = [_letter(gift, settings) | about_gifts.age(gift.paid_at, now, settings) for gift in spoken]
-    return [
-        *about_gifts.insert(session, letters, now),
-        *about_gifts.speechless(SHIPPED, found, spoken, "gifts came and there are no words for their receipts"),
-    ]
+    return about_gifts.compose(
+        session,
+        session.execute(_FACTS, values).all(),
+        lambda gift: _letter(gift, settings) | about_gifts.age(gift.paid_at, now, settings),
+        now,
+        slug=SHIPPED,
+        speechless="gifts came and there are no words for their receipts",
+    )
 
 
 def renumber(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:

@@ -72,17 +72,14 @@ def compose(
     if not gifts:
         return []
     values = {"gifts": sorted(gifts), "shipped": SHIPPED, "english": ENGLISH, "we_tell": list(WE_TELL)}
-    if not (found := session.execute(_FACTS, values).all()):
-        return []
-    spoken = [entry for entry in found if entry.mailing_id is not None]
-    letters = [
-        _letter(entry, settings) | about_gifts.age(entry.occurred_at, now, settings, "the refund was")
-        for entry in spoken
-    ]
-    return [
-        *about_gifts.insert(session, letters, now),
-        *about_gifts.speechless(SHIPPED, found, spoken, "money went back and there are no words to say so"),
-    ]
+    return about_gifts.compose(
+        session,
+        session.execute(_FACTS, values).all(),
+        lambda entry: _letter(entry, settings) | about_gifts.age(entry.occurred_at, now, settings, "the refund was"),
+        now,
+        slug=SHIPPED,
+        speechless="money went back and there are no words to say so",
+    )
 
 
 def failed(session: Session, told: Sequence[RefundFailed], _: datetime, __: Settings) -> list[Event]:

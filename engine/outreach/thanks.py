@@ -44,14 +44,14 @@ def compose(
     than the house allows (a backfill, a provider's late burst) gets a letter that is skipped, and says so."""
     known = [event.contribution_id for event in recorded if event.contact_id is not None]
     values = {"ids": known, "shipped": SHIPPED, "english": ENGLISH, "we_tell": list(WE_TELL)}
-    if not (found := session.execute(_FACTS, values).all()):
-        return []
-    spoken = [gift for gift in found if gift.mailing_id is not None]
-    letters = [_letter(gift) | about_gifts.age(gift.paid_at, now, settings) for gift in spoken]
-    return [
-        *about_gifts.insert(session, letters, now),
-        *about_gifts.speechless(SHIPPED, found, spoken, "gifts came and there are no words to thank with"),
-    ]
+    return about_gifts.compose(
+        session,
+        session.execute(_FACTS, values).all(),
+        lambda gift: _letter(gift) | about_gifts.age(gift.paid_at, now, settings),
+        now,
+        slug=SHIPPED,
+        speechless="gifts came and there are no words to thank with",
+    )
 
 
 def _letter(gift: Row[tuple[object, ...]]) -> dict[str, object]:
