@@ -36,23 +36,26 @@ class Done:
 
 def groundswell(deps: Deps, *arguments: str | Path, folder: Path | None = None, cwd: Path = ROOT) -> Done:
     """One command in this house, as a shell in `cwd` would give it; its folder of data is the house's own or another."""
+    return run([str(argument) for argument in arguments], environment(deps, folder), cwd)
+
+
+def environment(deps: Deps, folder: Path | None = None, **more: str) -> dict[str, str]:
+    """The variables of a process of this house; its folder of data is the house's own or another."""
     settings = deps.settings
     assert settings.database_url is not None
     assert settings.redis_url is not None
-    places = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "GROUNDSWELL_DATA_DIR": str(folder or settings.data_dir),
-    }
-    return run([str(argument) for argument in arguments], clean_environment(**places), cwd)
+    return clean_environment(
+        DATABASE_URL=settings.database_url.get_secret_value(), REDIS_URL=settings.redis_url.get_secret_value(),
+        GROUNDSWELL_DATA_DIR=str(folder or settings.data_dir), **more,
+    )  # fmt: skip
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> Done:
+def run(arguments: Sequence[str], variables: Mapping[str, str], cwd: Path = ROOT) -> Done:
     """One command in this environment, 200 columns wide unless that says otherwise."""
     process = _staying()
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps([[*arguments], {"COLUMNS": "200", **environment}, str(cwd)]) + "\n")
+    process.stdin.write(json.dumps([[*arguments], {"COLUMNS": "200", **variables}, str(cwd)]) + "\n")
     process.stdin.flush()
     return Done(*json.loads(process.stdout.readline()))
 
@@ -89,9 +92,9 @@ def _done(arguments: Sequence[str]) -> Done:
 def main() -> None:
     """Answer until nobody asks any more."""
     for line in sys.stdin:
-        arguments, environment, cwd = json.loads(line)
+        arguments, variables, cwd = json.loads(line)
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(variables)
         os.chdir(cwd)
         done = _done(arguments)
         gc.collect()  # its connections, too

@@ -8,9 +8,11 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Handler, Server, serving
 
 KEY = "rk_test_of_the_tests"
 
@@ -55,17 +57,14 @@ class FakeStripe:
         return 200, self.refunds.setdefault(key, made)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(Server):
     def __init__(self, stripe: FakeStripe) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.stripe = stripe
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: "_Server"
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -97,29 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(status, json.dumps(document).encode())
 
 
 @contextmanager
 def running() -> Iterator[FakeStripe]:
     """It listens on a port of its own until the block ends."""
     stripe = FakeStripe()
-    server = _Server(stripe)
-    stripe.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(_Server(stripe), stripe.ending.set) as stripe.url:
         yield stripe
-    finally:
-        stripe.ending.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

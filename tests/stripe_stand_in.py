@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from random import Random
 from time import time
 from typing import Any
@@ -22,6 +22,7 @@ from engine.adapters import stripe_bodies as bodies
 from engine.adapters.played_stripe import Played, Refused
 from engine.settings import DEVELOPMENT_STRIPE_SECRET
 from tests import stripe_params
+from tests.loopback import Handler, Server, serving
 
 KEY = "rk_test_of_the_stand_in"
 SOONEST, LATEST = 30 * 60, 24 * 3600  # how long a session may be open
@@ -165,17 +166,14 @@ def _error(kind: str, message: str, *, code: str = "", param: str = "") -> dict[
     return {"error": {name: value for name, value in told.items() if value}}
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(Server):
     def __init__(self, stripe: StripeStandIn) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.stripe = stripe
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: "_Server"
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._meet(urlsplit(self.path).query)
@@ -208,15 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(status, answer)
 
     def _say(self, status: int, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(status, json.dumps(document).encode())
 
 
 @contextmanager
@@ -229,14 +219,5 @@ def running(seed: int = 1) -> Iterator[StripeStandIn]:
 @contextmanager
 def listening(stripe: StripeStandIn) -> Iterator[StripeStandIn]:
     """It listens on a port of its own until the block ends."""
-    server = _Server(stripe)
-    stripe.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(_Server(stripe), stripe.ending.set) as stripe.url:
         yield stripe
-    finally:
-        stripe.ending.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,7 +1,6 @@
 """Imports that are killed, meet what cannot be read or booked, or are watched while they run."""
 
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from engine.actblue_import import running, telling
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Conflict, Invalid
-from tests.commands import Done, groundswell
+from tests.commands import Done, environment, groundswell
 from tests.csv_reports import (
     as_csv,
     paid,
@@ -174,15 +173,8 @@ def test_how_far_it_is_is_shown(deps: Deps, tmp_path: Path, terminal: bool):
 
 
 def command_line(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> dict[str, Any]:
-    settings = deps.settings
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    places = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-    }
     argv = [sys.executable, "-m", "engine.cli", "import", "actblue", *arguments, "--data-dir", folder]
-    return {"args": argv, "env": os.environ | places}
+    return {"args": argv, "env": environment(deps, folder)}
 
 
 def command(deps: Deps, arguments: Sequence[str | Path], folder: Path) -> Done:

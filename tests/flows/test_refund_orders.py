@@ -24,7 +24,6 @@ from tests.flows.house import change, one, rows
 from tests.givers import LAST, instalment, told
 from tests.make import gift
 from tests.payments import FakePayments
-from tests.system import clean_environment
 from webhooks.staff import words
 from workers import refund_orders as chore
 
@@ -349,20 +348,17 @@ def test_an_order_wakes_the_chore(house: Deps):
 
 def test_by_command_a_gift_is_ordered_back_and_shown_with_all_that_became_of_it(house: Deps, stripe: FakePayments):
     number, key = given(house)
-    settings, over = house.settings, Event()
+    over = Event()
 
     def work() -> None:
         while not over.wait(0.1):
             chore.refund(house)
 
-    environment = {"DATABASE_URL": settings.database_url.get_secret_value(), "STRIPE_API_KEY": "sk_test_1",
-                   "REDIS_URL": settings.redis_url.get_secret_value(),
-                   "GROUNDSWELL_DATA_DIR": str(settings.data_dir)}  # fmt: skip
     because = ("--because", "she asked")
     worker = Thread(target=work)
 
     def run(*words: str) -> commands.Done:
-        return commands.run(["gifts", *words], clean_environment(**environment))
+        return commands.run(["gifts", *words], commands.environment(house, STRIPE_API_KEY="sk_test_1"))
 
     assert "no gift with the number x" in run("show", "x").stderr
     assert "not a plain decimal" in run("refund", str(number), "--amount", "1e3", *because).stderr
