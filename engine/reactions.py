@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, receipts, refund_notices, thanks, welcome
+from engine.outreach import confirm, enrolled, receipts, refund_notices, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -79,8 +79,14 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.ConfirmationAsked: (confirm.compose,),
     events.Joined: (welcome.compose,),
     events.ChapterChanged: (),
-    events.ContactMerged: (merging.take_over, keeping.take_over, excesses.weigh_together, readers.take_over),
-    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget),
+    events.ContactMerged: (
+        merging.take_over,
+        keeping.take_over,
+        excesses.weigh_together,
+        readers.take_over,
+        enrolled.take_over,
+    ),
+    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget, enrolled.forget),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),
@@ -96,6 +102,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.HumanNeeded: (notices.tell,),
     events.MatterSettled: (notices.close,),
     events.LettersComposed: (),  # the edge rings the bell of their lane
+    events.StepsDue: (),  # likewise
 }
 
 

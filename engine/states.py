@@ -49,6 +49,21 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
         "resent": (),
         "presumed": (),
     },
+    # A place in a sequence. Why somebody left is its reason.
+    "enrollment": {
+        "active": ("finished", "left"),
+        "finished": (),
+        "left": (),
+    },
+    # Scheduled once more: the next run of a campaign that repeats. Back to draft: undone while it was held.
+    "campaign": {
+        "draft": ("scheduled", "cancelled"),
+        "scheduled": ("expanding", "draft", "cancelled"),
+        "expanding": ("running", "cancelled"),
+        "running": ("finished", "scheduled", "cancelled"),
+        "finished": (),
+        "cancelled": (),
+    },
     # Facts about money arrive in any order: the writer moves them forward only, whatever comes late.
     "refund": {
         "succeeded": ("failed",),

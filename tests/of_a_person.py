@@ -42,6 +42,8 @@ FILL = {
     "message": """INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, facts)
         SELECT :id, id, 'news:1', 'delivery', :now, jsonb_build_object('first_name', CAST(:word AS text))
         FROM mailing WHERE slug = 'thank_you'""",
+    "enrollment": """INSERT INTO enrollment (contact_id, version_id, due_at, entered_at, facts)
+        VALUES (:id, 1, :now, :at, jsonb_build_object('first_name', CAST(:word AS text)))""",
     "contribution": """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor)
         SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at,
             jsonb_build_object('last_name', CAST(:word AS text)) FROM fund""",

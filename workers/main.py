@@ -14,7 +14,7 @@ from dramatiq.middleware import TimeLimit
 from engine import bell, metrics
 from engine.bootstrap import Deps, build_broker, start
 from engine.settings import Settings
-from workers import delivery, intake, upkeep
+from workers import delivery, intake, outreach, upkeep
 from workers.middleware import Jobs
 from workers.pulse import SCHEDULE
 
@@ -25,6 +25,7 @@ ACTORS: dict[str, Callable[[Deps], None]] = {
     bell.FEEDBACK: lambda deps: intake.drain(deps, bell.FEEDBACK),
     bell.RECEIPTS: lambda deps: delivery.hand_over(deps, bell.RECEIPTS),
     bell.DELIVERY: lambda deps: delivery.hand_over(deps, bell.DELIVERY),
+    bell.OUTREACH: outreach.work,
     bell.UPKEEP: lambda deps: upkeep.run(deps, SCHEDULE),
 }
 
@@ -44,7 +45,7 @@ GROUPS: dict[str, Group] = {
     "feedback": Group((bell.FEEDBACK,), threads=2, notice_ms=250),
     "receipts": Group((bell.RECEIPTS,), threads=2, notice_ms=25, mails=True),
     "delivery": Group((bell.DELIVERY,), threads=2, notice_ms=250, mails=True),
-    "outreach": Group((bell.UPKEEP,), threads=2, notice_ms=250),
+    "outreach": Group((bell.OUTREACH, bell.UPKEEP), threads=2, notice_ms=250),
 }
 
 

@@ -58,6 +58,7 @@ from engine.events.root import (
     MatterSettled,
     Person,
     RawEvent,
+    StepsDue,
 )
 
 __all__ = [
@@ -110,6 +111,7 @@ __all__ = [
     "RefundTotalReported",
     "SignUpReported",
     "SignedUp",
+    "StepsDue",
     "Unsubscribed",
     "Wishes",
 ]

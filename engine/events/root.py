@@ -61,6 +61,11 @@ class LettersComposed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepsDue(Event):
+    """People have a step of a sequence to be done at once, or a campaign begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class HumanNeeded(Event):
     """Something needs a person. Same `kind` and `subject`: the same open matter. No personal data in either."""
 

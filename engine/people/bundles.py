@@ -80,6 +80,10 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "rests_from_asks": (("ask_rest",), """
         SELECT r.reason, r.since, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
         WHERE r.contact_id = ANY(:ids) ORDER BY r.since, r.id"""),
+    "sequences": (("enrollment",), """
+        SELECT coalesce(s.slug, k.slug) AS sequence, e.entered_at, e.state, e.reason, e.step, e.due_at, e.history, e.facts
+        FROM enrollment e LEFT JOIN sequence s ON s.id = e.sequence_id LEFT JOIN campaign k ON k.id = e.campaign_id
+        WHERE e.contact_id = ANY(:ids) ORDER BY e.entered_at, e.id"""),
     "letters": (("message",), """
         SELECT m.id, w.subject, m.kind, m.occasion, m.created_at, m.due_at, m.delivered_at, m.state, m.reason, m.facts
         FROM message m JOIN mailing w ON w.id = m.mailing_id WHERE m.contact_id = ANY(:ids) ORDER BY m.id"""),

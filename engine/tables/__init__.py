@@ -10,6 +10,16 @@ from engine.tables.inbox import InboundEvent
 from engine.tables.letters import ChapterNote, Letter, Mailing, Refcode
 from engine.tables.mail import Handover, MailEvent, MailHold, Message, SendingDomain, SentCount
 from engine.tables.operations import Bookmark, Chore, DevClock, Notice
+from engine.tables.outreach import (
+    ApiRequest,
+    ApiToken,
+    Attribution,
+    Campaign,
+    Enrollment,
+    Sequence,
+    SequenceVersion,
+    StepTally,
+)
 from engine.tables.paying import AskRest, Checkout, Decline, RefundOrder
 from engine.tables.people import (
     Agenda,
@@ -41,9 +51,13 @@ from engine.tables.staff import Audit, SignIn, Staff, StaffSession
 __all__ = [
     "ActblueEntity",
     "Agenda",
+    "ApiRequest",
+    "ApiToken",
     "AskRest",
+    "Attribution",
     "Audit",
     "Bookmark",
+    "Campaign",
     "Cancellation",
     "Chapter",
     "ChapterLead",
@@ -63,6 +77,7 @@ __all__ = [
     "Dispute",
     "DonationForm",
     "DonationFormVersion",
+    "Enrollment",
     "ErasedAddress",
     "FollowedChapter",
     "FraudWarning",
@@ -90,11 +105,14 @@ __all__ = [
     "Segment",
     "SendingDomain",
     "SentCount",
+    "Sequence",
+    "SequenceVersion",
     "SignIn",
     "SignUp",
     "Spark",
     "Staff",
     "StaffSession",
+    "StepTally",
     "Suppression",
     "Territory",
     "TerritoryChange",

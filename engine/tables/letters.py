@@ -92,14 +92,25 @@ class ChapterNote(SQLModel, table=True):
 
 
 class Refcode(SQLModel, table=True):
-    """What the links to give in one mailing from one chapter carry (none: the root): opaque, so that nobody else can tell."""
+    """What the links to give in one mailing from one chapter carry (none: the root), as one campaign or version of a sequence
+    sends it (0: none does): opaque, so that nobody else can tell."""
 
     __tablename__ = "refcode"
     __table_args__ = (
-        Index("refcode_mailing_id_key", "mailing_id", "chapter_id", unique=True, postgresql_nulls_not_distinct=True),
+        Index(
+            "refcode_mailing_id_key",
+            "mailing_id",
+            "chapter_id",
+            "version_id",
+            "campaign_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
     )
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     mailing_id: int = Field(sa_column=reference("mailing.id"))
     chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
+    version_id: int = Field(default=0, sa_column=count())
+    campaign_id: int = Field(default=0, sa_column=count())
     created_at: datetime = Field(sa_column=moment(now=True))

@@ -45,6 +45,9 @@ class Message(SQLModel, table=True):
     `kind`: asks, news, gatherings or actions, as people may refuse each; '' a letter that needs nobody's leave. `together`:
     at most so many of these in one request, for a larger one was refused; none: as many as there can be. `handed_at`: when
     it was last claimed, by the house's clock.
+
+    Of a sequence: `version_id`, `step`, and `campaign_id` when it was launched (0: none). `at_cap`: what is done when she has
+    had enough letters for now: it waits (defer), or does not come (drop); exempt: she gets it all the same.
     """
 
     __tablename__ = "message"
@@ -52,6 +55,7 @@ class Message(SQLModel, table=True):
         state_check("message"),
         CheckConstraint("lane IN ('receipts', 'delivery')", name="lane"),
         CheckConstraint("kind IN ('', 'asks', 'news', 'gatherings', 'actions')", name="kind"),
+        CheckConstraint("at_cap IN ('defer', 'drop', 'exempt')", name="at_cap"),
         # With what the caps ask of her letters: the last look reads them in this index alone.
         Index(
             "message_contact_id_occasion_key",
@@ -67,6 +71,8 @@ class Message(SQLModel, table=True):
             "message_delivery_due_idx",
             "mailing_id",
             text("coalesce(chapter_id, 0)"),
+            "version_id",
+            "campaign_id",
             "due_at",
             "id",
             postgresql_where=text("state = 'ready' AND lane = 'delivery'"),
@@ -87,6 +93,10 @@ class Message(SQLModel, table=True):
     chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))  # who sends it
     fund_id: int | None = Field(default=None, sa_column=reference("fund.id", nullable=True))  # whose disclaimer
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))  # what the words are filled in with
+    version_id: int = Field(default=0, sa_column=count())
+    campaign_id: int = Field(default=0, sa_column=count())
+    step: str = Field(default="", sa_column=words())
+    at_cap: str = Field(default="defer", sa_column=words(default="defer"))
     attempts: int = Field(default=0, sa_column=count())
     doubts: int = Field(default=0, sa_column=count())  # handovers that may have been taken although nobody has a record
     together: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))

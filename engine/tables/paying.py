@@ -113,7 +113,9 @@ class AskRest(SQLModel, table=True):
 
     __tablename__ = "ask_rest"
     __table_args__ = (
-        CheckConstraint("reason IN ('many', 'large', 'dispute', 'clicked')", name="reason"),
+        CheckConstraint(
+            "reason IN ('many', 'large', 'dispute', 'clicked', 'gave', 'refund', 'failing')", name="reason"
+        ),
         Index("ask_rest_key", "contact_id", "reason", "fund_id", unique=True, postgresql_nulls_not_distinct=True),
     )
 

@@ -14,7 +14,8 @@ class Chapter(SQLModel, table=True):
     """A node of the organisation. The root has no parent; what a chapter lacks (empty) it inherits from its parent.
 
     `opt_in`: how its sign-up form takes a yes. `latitude`, `longitude`: where it meets, in degrees; none: the middle of
-    its territory. `daily_letters`: at most so many campaign letters a day in its name.
+    its territory. `daily_letters`: at most so many campaign letters a day in its name. `time_zone`: of people there whose
+    own nobody knows.
     """
 
     __tablename__ = "chapter"
@@ -37,6 +38,7 @@ class Chapter(SQLModel, table=True):
     latitude: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     longitude: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     daily_letters: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    time_zone: str = Field(default="", sa_column=words())
     created_at: datetime = Field(sa_column=moment(now=True))
 
 

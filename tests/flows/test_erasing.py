@@ -16,6 +16,7 @@ from engine.errors import NotFound
 from engine.events import Person
 from engine.giving import keeping
 from engine.mail import readers
+from engine.outreach import enrolled
 from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.tables.columns import metadata
@@ -52,7 +53,7 @@ def told_anywhere(deps: Deps, word: str) -> set[str]:
 
 
 def test_every_table_that_names_a_contact_is_emptied_or_said_to_be_kept():
-    handled = [*erasing.DELETED, *erasing.SCRUBBED, *keeping.DELETED, *keeping.KEPT, *readers.KEPT]
+    handled = [*erasing.DELETED, *erasing.SCRUBBED, *keeping.DELETED, *keeping.KEPT, *readers.KEPT, *enrolled.KEPT]
     assert sorted(handled) == NAMING
 
 

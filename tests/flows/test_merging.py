@@ -11,6 +11,7 @@ from engine.db import transaction
 from engine.errors import Conflict, Invalid, NotFound
 from engine.giving import keeping
 from engine.mail import readers
+from engine.outreach import enrolled
 from engine.people import contacts, merging
 from engine.staff import sign_ins
 from tests import letters
@@ -34,7 +35,7 @@ def two_donors(deps: Deps) -> tuple[int, int]:
 
 def test_every_table_that_names_a_contact_is_moved_or_said_to_stay():
     assert sorted(FILL) == NAMING, "a table that tests/of_a_person.py does not fill"
-    moved = [*merging.MOVED, *keeping.MOVED, *readers.MOVED]
+    moved = [*merging.MOVED, *keeping.MOVED, *readers.MOVED, *enrolled.MOVED]
     assert sorted([*moved, *merging.STAYS]) == NAMING
 
 

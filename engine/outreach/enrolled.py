@@ -1,0 +1,55 @@
+"""Places in sequences of people who turn out to be one, or who are erased.
+
+Nobody goes through a sequence twice because she had two addresses: of two places in one, hers stays; the other stays with
+the old row and comes to its end.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.events import ContactErased, ContactMerged, Event
+from engine.settings import Settings
+
+# The place with the smallest id of those that are the same, but hers before any other.
+_MOVE = text("""
+UPDATE enrollment e SET contact_id = r.into_id FROM (
+    SELECT DISTINCT ON (o.merged_into_id, e.sequence_id, e.campaign_id, e.rotation) e.id, o.merged_into_id AS into_id
+    FROM enrollment e JOIN contact o ON o.id = e.contact_id
+    WHERE o.id = ANY(:ids) AND NOT EXISTS (
+        SELECT FROM enrollment x WHERE (x.contact_id, x.sequence_id, x.campaign_id, x.rotation)
+            = (o.merged_into_id, e.sequence_id, e.campaign_id, e.rotation))
+    ORDER BY o.merged_into_id, e.sequence_id, e.campaign_id, e.rotation, e.id
+) r WHERE e.id = r.id
+""")
+_END = text("""
+WITH ended AS (
+    UPDATE enrollment SET state = 'left', reason = :reason, ended_at = :now
+    WHERE contact_id = ANY(:ids) AND state = 'active' RETURNING campaign_id
+), counted AS (
+    SELECT campaign_id, count(*) AS people FROM ended WHERE campaign_id <> 0 GROUP BY campaign_id
+)
+UPDATE campaign k SET left_early = k.left_early + c.people FROM counted c WHERE k.id = c.campaign_id
+""")
+_FORGET = text("UPDATE enrollment SET facts = '{}' WHERE contact_id = ANY(:ids) AND facts <> '{}'")
+
+# The table of places that names a contact: moved by a merge, kept without its values when she is erased.
+MOVED = KEPT = frozenset({"enrollment"})
+
+
+def take_over(session: Session, merged: Sequence[ContactMerged], now: datetime, _: Settings) -> list[Event]:
+    """Her places are the other's, but for those that the other has already."""
+    ids = [event.contact_id for event in merged]
+    session.execute(_MOVE, {"ids": ids})
+    session.execute(_END, {"ids": ids, "reason": "merged into another contact", "now": now})
+    return []
+
+
+def forget(session: Session, erased: Sequence[ContactErased], now: datetime, _: Settings) -> list[Event]:
+    """She goes through nothing any more, and nothing is left of what let her in."""
+    ids = [event.contact_id for event in erased]
+    session.execute(_END, {"ids": ids, "reason": "erased", "now": now})
+    session.execute(_FORGET, {"ids": ids})
+    return []

@@ -1,0 +1,250 @@
+"""outreach: sequences, enrollments, campaigns, what became of their letters, and tokens of staff's programs"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision: str = 'd7f20c6b91e4'
+down_revision: str | None = 'c4a91e7d2b60'
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+# What was published is what people get: nobody changes it, whatever runs.
+STAYS = """
+CREATE FUNCTION sequence_version_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a published version of a sequence is never changed';
+END $$;
+CREATE TRIGGER sequence_version_stays BEFORE UPDATE ON sequence_version
+    FOR EACH ROW EXECUTE FUNCTION sequence_version_stays();
+"""
+OLD_RESTS = "reason IN ('many', 'large', 'dispute', 'clicked')"
+RESTS = "reason IN ('many', 'large', 'dispute', 'clicked', 'gave', 'refund', 'failing')"
+AT_CAP = "at_cap IN ('defer', 'drop', 'exempt')"
+
+
+def upgrade() -> None:
+    """Forward; must run beside the previous release's code."""
+    op.create_table('enrollment',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('contact_id', sa.BigInteger(), nullable=False),
+    sa.Column('version_id', sa.BigInteger(), nullable=False),
+    sa.Column('sequence_id', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('campaign_id', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('rotation', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('state', sa.Text(), server_default='active', nullable=False),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('step', sa.Text(), server_default='', nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('entered_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('waits_for', sa.Text(), server_default='', nullable=False),
+    sa.Column('heard', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('history', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+    sa.Column('inbound_event_id', sa.BigInteger(), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('active', 'finished', 'left')", name=op.f('enrollment_state_check')),
+    sa.PrimaryKeyConstraint('id', name=op.f('enrollment_pkey'))
+    )
+    op.create_index('enrollment_due_idx', 'enrollment', ['version_id', 'campaign_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'active'"))
+    op.create_index('enrollment_key', 'enrollment', ['contact_id', 'sequence_id', 'campaign_id', 'rotation'], unique=True)
+    op.create_table('step_tally',
+    sa.Column('version_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('campaign_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('mailing_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('chapter_id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('step', sa.Text(), nullable=False),
+    sa.Column('variant', sa.Text(), server_default='', nullable=False),
+    sa.Column('composed', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('handed', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('skipped', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('cancelled', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('expired', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('refused', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('delivered', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('bounced', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('complained', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('unsubscribed', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('clicked', sa.BigInteger(), server_default='0', nullable=False),
+    sa.PrimaryKeyConstraint('version_id', 'campaign_id', 'mailing_id', 'chapter_id', name=op.f('step_tally_pkey'))
+    )
+    op.create_table('sequence',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('slug', sa.Text(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('trigger', sa.Text(), server_default='', nullable=False),
+    sa.Column('version', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('shipped', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('paused_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('paused_because', sa.Text(), server_default='', nullable=False),
+    sa.Column('excused', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('archived_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('sequence_chapter_id_fkey')),
+    sa.PrimaryKeyConstraint('id', name=op.f('sequence_pkey')),
+    sa.UniqueConstraint('slug', name=op.f('sequence_slug_key'))
+    )
+    op.create_index(op.f('sequence_chapter_id_idx'), 'sequence', ['chapter_id'], unique=False)
+    op.create_table('api_token',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('token_hash', sa.Text(), nullable=False),
+    sa.Column('scopes', sa.ARRAY(sa.Text()), nullable=False),
+    sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('staff_id', sa.BigInteger(), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('revoked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('api_token_chapter_id_fkey')),
+    sa.ForeignKeyConstraint(['staff_id'], ['staff.id'], name=op.f('api_token_staff_id_fkey')),
+    sa.PrimaryKeyConstraint('id', name=op.f('api_token_pkey')),
+    sa.UniqueConstraint('token_hash', name=op.f('api_token_token_hash_key'))
+    )
+    op.create_table('sequence_version',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('sequence_id', sa.BigInteger(), nullable=True),
+    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
+    sa.Column('definition', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('mailings', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('fund_ids', sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('quiet_from', sa.SmallInteger(), nullable=True),
+    sa.Column('quiet_until', sa.SmallInteger(), nullable=True),
+    sa.Column('staff_id', sa.BigInteger(), nullable=True),
+    sa.Column('published_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['sequence_id'], ['sequence.id'], name=op.f('sequence_version_sequence_id_fkey')),
+    sa.ForeignKeyConstraint(['staff_id'], ['staff.id'], name=op.f('sequence_version_staff_id_fkey')),
+    sa.PrimaryKeyConstraint('id', name=op.f('sequence_version_pkey'))
+    )
+    op.create_index('sequence_version_key', 'sequence_version', ['sequence_id', 'version'], unique=True)
+    op.create_table('api_request',
+    sa.Column('api_token_id', sa.BigInteger(), nullable=False),
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('request_hash', sa.Text(), nullable=False),
+    sa.Column('status', sa.SmallInteger(), server_default='0', nullable=False),
+    sa.Column('headers', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('answer', sa.Text(), server_default='', nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['api_token_id'], ['api_token.id'], name=op.f('api_request_api_token_id_fkey')),
+    sa.PrimaryKeyConstraint('api_token_id', 'key', name=op.f('api_request_pkey'))
+    )
+    op.create_table('campaign',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('slug', sa.Text(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('version_id', sa.BigInteger(), nullable=True),
+    sa.Column('segment_id', sa.BigInteger(), nullable=True),
+    sa.Column('rule', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('state', sa.Text(), server_default='draft', nullable=False),
+    sa.Column('run', sa.Integer(), server_default='1', nullable=False),
+    sa.Column('repeat', sa.Text(), server_default='', nullable=False),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('held_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('deadline', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('gathering_id', sa.BigInteger(), nullable=True),
+    sa.Column('urgent', sa.Text(), server_default='', nullable=False),
+    sa.Column('needs_approval', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('launch_key', sa.Text(), server_default='', nullable=False),
+    sa.Column('created_by', sa.BigInteger(), nullable=True),
+    sa.Column('launched_by', sa.BigInteger(), nullable=True),
+    sa.Column('launched_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('approved_by', sa.BigInteger(), nullable=True),
+    sa.Column('approved_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('paused_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('paused_because', sa.Text(), server_default='', nullable=False),
+    sa.Column('archived_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_because', sa.Text(), server_default='', nullable=False),
+    sa.Column('cursor', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('upto', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('expected', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('enrolled', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('finished', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('left_early', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('excused', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('changed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.CheckConstraint("kind IN ('asks', 'news', 'gatherings', 'actions')", name=op.f('campaign_kind_check')),
+    sa.CheckConstraint("state IN ('draft', 'scheduled', 'expanding', 'running', 'finished', 'cancelled')", name=op.f('campaign_state_check')),
+    sa.ForeignKeyConstraint(['approved_by'], ['staff.id'], name=op.f('campaign_approved_by_fkey')),
+    sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('campaign_chapter_id_fkey')),
+    sa.ForeignKeyConstraint(['created_by'], ['staff.id'], name=op.f('campaign_created_by_fkey')),
+    sa.ForeignKeyConstraint(['gathering_id'], ['gathering.id'], name=op.f('campaign_gathering_id_fkey')),
+    sa.ForeignKeyConstraint(['launched_by'], ['staff.id'], name=op.f('campaign_launched_by_fkey')),
+    sa.ForeignKeyConstraint(['segment_id'], ['segment.id'], name=op.f('campaign_segment_id_fkey')),
+    sa.ForeignKeyConstraint(['version_id'], ['sequence_version.id'], name=op.f('campaign_version_id_fkey')),
+    sa.PrimaryKeyConstraint('id', name=op.f('campaign_pkey')),
+    sa.UniqueConstraint('slug', name=op.f('campaign_slug_key'))
+    )
+    op.create_index(op.f('campaign_chapter_id_idx'), 'campaign', ['chapter_id'], unique=False)
+    op.create_index('campaign_working_idx', 'campaign', ['state'], unique=False, postgresql_where=sa.text("state IN ('scheduled', 'expanding', 'running')"))
+    op.create_table('attribution',
+    sa.Column('contribution_id', sa.BigInteger(), nullable=False),
+    sa.Column('by', sa.Text(), nullable=False),
+    sa.Column('mailing_id', sa.BigInteger(), nullable=False),
+    sa.Column('version_id', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('campaign_id', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint("by IN ('refcode', 'click')", name=op.f('attribution_by_check')),
+    sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('attribution_chapter_id_fkey')),
+    sa.ForeignKeyConstraint(['contribution_id'], ['contribution.id'], name=op.f('attribution_contribution_id_fkey')),
+    sa.ForeignKeyConstraint(['mailing_id'], ['mailing.id'], name=op.f('attribution_mailing_id_fkey')),
+    sa.PrimaryKeyConstraint('contribution_id', name=op.f('attribution_pkey'))
+    )
+    op.create_index('attribution_letter_idx', 'attribution', ['version_id', 'campaign_id', 'mailing_id'], unique=False)
+    op.add_column('chapter', sa.Column('time_zone', sa.Text(), server_default='', nullable=False))
+    op.add_column('message', sa.Column('version_id', sa.BigInteger(), server_default='0', nullable=False))
+    op.add_column('message', sa.Column('campaign_id', sa.BigInteger(), server_default='0', nullable=False))
+    op.add_column('message', sa.Column('step', sa.Text(), server_default='', nullable=False))
+    op.add_column('message', sa.Column('at_cap', sa.Text(), server_default='defer', nullable=False))
+    op.drop_index(op.f('message_delivery_due_idx'), table_name='message', postgresql_where="((state = 'ready'::text) AND (lane = 'delivery'::text))")
+    op.create_index('message_delivery_due_idx', 'message', ['mailing_id', sa.literal_column('coalesce(chapter_id, 0)'), 'version_id', 'campaign_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'ready' AND lane = 'delivery'"))
+    op.add_column('refcode', sa.Column('version_id', sa.BigInteger(), server_default='0', nullable=False))
+    op.add_column('refcode', sa.Column('campaign_id', sa.BigInteger(), server_default='0', nullable=False))
+    op.drop_index(op.f('refcode_mailing_id_key'), table_name='refcode', postgresql_nulls_not_distinct=True)
+    op.create_index('refcode_mailing_id_key', 'refcode', ['mailing_id', 'chapter_id', 'version_id', 'campaign_id'], unique=True, postgresql_nulls_not_distinct=True)
+    op.create_check_constraint(op.f('message_at_cap_check'), 'message', AT_CAP)
+    op.drop_constraint('ask_rest_reason_check', 'ask_rest')
+    op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', RESTS)
+    op.execute(STAYS)
+
+
+def downgrade() -> None:
+    """Back."""
+    op.execute("DELETE FROM ask_rest WHERE reason IN ('gave', 'refund', 'failing')")
+    op.drop_constraint('ask_rest_reason_check', 'ask_rest')
+    op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', OLD_RESTS)
+    op.execute('DELETE FROM refcode WHERE (version_id, campaign_id) <> (0, 0)')
+    op.drop_index('refcode_mailing_id_key', table_name='refcode', postgresql_nulls_not_distinct=True)
+    op.create_index(op.f('refcode_mailing_id_key'), 'refcode', ['mailing_id', 'chapter_id'], unique=True, postgresql_nulls_not_distinct=True)
+    op.drop_column('refcode', 'campaign_id')
+    op.drop_column('refcode', 'version_id')
+    op.drop_index('message_delivery_due_idx', table_name='message', postgresql_where=sa.text("state = 'ready' AND lane = 'delivery'"))
+    op.create_index(op.f('message_delivery_due_idx'), 'message', ['mailing_id', sa.literal_column('COALESCE(chapter_id, 0::bigint)'), 'due_at', 'id'], unique=False, postgresql_where="((state = 'ready'::text) AND (lane = 'delivery'::text))")
+    op.drop_constraint(op.f('message_at_cap_check'), 'message')
+    op.drop_column('message', 'at_cap')
+    op.drop_column('message', 'step')
+    op.drop_column('message', 'campaign_id')
+    op.drop_column('message', 'version_id')
+    op.drop_column('chapter', 'time_zone')
+    op.drop_index('attribution_letter_idx', table_name='attribution')
+    op.drop_table('attribution')
+    op.drop_index('campaign_working_idx', table_name='campaign', postgresql_where=sa.text("state IN ('scheduled', 'expanding', 'running')"))
+    op.drop_index(op.f('campaign_chapter_id_idx'), table_name='campaign')
+    op.drop_table('campaign')
+    op.drop_table('api_request')
+    op.drop_index('sequence_version_key', table_name='sequence_version')
+    op.drop_table('sequence_version')
+    op.drop_table('api_token')
+    op.drop_index(op.f('sequence_chapter_id_idx'), table_name='sequence')
+    op.drop_table('sequence')
+    op.drop_table('step_tally')
+    op.drop_index('enrollment_key', table_name='enrollment')
+    op.drop_index('enrollment_due_idx', table_name='enrollment', postgresql_where=sa.text("state = 'active'"))
+    op.drop_table('enrollment')
+    op.execute('DROP FUNCTION sequence_version_stays')

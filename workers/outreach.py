@@ -1,0 +1,24 @@
+"""Outreach: campaigns are expanded, people take their next steps; turn after turn, each a transaction of its own."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from engine import bell
+from engine.bootstrap import Deps
+
+TURN_SECONDS = 2.0
+
+# Each does one bounded piece of work and says whether there may be more.
+TURNS: tuple[Callable[[Deps], bool], ...] = ()
+
+
+def work(deps: Deps) -> None:
+    """Answer the bell: until nothing is due or the turn is over."""
+    until = monotonic() + TURN_SECONDS
+    more = True
+    while more and monotonic() < until:
+        more = False
+        for turn in TURNS:
+            more = turn(deps) or more
+    if more:
+        deps.bells.ring(bell.OUTREACH)
