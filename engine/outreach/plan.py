@@ -23,7 +23,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of her at this moment. `zone`: the IANA name of where she lives; `goal`, `leaves`: whether the goal is
-    reached, the rule to leave by holds; `passes`: the keys of the steps whose `if` holds (steps without one are not in it)."""
+    reached, the rule to leave by holds; `passes`: the keys of the steps whose `if` holds (a step without one is not in it)"""
 
     zone: str
     goal: bool = False
