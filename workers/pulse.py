@@ -36,6 +36,7 @@ SCHEDULE: dict[str, timedelta] = {
     "checkouts": timedelta(minutes=10),
     "forms": timedelta(hours=1),
     "sunset": timedelta(days=1),
+    "leave": timedelta(minutes=5),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")

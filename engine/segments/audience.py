@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.people.consent import KINDS, mailable
+from engine.people.leave import SUMMED
 from engine.segments import names as naming
 from engine.segments import rules, sql, words
 from engine.segments.names import Names
@@ -120,14 +121,15 @@ def preview(
     steps = in_order(rule)
     statement, values = _ladder(steps, names, kind, scopes, sender)
     with bounded(session):
-        rows = {row.fell: row for row in session.execute(text(statement), values | {"now": now})}
-    left = sum(row.people for row in rows.values())
-    conditions = []
-    for place, says in enumerate([*(words.english(step, names) for step in steps), "may be written to"]):
-        left -= rows[place].people if place in rows else 0
+        found = session.execute(text(statement), values | {"now": now}).one()
+    left, conditions = found.everybody, []
+    for fell, says in zip(
+        found.fell, [*(words.english(step, names) for step in steps), "may be written to"], strict=True
+    ):
+        left -= fell
         conditions.append(Left(says, left))
-    ids = rows[len(steps) + 1].shown if len(steps) + 1 in rows else []
-    return Preview(left, conditions, [_person(row) for row in session.execute(_PEOPLE, {"ids": ids})])
+    shown = session.execute(_PEOPLE, {"ids": found.shown or []})
+    return Preview(left, conditions, [_person(row) for row in shown])
 
 
 def known(session: Session, rule: Rule, scopes: Sequence[str] = ()) -> Names:
@@ -167,26 +169,32 @@ def bounded(session: Session) -> Iterator[None]:
 def _ladder(
     steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """One scan: `fell` (the place of the first condition that she does not meet; one more than the last: none) with how many,
-    and some of those whom it chooses, from all over the scan. Homes are looked up rather than asked of everybody."""
+    """One row: how many there are (`everybody`), how many fall at each condition, and some of those whom the rule chooses,
+    from all over the scan. Homes are looked up rather than asked of everybody; so is what the first condition after them
+    needs of each person's own row: whom that leaves out fell there."""
     bounded_by = [*scopes, *(step.chapter for step in steps if isinstance(step, rules.Chapter) and _by_home(step))]
     binder = Binder(names, few=any(slug and not names.whole(slug) for slug in bounded_by))
     conditions = sql.conditions(steps, binder)
     homes = [found for step, found in zip(steps, conditions, strict=True) if _by_home(step)]
     base = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *_scope(names, scopes, binder), *homes]
+    narrow = sql.narrowing(steps[len(homes)], binder) if len(homes) < len(steps) else []
     falls = [f"WHEN ({each}) IS NOT TRUE THEN {place}" for place, each in enumerate([*conditions, _mailable(kind, sender)])
              if place >= len(homes)]  # fmt: skip
-    all_met = len(steps) + 1
+    everybody = f"(SELECT count(*) FROM contact c WHERE {' AND '.join(base)})"
+    fell = [f"count(*) FILTER (WHERE fell = {place})" for place in range(len(steps) + 1)]
+    if narrow:
+        fell[len(homes)] += f" + {everybody} - count(*)"
+    chosen = len(steps) + 1
     statement = f"""
-SELECT fell, people, (SELECT array_agg(ids[1 + (i * cardinality(ids)) / {SHOWN}])
+SELECT everybody, fell, (SELECT array_agg(ids[1 + (i * cardinality(ids)) / {SHOWN}])
     FROM generate_series(0, {SHOWN} - 1) i WHERE (i * cardinality(ids)) / {SHOWN} > ((i - 1) * cardinality(ids)) / {SHOWN}
         OR i = 0) AS shown
 FROM (
-    SELECT fell, count(*) AS people, array_agg(id) FILTER (WHERE fell = {all_met}) AS ids
-    FROM (SELECT c.id, CASE {" ".join(falls)} ELSE {all_met} END AS fell
-        FROM contact c WHERE {" AND ".join(base)} OFFSET 0) each_one
-    GROUP BY fell
-) grouped
+    SELECT {everybody if narrow else "count(*)"} AS everybody, ARRAY[{", ".join(fell)}] AS fell,
+        array_agg(id) FILTER (WHERE fell = {chosen}) AS ids
+    FROM (SELECT c.id, CASE {" ".join(falls)} ELSE {chosen} END AS fell
+        FROM contact c WHERE {" AND ".join([*base, *narrow])} OFFSET 0) each_one
+) counted
 """
     return statement, binder.values
 
@@ -203,7 +211,10 @@ def _scope(names: Names, scopes: Sequence[str], binder: Binder) -> list[str]:
 def _mailable(kind: str, sender: int | None) -> str:
     if kind not in KINDS:
         raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
-    return mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
+    asked = mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
+    # Her words are looked up by her id: whom her number speaks for is counted in an index that has nothing else of her.
+    return f"""(CASE WHEN {SUMMED} THEN c.mail_leave = 1 ELSE (
+    SELECT {asked} FROM (SELECT c.id) her(whose) JOIN contact c ON c.id = her.whose) END)"""
 
 
 def _person(row: Any) -> Person:

@@ -29,6 +29,7 @@ from engine.tables.people import (
     FollowedChapter,
     Interest,
     Introduction,
+    MailDoubt,
     VolunteerOffer,
     WayToHelp,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "Introduction",
     "LedgerEntry",
     "Letter",
+    "MailDoubt",
     "MailEvent",
     "MailHold",
     "Mailing",

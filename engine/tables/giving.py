@@ -137,7 +137,13 @@ class Contribution(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount_cents"),
         Index("contribution_source_key_key", "source", "source_key", "order_number", unique=True),
-        Index("contribution_contact_id_paid_at_idx", "contact_id", "paid_at"),
+        # With what rules ask of her gifts: they are read in this index alone.
+        Index(
+            "contribution_contact_id_paid_at_idx",
+            "contact_id",
+            "paid_at",
+            postgresql_include=["amount_cents", "status", "fund_id", "currency"],
+        ),
         Index(
             "contribution_donation_form_id_idx",
             "donation_form_id",

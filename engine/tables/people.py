@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -26,12 +26,31 @@ class Contact(SQLModel, table=True):
     check` proves them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long
     silence she gets no campaign letters any more, until she does something.
 
+    `mail_leave` sums up her words for whoever counts many people (`engine.people.leave`): 1, she may get a letter of any kind
+    from any sender; 0, of none; 2, it depends; none: nobody has looked yet. It never decides whether a letter leaves.
+
     Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
 
     __tablename__ = "contact"
     __table_args__ = (
-        Index("contact_chapter_id_gave_last_at_idx", "chapter_id", "gave_last_at"),
+        # With what rules ask of most people: a segment of a chapter is counted in this index alone.
+        Index(
+            "contact_chapter_id_gave_last_at_idx",
+            "chapter_id",
+            "gave_last_at",
+            postgresql_include=[
+                "id",
+                "gave_highest_cents",
+                "gave_last_cents",
+                "gave_first_at",
+                "gave_count",
+                "mail_leave",
+                "merged_into_id",
+                "erased_at",
+            ],
+        ),
+        Index("contact_mail_leave_idx", "id", postgresql_where=text("mail_leave IS NULL")),
         Index("contact_zip_idx", "zip"),
         Index("contact_merged_into_id_idx", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
     )
@@ -72,9 +91,20 @@ class Contact(SQLModel, table=True):
     gives_monthly_cents: int = Field(default=0, sa_column=count())
     engaged_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     rested_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    mail_leave: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     merged_into_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     erased_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))
+
+
+class MailDoubt(SQLModel, table=True):
+    """Something changed in what this contact allows: until somebody has looked anew, her `mail_leave` says nothing. Written
+    by triggers of the database; may stand several times, so that nobody waits for anybody."""
+
+    __tablename__ = "mail_doubt"
+
+    id: int | None = Field(default=None, sa_column=identity())
+    doubted_id: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class FollowedChapter(SQLModel, table=True):

@@ -20,8 +20,39 @@ END $$;
 CREATE TRIGGER sequence_version_stays BEFORE UPDATE ON sequence_version
     FOR EACH ROW EXECUTE FUNCTION sequence_version_stays();
 """
+# Whatever is said of mail anew, on whatever way, puts what was summed up of it in doubt. A contact whose words nobody has
+# summed up yet needs none: whoever sums up locks her row against new words.
+DOUBTS = """
+CREATE FUNCTION mail_doubted_by_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT c.id FROM changed n JOIN contact c ON c.id = n.contact_id
+    WHERE c.mail_leave IS NOT NULL;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION mail_doubted_by_suppressions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT c.id FROM changed n JOIN contact c ON c.email = n.email;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION mail_leave_unknown() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.mail_leave := NULL;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER mail_leave_unknown BEFORE UPDATE OF email, rested_at, merged_into_id, erased_at ON contact
+    FOR EACH ROW WHEN ((OLD.email, OLD.rested_at, OLD.merged_into_id, OLD.erased_at)
+        IS DISTINCT FROM (NEW.email, NEW.rested_at, NEW.merged_into_id, NEW.erased_at)) EXECUTE FUNCTION mail_leave_unknown();
+"""
+DOUBT = """
+CREATE TRIGGER mail_doubted_{which}_{change} AFTER {change} ON {table} REFERENCING {which} TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+"""
+CHANGES = (('NEW', 'INSERT'), ('NEW', 'UPDATE'), ('OLD', 'UPDATE'), ('OLD', 'DELETE'))
+DOUBTING = {'consent': 'mail_doubted_by_words', 'suppression': 'mail_doubted_by_suppressions'}
 OLD_RESTS = "reason IN ('many', 'large', 'dispute', 'clicked')"
 RESTS = "reason IN ('many', 'large', 'dispute', 'clicked', 'gave', 'refund', 'failing')"
+IN_RULES = ['id', 'gave_highest_cents', 'gave_last_cents', 'gave_first_at', 'gave_count', 'mail_leave', 'merged_into_id',
+    'erased_at']
 AT_CAP = "at_cap IN ('defer', 'drop', 'exempt')"
 
 
@@ -212,10 +243,36 @@ def upgrade() -> None:
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
     op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', RESTS)
     op.execute(STAYS)
+    op.create_table('mail_doubt',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
+    sa.Column('doubted_id', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('mail_doubt_pkey'))
+    )
+    op.add_column('contact', sa.Column('mail_leave', sa.SmallInteger(), nullable=True))
+    op.create_index('contact_mail_leave_idx', 'contact', ['id'], postgresql_where=sa.text('mail_leave IS NULL'))
+    op.drop_index('contact_chapter_id_gave_last_at_idx', table_name='contact')
+    op.create_index('contact_chapter_id_gave_last_at_idx', 'contact', ['chapter_id', 'gave_last_at'], postgresql_include=IN_RULES)
+    op.drop_index('contribution_contact_id_paid_at_idx', table_name='contribution')
+    op.create_index('contribution_contact_id_paid_at_idx', 'contribution', ['contact_id', 'paid_at'],
+        postgresql_include=['amount_cents', 'status', 'fund_id', 'currency'])
+    op.execute(DOUBTS)
+    for table, function in DOUBTING.items():
+        for which, change in CHANGES:
+            op.execute(DOUBT.format(which=which, change=change, table=table, function=function))
 
 
 def downgrade() -> None:
     """Back."""
+    for table, function in DOUBTING.items():
+        op.execute(f'DROP FUNCTION {function} CASCADE')
+    op.execute('DROP FUNCTION mail_leave_unknown CASCADE')
+    op.drop_index('contribution_contact_id_paid_at_idx', table_name='contribution')
+    op.create_index('contribution_contact_id_paid_at_idx', 'contribution', ['contact_id', 'paid_at'])
+    op.drop_index('contact_chapter_id_gave_last_at_idx', table_name='contact')
+    op.create_index('contact_chapter_id_gave_last_at_idx', 'contact', ['chapter_id', 'gave_last_at'])
+    op.drop_index('contact_mail_leave_idx', table_name='contact')
+    op.drop_column('contact', 'mail_leave')
+    op.drop_table('mail_doubt')
     op.execute("DELETE FROM ask_rest WHERE reason IN ('gave', 'refund', 'failing')")
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
     op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', OLD_RESTS)

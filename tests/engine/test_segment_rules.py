@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
-from engine.people import consent
+from engine.people import consent, leave
 from engine.segments import audience, names, rules, sql, words
 from engine.segments.names import Names
 from engine.segments.rules import Rule
@@ -118,6 +118,8 @@ def test_sql_chooses_exactly_whom_a_slow_judge_chooses_and_a_preview_counts_them
     for number in (1, 2):
         with session.begin_nested() as alone:
             random_people.make(session, number, 40, NOW)
+            if number % 2:
+                assert leave.sum_up(session)[0] >= 40
             world = World.read(session, NOW)
             mailable = set(session.scalars(text(f"SELECT c.id FROM contact c WHERE {MAY_GET_NEWS}"), {"now": NOW}))
             assert 5 < len(mailable) < 35
