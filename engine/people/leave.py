@@ -1,55 +1,72 @@
-"""The sum of what each person allows and forbids, for whoever counts many of them: `contact.mail_leave`.
+"""The sum of what each person allows and forbids, for whoever counts many of them: `mail_leave`.
 
 Most people said yes once and nothing since, or no: of them one number says whether they may get a letter, of any kind, from
 whomever. Of all others (a kind refused, a pause, a rest) each question is asked of their words. Whatever is said anew puts
 her number in doubt (`mail_doubt`, by triggers), and until somebody has looked again her words are asked as well: so that
-SUMMED is exact at any moment. Whether a letter leaves is decided without it.
+`summed` is exact at any moment. Whether a letter leaves is decided without it.
 """
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine import bookmarks
+from engine.bookmarks import Place
 from engine.people.consent import STANDING_SUPPRESSIONS
 
 STRETCH = 2_000  # people in one transaction: nobody can say anything new of them meanwhile
 
-# SQL over contact `c`: her number counts. NULL and false both mean that her words have to be asked.
-SUMMED = "(c.mail_leave < 2 AND c.id NOT IN (SELECT doubted_id FROM mail_doubt))"
+# SQL over contact `c`: her number, as long as it counts.
+NUMBER = "(SELECT l.leave FROM mail_leave l WHERE l.id = c.id AND l.id NOT IN (SELECT doubted_id FROM mail_doubt))"
+
+BOOKMARK = "leave"  # up to which contact everybody has been looked at once
 
 # Words that come in hold her row as their foreign key does: who is locked here has none on the way, and gets none.
 _DOUBTED = text("SELECT id, doubted_id FROM mail_doubt ORDER BY id LIMIT :most")
 _LOCK = text("""
 SELECT c.id FROM contact c WHERE c.id = ANY(:doubted) OR c.id IN (
-    SELECT n.id FROM contact n WHERE n.mail_leave IS NULL ORDER BY n.id LIMIT :most)
+    SELECT n.id FROM contact n WHERE n.id > :after ORDER BY n.id LIMIT :most)
 ORDER BY c.id FOR UPDATE SKIP LOCKED
 """)
+_UPTO = text("SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after ORDER BY id LIMIT :most) n")
 _SUM = text(f"""
-UPDATE contact c SET mail_leave = CASE
-    WHEN c.email IS NULL OR c.merged_into_id IS NOT NULL OR c.erased_at IS NOT NULL OR EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = c.email) THEN 0
+INSERT INTO mail_leave (id, leave)
+SELECT c.id, CASE
+    WHEN c.email IS NULL OR c.merged_into_id IS NOT NULL OR c.erased_at IS NOT NULL
+        OR EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = c.email) THEN 0
     WHEN said.stopped OR NOT said.any_yes THEN 0
     WHEN said.yes AND NOT said.but AND c.rested_at IS NULL THEN 1
     ELSE 2 END
-FROM contact o CROSS JOIN LATERAL (
+FROM contact c CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(w.kind = '' AND NOT w.given), false) AS stopped, coalesce(bool_or(w.given), false) AS any_yes,
         coalesce(bool_or(w.kind = '' AND w.given), false) AS yes,
         coalesce(bool_or(w.kind NOT IN ('', 'many') AND NOT w.given), false) AS but
-    FROM (SELECT DISTINCT ON (kind) kind, given FROM consent WHERE contact_id = o.id AND channel = 'mail'
+    FROM (SELECT DISTINCT ON (kind) kind, given FROM consent WHERE contact_id = c.id AND channel = 'mail'
         ORDER BY kind, at DESC, given) w
 ) said
-WHERE o.id = c.id AND c.id = ANY(:ids)
+WHERE c.id = ANY(:ids) ORDER BY c.id
+ON CONFLICT (id) DO UPDATE SET leave = excluded.leave
+""")
+_LATER = text("""
+INSERT INTO mail_doubt (doubted_id) SELECT id FROM contact WHERE id > :after AND id <= :upto AND id <> ALL(:locked)
 """)
 _SETTLED = text("DELETE FROM mail_doubt WHERE id = ANY(:ids)")
 
 
 def sum_up(session: Session, most: int = STRETCH) -> tuple[int, bool]:
-    """Sum up the words of people whom nobody has looked at since they changed. Returns of how many, and whether there may be
-    more. Who is locked by somebody else waits for the next time."""
+    """Sum up the words of people whom nobody has looked at since they came or changed. Returns of how many, and whether there
+    may be more. Whom somebody else locks at this moment is looked at the next time."""
+    place = bookmarks.find(session, BOOKMARK)
+    after = place.number if place else 0
+    upto = session.scalar(_UPTO, {"after": after, "most": most})
     doubts = session.execute(_DOUBTED, {"most": most}).all()
-    locked = session.scalars(_LOCK, {"doubted": sorted({row.doubted_id for row in doubts}), "most": most}).all()
+    values = {"doubted": sorted({row.doubted_id for row in doubts}), "after": after, "most": most}
+    locked = session.scalars(_LOCK, values).all()
     if locked:
         session.execute(_SUM, {"ids": locked})
     summed = set(locked)
-    done = [row.id for row in doubts if row.doubted_id in summed]
-    if done:
+    if done := [row.id for row in doubts if row.doubted_id in summed]:
         session.execute(_SETTLED, {"ids": done})
-    return len(locked), len(locked) >= most
+    if upto is not None:
+        session.execute(_LATER, {"after": after, "upto": upto, "locked": locked})
+        bookmarks.put(session, BOOKMARK, Place(number=upto))
+    return len(locked), upto is not None or len(done) == most

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.people.consent import KINDS, mailable
-from engine.people.leave import SUMMED
+from engine.people.leave import NUMBER
 from engine.segments import names as naming
 from engine.segments import rules, sql, words
 from engine.segments.names import Names
@@ -122,11 +122,11 @@ def preview(
     statement, values = _ladder(steps, names, kind, scopes, sender)
     with bounded(session):
         found = session.execute(text(statement), values | {"now": now}).one()
+    fell = list(found.fell)
+    fell[sum(map(_by_home, steps))] += found.everybody - found.scanned
     left, conditions = found.everybody, []
-    for fell, says in zip(
-        found.fell, [*(words.english(step, names) for step in steps), "may be written to"], strict=True
-    ):
-        left -= fell
+    for many, says in zip(fell, [*(words.english(step, names) for step in steps), "may be written to"], strict=True):
+        left -= many
         conditions.append(Left(says, left))
     shown = session.execute(_PEOPLE, {"ids": found.shown or []})
     return Preview(left, conditions, [_person(row) for row in shown])
@@ -169,9 +169,9 @@ def bounded(session: Session) -> Iterator[None]:
 def _ladder(
     steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """One row: how many there are (`everybody`), how many fall at each condition, and some of those whom the rule chooses,
-    from all over the scan. Homes are looked up rather than asked of everybody; so is what the first condition after them
-    needs of each person's own row: whom that leaves out fell there."""
+    """One row: how many there are (`everybody`), how many of them were `scanned`, how many of these fall at each condition,
+    and some of those whom the rule chooses, from all over the scan. Homes are looked up rather than asked of everybody; so is
+    what the first condition after them needs of each person's own row: who was not scanned fell there."""
     bounded_by = [*scopes, *(step.chapter for step in steps if isinstance(step, rules.Chapter) and _by_home(step))]
     binder = Binder(names, few=any(slug and not names.whole(slug) for slug in bounded_by))
     conditions = sql.conditions(steps, binder)
@@ -182,15 +182,13 @@ def _ladder(
              if place >= len(homes)]  # fmt: skip
     everybody = f"(SELECT count(*) FROM contact c WHERE {' AND '.join(base)})"
     fell = [f"count(*) FILTER (WHERE fell = {place})" for place in range(len(steps) + 1)]
-    if narrow:
-        fell[len(homes)] += f" + {everybody} - count(*)"
     chosen = len(steps) + 1
     statement = f"""
-SELECT everybody, fell, (SELECT array_agg(ids[1 + (i * cardinality(ids)) / {SHOWN}])
+SELECT everybody, scanned, fell, (SELECT array_agg(ids[1 + (i * cardinality(ids)) / {SHOWN}])
     FROM generate_series(0, {SHOWN} - 1) i WHERE (i * cardinality(ids)) / {SHOWN} > ((i - 1) * cardinality(ids)) / {SHOWN}
         OR i = 0) AS shown
 FROM (
-    SELECT {everybody if narrow else "count(*)"} AS everybody, ARRAY[{", ".join(fell)}] AS fell,
+    SELECT {everybody if narrow else "count(*)"} AS everybody, count(*) AS scanned, ARRAY[{", ".join(fell)}] AS fell,
         array_agg(id) FILTER (WHERE fell = {chosen}) AS ids
     FROM (SELECT c.id, CASE {" ".join(falls)} ELSE {chosen} END AS fell
         FROM contact c WHERE {" AND ".join([*base, *narrow])} OFFSET 0) each_one
@@ -212,8 +210,8 @@ def _mailable(kind: str, sender: int | None) -> str:
     if kind not in KINDS:
         raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
     asked = mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
-    # Her words are looked up by her id: whom her number speaks for is counted in an index that has nothing else of her.
-    return f"""(CASE WHEN {SUMMED} THEN c.mail_leave = 1 ELSE (
+    # Her words are looked up by her id: so that nothing but an index is read of whom her number speaks for.
+    return f"""(CASE {NUMBER} WHEN 1 THEN true WHEN 0 THEN false ELSE (
     SELECT {asked} FROM (SELECT c.id) her(whose) JOIN contact c ON c.id = her.whose) END)"""
 
 

@@ -30,6 +30,7 @@ from engine.tables.people import (
     Interest,
     Introduction,
     MailDoubt,
+    MailLeave,
     VolunteerOffer,
     WayToHelp,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "MailDoubt",
     "MailEvent",
     "MailHold",
+    "MailLeave",
     "Mailing",
     "Message",
     "Notice",

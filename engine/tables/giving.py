@@ -142,7 +142,7 @@ class Contribution(SQLModel, table=True):
             "contribution_contact_id_paid_at_idx",
             "contact_id",
             "paid_at",
-            postgresql_include=["amount_cents", "status", "fund_id", "currency"],
+            postgresql_include=["id", "amount_cents", "status", "fund_id", "currency"],
         ),
         Index(
             "contribution_donation_form_id_idx",

@@ -26,9 +26,6 @@ class Contact(SQLModel, table=True):
     check` proves them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long
     silence she gets no campaign letters any more, until she does something.
 
-    `mail_leave` sums up her words for whoever counts many people (`engine.people.leave`): 1, she may get a letter of any kind
-    from any sender; 0, of none; 2, it depends; none: nobody has looked yet. It never decides whether a letter leaves.
-
     Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
 
@@ -45,12 +42,10 @@ class Contact(SQLModel, table=True):
                 "gave_last_cents",
                 "gave_first_at",
                 "gave_count",
-                "mail_leave",
                 "merged_into_id",
                 "erased_at",
             ],
         ),
-        Index("contact_mail_leave_idx", "id", postgresql_where=text("mail_leave IS NULL")),
         Index("contact_zip_idx", "zip"),
         Index("contact_merged_into_id_idx", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
     )
@@ -91,10 +86,19 @@ class Contact(SQLModel, table=True):
     gives_monthly_cents: int = Field(default=0, sa_column=count())
     engaged_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     rested_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    mail_leave: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     merged_into_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     erased_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))
+
+
+class MailLeave(SQLModel, table=True):
+    """The sum of what a contact (`id`) allows, for whoever counts many people (`engine.people.leave`). `leave`: 1, she may
+    get a letter of any kind from any sender; 0, of none; 2, it depends. It never decides whether a letter leaves."""
+
+    __tablename__ = "mail_leave"
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    leave: int = Field(sa_column=Column(SmallInteger, nullable=False))
 
 
 class MailDoubt(SQLModel, table=True):

@@ -25,8 +25,7 @@ CREATE TRIGGER sequence_version_stays BEFORE UPDATE ON sequence_version
 DOUBTS = """
 CREATE FUNCTION mail_doubted_by_words() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT c.id FROM changed n JOIN contact c ON c.id = n.contact_id
-    WHERE c.mail_leave IS NOT NULL;
+    INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT l.id FROM changed n JOIN mail_leave l ON l.id = n.contact_id;
     RETURN NULL;
 END $$;
 CREATE FUNCTION mail_doubted_by_suppressions() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -34,14 +33,14 @@ BEGIN
     INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT c.id FROM changed n JOIN contact c ON c.email = n.email;
     RETURN NULL;
 END $$;
-CREATE FUNCTION mail_leave_unknown() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION mail_doubted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.mail_leave := NULL;
-    RETURN NEW;
+    INSERT INTO mail_doubt (doubted_id) VALUES (NEW.id);
+    RETURN NULL;
 END $$;
-CREATE TRIGGER mail_leave_unknown BEFORE UPDATE OF email, rested_at, merged_into_id, erased_at ON contact
+CREATE TRIGGER mail_doubted AFTER UPDATE OF email, rested_at, merged_into_id, erased_at ON contact
     FOR EACH ROW WHEN ((OLD.email, OLD.rested_at, OLD.merged_into_id, OLD.erased_at)
-        IS DISTINCT FROM (NEW.email, NEW.rested_at, NEW.merged_into_id, NEW.erased_at)) EXECUTE FUNCTION mail_leave_unknown();
+        IS DISTINCT FROM (NEW.email, NEW.rested_at, NEW.merged_into_id, NEW.erased_at)) EXECUTE FUNCTION mail_doubted();
 """
 DOUBT = """
 CREATE TRIGGER mail_doubted_{which}_{change} AFTER {change} ON {table} REFERENCING {which} TABLE AS changed
@@ -51,8 +50,7 @@ CHANGES = (('NEW', 'INSERT'), ('NEW', 'UPDATE'), ('OLD', 'UPDATE'), ('OLD', 'DEL
 DOUBTING = {'consent': 'mail_doubted_by_words', 'suppression': 'mail_doubted_by_suppressions'}
 OLD_RESTS = "reason IN ('many', 'large', 'dispute', 'clicked')"
 RESTS = "reason IN ('many', 'large', 'dispute', 'clicked', 'gave', 'refund', 'failing')"
-IN_RULES = ['id', 'gave_highest_cents', 'gave_last_cents', 'gave_first_at', 'gave_count', 'mail_leave', 'merged_into_id',
-    'erased_at']
+IN_RULES = ['id', 'gave_highest_cents', 'gave_last_cents', 'gave_first_at', 'gave_count', 'merged_into_id', 'erased_at']
 AT_CAP = "at_cap IN ('defer', 'drop', 'exempt')"
 
 
@@ -248,13 +246,16 @@ def upgrade() -> None:
     sa.Column('doubted_id', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('mail_doubt_pkey'))
     )
-    op.add_column('contact', sa.Column('mail_leave', sa.SmallInteger(), nullable=True))
-    op.create_index('contact_mail_leave_idx', 'contact', ['id'], postgresql_where=sa.text('mail_leave IS NULL'))
+    op.create_table('mail_leave',
+    sa.Column('id', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('leave', sa.SmallInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('mail_leave_pkey'))
+    )
     op.drop_index('contact_chapter_id_gave_last_at_idx', table_name='contact')
     op.create_index('contact_chapter_id_gave_last_at_idx', 'contact', ['chapter_id', 'gave_last_at'], postgresql_include=IN_RULES)
     op.drop_index('contribution_contact_id_paid_at_idx', table_name='contribution')
     op.create_index('contribution_contact_id_paid_at_idx', 'contribution', ['contact_id', 'paid_at'],
-        postgresql_include=['amount_cents', 'status', 'fund_id', 'currency'])
+        postgresql_include=['id', 'amount_cents', 'status', 'fund_id', 'currency'])
     op.execute(DOUBTS)
     for table, function in DOUBTING.items():
         for which, change in CHANGES:
@@ -265,13 +266,12 @@ def downgrade() -> None:
     """Back."""
     for table, function in DOUBTING.items():
         op.execute(f'DROP FUNCTION {function} CASCADE')
-    op.execute('DROP FUNCTION mail_leave_unknown CASCADE')
+    op.execute('DROP FUNCTION mail_doubted CASCADE')
     op.drop_index('contribution_contact_id_paid_at_idx', table_name='contribution')
     op.create_index('contribution_contact_id_paid_at_idx', 'contribution', ['contact_id', 'paid_at'])
     op.drop_index('contact_chapter_id_gave_last_at_idx', table_name='contact')
     op.create_index('contact_chapter_id_gave_last_at_idx', 'contact', ['chapter_id', 'gave_last_at'])
-    op.drop_index('contact_mail_leave_idx', table_name='contact')
-    op.drop_column('contact', 'mail_leave')
+    op.drop_table('mail_leave')
     op.drop_table('mail_doubt')
     op.execute("DELETE FROM ask_rest WHERE reason IN ('gave', 'refund', 'failing')")
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
