@@ -25,12 +25,14 @@ from bench.by_hand import RULES, Contest
 from bench.report import Failed, Spread, progress
 from engine import demo_organisation
 from engine.db import Sessions, make_pool, make_sessions, transaction
+from engine.people import leave
 from engine.segments import audience, rules
 
 PEOPLE, CONNECTIONS, ROUNDS = 1_000_000, 8, 5
 MOST_TO_BY_HAND, LEAF_TO_PLAIN = 1.3, 50.0  # what was asked
 LEAF_AND_REGION_MS, STATE_MS = 200.0, 3000.0
 KIND = "asks"
+SUMMED = 20_000  # people at once
 CONTESTANTS = ("compiled", "by_hand", "plain")
 
 
@@ -65,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
             demo_organisation.load(session)
         progress(f"making {options.people:,} people")
         gifts = crowd.make(url, options.people)
+        _sum_up(sessions)
         found = _contest(sessions, options.rounds)
         previews = {
             name: _previews(sessions, contest, options.previews) for name, contest in RULES.items() if contest.size
@@ -72,6 +75,15 @@ def run(arguments: Sequence[str]) -> None:
         pool.dispose()
     _show(found, previews, f"{options.people:,} people, {gifts:,} gifts; load {busy} for each core")
     _close(found, previews, options.people, gifts)
+
+
+def _sum_up(sessions: Sessions) -> None:
+    """What people allow, as the house's own chore does it."""
+    progress("summing up what people allow")
+    more = True
+    while more:
+        with transaction(sessions) as session:
+            _, more = leave.sum_up(session, SUMMED)
 
 
 def _contest(sessions: Sessions, rounds: int) -> dict[str, dict[str, Measured]]:

@@ -18,7 +18,7 @@ from engine.segments.rules import AnyRule, Rule
 
 # What is left of gift `g`, in cents. A status that says "received" proves that all of it is (`books check` holds that).
 LEFT = """(CASE g.status WHEN 'received' THEN g.amount_cents
-    ELSE (SELECT coalesce(sum(l.amount_cents), 0) FROM ledger_entry l WHERE l.contribution_id = g.id) END)"""
+    ELSE (SELECT coalesce(sum(l.amount_cents), 0)::bigint FROM ledger_entry l WHERE l.contribution_id = g.id) END)"""
 
 
 GIFTS = "FROM contribution g"  # stands in the SQL of every rule that asks gifts themselves
