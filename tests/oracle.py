@@ -20,7 +20,7 @@ from engine.segments.rules import Rule
 TABLES = (
     "contact", "chapter", "followed_chapter", "zip_route", "fund", "donation_form", "contribution", "ledger_entry",
     "recurring_plan", "interest", "contact_interest", "way_to_help", "volunteer_offer", "sign_up", "letter", "mailing",
-    "message", "mail_event",
+    "message", "mail_event", "sequence", "enrollment",
 )  # fmt: skip
 
 
@@ -180,6 +180,14 @@ def _clicked(rule: rules.Clicked, person: Mapping[str, Any], world: World) -> bo
     )
 
 
+def _in_sequence(rule: rules.InSequence, person: Mapping[str, Any], world: World) -> bool:
+    wanted = world.named("sequence", "slug", rule.sequence)
+    hers = [row for row in world.of("enrollment", person) if row["sequence_id"] == wanted]
+    if rule.state in ("active", "any"):
+        return any(row["entered_at"] > world.since(rule.within) and rule.state in ("any", row["state"]) for row in hers)
+    return any(row["state"] == rule.state and row["ended_at"] > world.since(rule.within) for row in hers)
+
+
 def _last_engaged(rule: rules.LastEngaged, person: Mapping[str, Any], world: World) -> bool:
     return person["engaged_last_at"] is not None and person["engaged_last_at"] > world.since(rule.within)
 
@@ -223,6 +231,7 @@ JUDGES: Mapping[type[rules.AnyRule], Callable[[Any, Mapping[str, Any], World], b
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
     rules.Language: lambda rule, person, _: person["language"] == rule.language,
     rules.Custom: _custom,

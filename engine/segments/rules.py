@@ -233,6 +233,17 @@ class Clicked(_AboutLetters):
     op: Literal["clicked"]
 
 
+class InSequence(_Rule):
+    """She is in this sequence (active); came to its end; left it before; or was in it ever (any). By an event or by a
+    campaign. `within`: she entered, finished or left that lately."""
+
+    example = {"op": "in_sequence", "sequence": "welcome", "state": "finished", "within": "30 days"}
+    op: Literal["in_sequence"]
+    sequence: Name
+    state: Literal["active", "finished", "left", "any"] = "active"
+    within: Span | None = None
+
+
 class LastEngaged(_Rule):
     """She gave, signed up, clicked or told us something lately."""
 
@@ -294,6 +305,7 @@ Rule = Annotated[
     | SignedUp
     | Received
     | Clicked
+    | InSequence
     | LastEngaged
     | Language
     | Custom

@@ -245,6 +245,14 @@ def _of_letter(rule: rules.Received | rules.Clicked, to: Binder) -> list[str]:
     return [f"m.mailing_id = {to.ids(to.names.ids('mailing', rule.mailing))}"] if rule.mailing else []
 
 
+def _in_sequence(rule: rules.InSequence, to: Binder) -> str:
+    where = ["e.contact_id = c.id", f"e.sequence_id = {to.ids(to.names.ids('sequence', rule.sequence))}"]
+    where += [f"e.state = {to.bind(rule.state, 'text')}"] if rule.state != "any" else []
+    came = "ended_at" if rule.state in ("finished", "left") else "entered_at"
+    where += [f"e.{came} > {to.since(rule.within)}"] if rule.within else []
+    return f"EXISTS (SELECT FROM enrollment e WHERE {' AND '.join(where)})"
+
+
 def _last_engaged(rule: rules.LastEngaged, to: Binder) -> str:
     return f"(c.engaged_last_at > {to.since(rule.within)})"
 
@@ -288,6 +296,7 @@ OPERATORS: Mapping[type[AnyRule], Callable[[Any, Binder], str]] = {
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
     rules.Language: _language,
     rules.Custom: _custom,

@@ -162,6 +162,17 @@ def _letter(rule: rules.Received | rules.Clicked, names: Names) -> str:
     return f"the mailing {rule.mailing}" if rule.mailing else "a letter"
 
 
+def _in_sequence(rule: rules.InSequence, names: Names) -> Said:
+    title, gap = names.title("sequence", rule.sequence), f" {_lately(rule.within)}".rstrip()
+    entered = f" (entered{gap})" if gap else ""
+    return {
+        "active": (f"is in the sequence {title}{entered}", f"is not in the sequence {title}{entered}"),
+        "finished": (f"came to the end of {title}{gap}", f"did not come to the end of {title}{gap}"),
+        "left": (f"left the sequence {title}{gap}", f"did not leave the sequence {title}{gap}"),
+        "any": (f"entered the sequence {title}{gap}", f"did not enter the sequence {title}{gap}"),
+    }[rule.state]
+
+
 def _last_engaged(rule: rules.LastEngaged, _: Names) -> Said:
     gap = _lately(rule.within)
     return f"did something {gap}", f"was silent {gap}"
@@ -203,6 +214,7 @@ OPERATORS: Mapping[type[AnyRule], Callable[[Any, Names], Said]] = {
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
     rules.Language: _language,
     rules.Custom: _custom,
