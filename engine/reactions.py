@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, enrolled, receipts, refund_notices, thanks, welcome
+from engine.outreach import attribution, confirm, enrolled, receipts, refund_notices, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -30,11 +30,11 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay),
+    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay, attribution.learn),
     events.CheckoutEndReported: (checkout_ends.end,),
     events.DeclineReported: (declines.record,),
-    events.PaymentLinked: (payment_words.link, receipts.renumber),
-    events.ContributionReported: (contributions.record,),
+    events.PaymentLinked: (payment_words.link, receipts.renumber, attribution.learn),
+    events.ContributionReported: (contributions.record, attribution.learn),
     events.RefundReported: (reversals.refund,),
     events.RefundTotalReported: (reversals.refund,),
     events.DisputeReported: (reversals.dispute,),
@@ -96,7 +96,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (engagement.opened,),
-    events.LetterClicked: (engagement.clicked, ask_rests.clicked),
+    events.LetterClicked: (engagement.clicked, ask_rests.clicked, attribution.clicked),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),
