@@ -40,7 +40,8 @@ def code(session: Session, said: str, slug: str = "thank_you", campaign: int = 9
     """The refcode of a mailing, as a campaign sends it from Worcester."""
     session.execute(
         text("""INSERT INTO refcode (code, mailing_id, chapter_id, version_id, campaign_id)
-            SELECT :code, m.id, h.id, 3, :campaign FROM mailing m, chapter h WHERE m.slug = :slug AND h.slug = 'worcester'"""),
+            SELECT :code, m.id, h.id, 3, :campaign FROM mailing m, chapter h
+            WHERE m.slug = :slug AND h.slug = 'worcester'"""),
         {"code": said, "slug": slug, "campaign": campaign},
     )  # fmt: skip
 
