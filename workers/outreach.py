@@ -5,11 +5,12 @@ from time import monotonic
 
 from engine import bell
 from engine.bootstrap import Deps
+from workers import campaigns
 
 TURN_SECONDS = 2.0
 
 # Each does one bounded piece of work and says whether there may be more.
-TURNS: tuple[Callable[[Deps], bool], ...] = ()
+TURNS: tuple[Callable[[Deps], bool], ...] = (campaigns.expand, campaigns.clear, campaigns.conclude)
 
 
 def work(deps: Deps) -> None:
