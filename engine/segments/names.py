@@ -1,4 +1,4 @@
-"""What a rule names (chapters, funds, forms, interests, letters, sequences …), found in one query before it becomes SQL: so that
+"""What a rule names (chapters, funds, letters, sequences …), found in one query before it becomes SQL: so that
 a name that is none is told at once, and so that a chapter that got a new town has it from then on."""
 
 from collections.abc import Iterator, Mapping, Sequence
