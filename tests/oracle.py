@@ -192,6 +192,24 @@ def _last_engaged(rule: rules.LastEngaged, person: Mapping[str, Any], world: Wor
     return person["engaged_last_at"] is not None and person["engaged_last_at"] > world.since(rule.within)
 
 
+def _silent(rule: rules.Silent, person: Mapping[str, Any], world: World) -> bool:
+    last = person["engaged_last_at"] or person["created_at"]
+    since = [
+        row for row in world.of("message", person)
+        if row["lane"] == "delivery" and row["state"] in ("handed", "delivered") and row["handed_at"] is not None
+        and row["handed_at"] > last
+    ]  # fmt: skip
+    return bool(last <= world.since(rule.after)) and len(since) >= rule.letters
+
+
+def _employer_known(rule: rules.EmployerKnown, person: Mapping[str, Any], world: World) -> bool:
+    return any(
+        gift["paid_at"] > world.since(rule.within)
+        and all(gift["donor"].get(name, "").strip() for name in ("employer", "occupation"))
+        for gift in world.of("contribution", person)
+    )
+
+
 def _custom(rule: rules.Custom, person: Mapping[str, Any], _: World) -> bool:
     told = person["custom"].get(rule.field)
     if rule.known:
@@ -233,6 +251,8 @@ JUDGES: Mapping[type[rules.AnyRule], Callable[[Any, Mapping[str, Any], World], b
     rules.Clicked: _clicked,
     rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
+    rules.Silent: _silent,
+    rules.EmployerKnown: _employer_known,
     rules.Language: lambda rule, person, _: person["language"] == rule.language,
     rules.Custom: _custom,
     rules.Random: _random,

@@ -40,7 +40,7 @@ def _person(session: Session, dice: Random, number: int, now: datetime) -> int:
         "zip": dice.choice((None, *ZIPS)), "state": dice.choice(("", "MA", " ma ", "NY")),
         "language": dice.choice(("en", "es")), "details_at": now, "chapter": dice.choice((None, *CHAPTERS)),
         "engaged_last_at": dice.choice((None, moment(dice, now))),
-        "rested_at": dice.choice((None,) * 5 + (moment(dice, now),)),
+        "rested_at": dice.choice((None,) * 5 + (moment(dice, now),)), "created_at": moment(dice, now),
         "custom": dice.choice(({}, {"tags": ["captain", "driver"]}, {"score": "7"}, {"score": 7.5}, {"score": None},
                                {"score": "many"}, {"tags": "captain"}, {"score": True}, {"score": {"a": 1}})),
         "erased_at": now if dice.random() < 0.05 else None,
@@ -52,7 +52,8 @@ def _gift(session: Session, dice: Random, contact_id: int, now: datetime) -> Non
     cents, status = dice.choice(CENTS), dice.choice(("received",) * 4 + ("refunded", "partly_refunded", "duplicate"))
     told = {
         "contact_id": contact_id, "source": "actblue", "source_key": str(dice.random()), "amount_cents": cents,
-        "currency": dice.choice(("usd", "usd", "usd", "eur")), "status": status, "paid_at": moment(dice, now), "donor": {},
+        "currency": dice.choice(("usd", "usd", "usd", "eur")), "status": status, "paid_at": moment(dice, now),
+        "donor": dice.choice(({}, {"employer": "Library", "occupation": "Librarian"}, {"employer": " ", "occupation": "x"})),
         "fund": dice.choice(("action", "pac", None)), "refcode": dice.choice(("", "door")),
         "refcode2": dice.choice(("", "door")),
         "form": dice.choice((None, "common-ground")),

@@ -40,6 +40,16 @@ def block(name: str) -> Template:
     return Template((LAYOUTS / "blocks" / f"{name}.mjml").read_text("utf-8").strip())
 
 
+def ladder(*, monthly: bool) -> str:
+    """The MJML of a ladder of gifts, once or each month."""
+    return of_months(block("ladder").template, monthly=monthly)
+
+
+def of_months(said: str, *, monthly: bool) -> str:
+    """What is said of a ladder, of one of gifts that come each month."""
+    return said.replace("in ladder", "in monthly_ladder").replace("give_url", "give_monthly_url") if monthly else said
+
+
 def pour(layout: str, spoken: str, preview: str, body: str, holding: Holding) -> str:
     """The HTML of a letter with its tags. `preview` and `body` (MJML): with words in place of their tags, which the holding
     has. Raises Faulty for tags that stand where they cannot; Invalid for what is no MJML."""

@@ -20,7 +20,7 @@ from engine.errors import Invalid
 from engine.letters import filling, refcodes, senders, sheets
 from engine.letters.links import Links
 from engine.letters.senders import Sender
-from engine.letters.sheets import OFFERED, Words
+from engine.letters.sheets import MONTHLY, OFFERED, Words
 from engine.letters.vocabulary import GIVES, one_line
 from engine.outreach import ladders
 from engine.outreach.ladders import Offers
@@ -103,7 +103,7 @@ def load(
     moved = {each for each, whose in (looked_at or {}).items() if readers[each]["contact_id"] != whose}
     together = list(zip(found, opened, strict=True))
     asked = [  # a test shows staff a sample
-        (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else ())
+        (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else (), one.monthly)
         for row, one in together
     ]
     offered = ladders.load(session, asked, links.now, zone)
@@ -181,6 +181,11 @@ class _Opened:
         """Whether its words name what each reader is offered."""
         return bool(OFFERED & self.sheet.names)
 
+    @property
+    def monthly(self) -> bool:
+        """Whether that is gifts that come each month."""
+        return MONTHLY in self.sheet.names
+
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
@@ -223,7 +228,10 @@ def _copy(
     if OFFERED & parcel.sheet.names:
         express = reader["express"] and parcel.lane == bell.DELIVERY  # never in a test
         offered = parcel.offers.made.get(reader["id"]) or ladders.sample(parcel.sender)
-        values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express)
+        monthly = parcel.offers.monthly.get(reader["id"])
+        if MONTHLY in parcel.sheet.names and monthly is None:
+            monthly = ladders.sample(parcel.sender, monthly=True)
+        values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express, monthly=monthly)
     headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None

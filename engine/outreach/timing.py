@@ -37,7 +37,7 @@ def end_of_wait(wait: Wait, now: datetime, zone: str, anchor: datetime | None) -
     if wait.at is not None:
         return _next((here + wait.length).date(), wait, now, zone, 1)
     if wait.by_the_day:  # the same clock time, however long the days between are
-        return max(on_clock(here.date() + wait.length, here.time(), zone), now.astimezone(UTC))
+        return on_clock(here.date() + wait.length, here.time(), zone)
     return now.astimezone(UTC) + wait.length
 
 

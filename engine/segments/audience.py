@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from engine.errors import Invalid
-from engine.people.consent import KINDS, mailable
+from engine.errors import Invalid, NotFound
+from engine.people.consent import KINDS, mailable, refusal
 from engine.segments import names as naming
 from engine.segments import rules, sql, words
 from engine.segments.names import Names
@@ -25,6 +25,8 @@ from engine.segments.sql import Binder, Compiled
 
 SECONDS = 10  # no question about an audience takes longer
 SHOWN = 20
+HOME: Literal["home"] = "home"  # the sender of letters that each come from their reader's home chapter
+Sender = int | Literal["home"] | None
 
 _PEOPLE = text("""
 SELECT c.id, c.email, c.first_name, c.last_name, c.city, h.name AS chapter, c.gave_count, c.gave_cents, c.gave_last_at
@@ -44,6 +46,15 @@ class Left:
 
     says: str
     people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Whether one person meets a condition; what it says, in English. `why` not, where more is known."""
+
+    says: str
+    met: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +81,13 @@ class Preview:
 
 
 def where(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: Sender = None, prefix: str = "s"
 ) -> Compiled:
     """SQL that is true of contact `c` when the rule chooses her and she may get a letter of this kind (one of KINDS) at :now.
 
     `scopes`: slugs of chapters (known to `names`): she belongs to each or to one below it; '' bounds nothing. `sender`: the
-    chapter that writes; none: the root does. `prefix`: of the names of the values, for several in one statement.
+    chapter that writes (HOME: each person's own); none: the root does. `prefix`: of the names of the values, for several in
+    one statement.
     """
     binder = Binder(names, prefix)
     parts = [*_scope(names, scopes, binder), sql.condition(rule, binder), _mailable(kind, sender)]
@@ -83,13 +95,20 @@ def where(
 
 
 def people(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule,
+    names: Names,
+    kind: str,
+    *,
+    scopes: Sequence[str] = (),
+    sender: Sender = None,
+    prefix: str = "s",
+    among: Sequence[str] = (),
 ) -> Compiled:
     """The same as the end of a query about all of them at once: "FROM … c WHERE …". Gifts are asked only of whom her own row
     does not rule out, and who may be written to comes last: left to itself the planner asks that of everybody, and takes no
-    heed of how it finds the rows."""
+    heed of how it finds the rows. `among`: conditions in SQL of contact `c`, of whom alone is asked."""
     binder = Binder(names, prefix)
-    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *_scope(names, scopes, binder)]
+    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *among, *_scope(names, scopes, binder)]
     chooses = sql.condition(rule, binder)
     source, wanted = "contact", [*bounds, chooses]
     if sql.GIFTS in chooses:
@@ -100,7 +119,7 @@ def people(
 
 
 def count(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> int:
     """How many people that is. Raises as `preview`."""
     found = people(rule, known(session, rule, scopes), kind, scopes=scopes, sender=sender)
@@ -110,7 +129,7 @@ def count(
 
 
 def preview(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> Preview:
     """Whom the rule chooses at this moment. The arguments are those of `where`.
 
@@ -128,6 +147,29 @@ def preview(
         conditions.append(Left(says, left))
     ids = rows[len(steps) + 1].shown if len(steps) + 1 in rows else []
     return Preview(left, conditions, [_person(row) for row in session.execute(_PEOPLE, {"ids": ids})])
+
+
+def judged(
+    session: Session, rule: Rule, contact_id: int, now: datetime, *, kind: str, scopes: Sequence[str] = (),
+    sender: Sender = None,
+) -> list[Met]:  # fmt: skip
+    """How the conditions stand with one person at this moment, one by one; she is chosen when she meets all. The other
+    arguments are those of `where`. Raises as `preview`; NotFound when there is no such contact."""
+    names = known(session, rule, scopes)
+    steps = in_order(rule)
+    binder = Binder(names, few=True)
+    bounds = [(f"belongs to {names.title('chapter', scope)}", bound)
+              for scope in scopes if scope for bound in _scope(names, [scope], binder)]  # fmt: skip
+    asked = [*bounds, *((words.english(step, names), sql.condition(step, binder)) for step in steps)]
+    columns = [f"({condition}) IS TRUE AS met_{place}" for place, (_, condition) in enumerate(asked)]
+    why = refusal(f"'{_of_kinds(kind)}'", _chapter(sender))
+    statement = f"SELECT {', '.join([*columns, f'{why} AS why'])} FROM contact c WHERE c.id = :contact_id"
+    with bounded(session):
+        row = session.execute(text(statement), binder.values | {"now": now, "contact_id": contact_id}).one_or_none()
+    if row is None:
+        raise NotFound("there is no such contact")
+    found = [Met(says, row[place]) for place, (says, _) in enumerate(asked)]
+    return [*found, Met("may be written to", not row.why, row.why)]
 
 
 def known(session: Session, rule: Rule, scopes: Sequence[str] = ()) -> Names:
@@ -165,7 +207,7 @@ def bounded(session: Session) -> Iterator[None]:
 
 
 def _ladder(
-    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: int | None
+    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: Sender
 ) -> tuple[str, dict[str, Any]]:
     """One scan: `fell` (the place of the first condition that she does not meet; one more than the last: none) with how many,
     and some of those whom it chooses, from all over the scan. Homes are looked up rather than asked of everybody."""
@@ -200,10 +242,18 @@ def _scope(names: Names, scopes: Sequence[str], binder: Binder) -> list[str]:
     return [f"c.chapter_id = {binder.ids(ids)}" for ids in bounds]
 
 
-def _mailable(kind: str, sender: int | None) -> str:
+def _mailable(kind: str, sender: Sender) -> str:
+    return mailable(f"'{_of_kinds(kind)}'", _chapter(sender))
+
+
+def _of_kinds(kind: str) -> str:
     if kind not in KINDS:
         raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
-    return mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
+    return kind
+
+
+def _chapter(sender: Sender) -> str:
+    return "NULL" if sender is None else "c.chapter_id" if sender == HOME else str(int(sender))
 
 
 def _person(row: Any) -> Person:

@@ -260,6 +260,24 @@ class LastEngaged(_Rule):
     within: Span
 
 
+class Silent(_Rule):
+    """She did nothing for so long, though she got so many letters or more meanwhile; who never did anything is silent since
+    she is known."""
+
+    example = {"op": "silent", "after": "12 months", "letters": 3}
+    op: Literal["silent"]
+    after: Span
+    letters: Annotated[int, Field(ge=0, le=100)] = 3
+
+
+class EmployerKnown(_Rule):
+    """With a gift she said where she works and what she does."""
+
+    example = {"op": "employer_known", "within": "30 days"}
+    op: Literal["employer_known"]
+    within: Span | None = None
+
+
 class Language(_Rule):
     """She reads letters in this language."""
 
@@ -315,6 +333,8 @@ Rule = Annotated[
     | Clicked
     | InSequence
     | LastEngaged
+    | Silent
+    | EmployerKnown
     | Language
     | Custom
     | Random,

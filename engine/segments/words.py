@@ -178,6 +178,18 @@ def _last_engaged(rule: rules.LastEngaged, _: Names) -> Said:
     return f"did something {gap}", f"was silent {gap}"
 
 
+def _silent(rule: rules.Silent, _: Names) -> Said:
+    number, unit = rule.after.split()
+    gap = f"a {unit}" if number == "1" else f"{number} {unit.rstrip('s')}s"
+    letters = f" and got {rule.letters} letters or more in that time" if rule.letters else ""
+    return f"was silent for {gap}{letters}", f"was not silent for {gap}{' with so many letters' if letters else ''}"
+
+
+def _employer_known(rule: rules.EmployerKnown, _: Names) -> Said:
+    rest = f" with a gift {_lately(rule.within)}".rstrip()
+    return f"said where she works{rest}", f"did not say where she works{rest}"
+
+
 def _language(rule: rules.Language, _: Names) -> Said:
     return f"reads {rule.language}", f"does not read {rule.language}"
 
@@ -216,6 +228,8 @@ OPERATORS: Mapping[type[AnyRule], Callable[[Any, Names], Said]] = {
     rules.Clicked: _clicked,
     rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
+    rules.Silent: _silent,
+    rules.EmployerKnown: _employer_known,
     rules.Language: _language,
     rules.Custom: _custom,
     rules.Random: _random,
