@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from engine import metrics
 from engine.bootstrap import Deps, start
 from engine.mail import handovers
-from engine.outreach import concluding, expanding
+from engine.outreach import concluding, expanding, stepping
 
 TICK_SECONDS = 1.0
 LEADER_LOCK = 0x67726E64  # "grnd"
@@ -37,6 +37,7 @@ SCHEDULE: dict[str, timedelta] = {
     "checkouts": timedelta(minutes=10),
     "forms": timedelta(hours=1),
     "sunset": timedelta(days=1),
+    "entrances": timedelta(days=1),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")
@@ -48,6 +49,8 @@ UNION ALL
 SELECT 'receipts' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'receipts' AND due_at <= :now)
 UNION ALL
 SELECT 'delivery' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'delivery' AND due_at <= :now)
+UNION ALL
+SELECT 'outreach' WHERE EXISTS (WITH {stepping.LINES} SELECT FROM due)
 UNION ALL
 SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
     OR EXISTS (SELECT FROM handover WHERE state = 'uncertain' AND due_at <= now())
