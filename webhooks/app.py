@@ -26,7 +26,7 @@ from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
-from webhooks.api import docs, segments, token
+from webhooks.api import campaigns, docs, launches, segments, token
 from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
@@ -134,6 +134,20 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("PUT",), "/api/v1/segments/{slug}", segments.change, API),
     Entry(("GET",), "/api/v1/segments/{slug}/preview", segments.preview_saved, API),
     Entry(("POST",), "/api/v1/segments/{slug}/archive", segments.archive, API),
+    Entry(("GET",), "/api/v1/campaigns", campaigns.listing, API),
+    Entry(("POST",), "/api/v1/campaigns", campaigns.create, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}", campaigns.show, API),
+    Entry(("PUT",), "/api/v1/campaigns/{slug}", campaigns.change, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/preflight", campaigns.check, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/progress", launches.how_far, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/launch", launches.launch, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/approve", launches.approve, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/undo", launches.undo, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/pause", launches.pause, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/resume", launches.resume, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/cancel", launches.cancel, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/duplicate", campaigns.duplicate, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/archive", campaigns.archive, API),
     Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
     Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
     Entry(("GET",), "/me/{token}", preferences.show, PAGES),

@@ -18,7 +18,8 @@ from engine.segments.rules import Rule
 _EVERY = text("""
 SELECT s.id, s.slug, s.name, s.rule, coalesce(h.slug, '') AS chapter, s.chapter_id, s.changed_at, s.archived_at
 FROM segment s LEFT JOIN chapter h ON h.id = s.chapter_id
-WHERE s.archived_at IS NULL AND (CAST(:of AS bigint[]) IS NULL OR s.chapter_id = ANY(:of)) AND s.slug > :behind
+WHERE s.archived_at IS NULL AND (CAST(:of AS bigint[]) IS NULL OR s.chapter_id IS NULL OR s.chapter_id = ANY(:of))
+    AND s.slug > :behind
 ORDER BY s.slug LIMIT CAST(:most AS bigint)
 """)
 _ONE = text("""
@@ -67,7 +68,8 @@ class Outcome:
 def every(
     session: Session, chapter_ids: Sequence[int] | None = None, *, behind: str = "", most: int | None = None
 ) -> list[Saved]:
-    """All that are not archived, or those of these chapters, by their names; at most so many, behind this name."""
+    """All that are not archived, or those of these chapters and the root's, by their names; at most so many, behind this
+    name."""
     of = None if chapter_ids is None else list(chapter_ids)
     return [_saved(row) for row in session.execute(_EVERY, {"of": of, "behind": behind, "most": most})]
 

@@ -91,11 +91,6 @@ class Call:
             raise NotFound("there is nothing of this name")
         return told
 
-    def within(self, chapter_id: int | None, what: str) -> None:
-        """Raises NotFound when this chapter's things (None: the root's) are out of the token's reach."""
-        if not self.caller.reach.holds(chapter_id):
-            raise NotFound(what)
-
     def allows(self, scope: str) -> bool:
         """Whether the token has this scope as well."""
         return scope in self.caller.scopes

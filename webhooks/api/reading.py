@@ -23,7 +23,7 @@ PATTERNS = dict.fromkeys(
     ("slug", "chapter", "segment", "sequence", "letter", "gathering"),
     "is no short name: small letters, digits, hyphens and underscores",
 )
-_SAYS = documents.SAYS | {
+SAYS = documents.SAYS | {
     "datetime_type": "must be a time with its zone, written like 2026-11-03T09:00:00-05:00",
     "datetime_from_date_parsing": "must be a time with its zone, written like 2026-11-03T09:00:00-05:00",
     "datetime_parsing": "must be a time with its zone, written like 2026-11-03T09:00:00-05:00",
@@ -62,7 +62,7 @@ def of(model: type[BaseModel], *, optional: bool = False) -> Body:
         try:
             return model.model_validate_json(body), ()
         except ValidationError as error:
-            return None, documents.in_order(document.told(error, PATTERNS, _SAYS))
+            return None, documents.in_order(document.told(error, PATTERNS, SAYS))
 
     return Body(model, read, optional)
 
@@ -101,7 +101,7 @@ def query_of(request: Request, model: type[Query]) -> Any:
             return model.model_validate_strings(dict(said))
         faults = [Fault(0, "a parameter stands twice")]
     except ValidationError as error:
-        faults = list(Document().told(error, PATTERNS, _SAYS))
+        faults = list(Document().told(error, PATTERNS, SAYS))
     raise Refused(400, "the query cannot be read", [Fault(0, fault.says, fault.path) for fault in faults])
 
 

@@ -13,7 +13,7 @@ from engine.segments.audience import Preview
 from engine.segments.files import Draft, Said, Told
 from engine.segments.names import Names
 from engine.segments.shelf import Saved
-from webhooks.api import pages
+from webhooks.api import bounds, pages
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.pages import Listed, Paging
 from webhooks.api.reading import Body, Query
@@ -111,16 +111,15 @@ def preview_saved(call: Call) -> Answer:
     """Count whom a saved segment would choose
 
     As for one that is not saved."""
-    return _previewed(call, _own(call).draft)
+    return _previewed(call, _one(call).draft)
 
 
 @api(READ, SegmentList, query=Paging)
 def listing(call: Call) -> Answer:
     """The saved segments
 
-    Those within the token's chapter, by their short names."""
-    reach = call.caller.reach
-    of = None if reach.everywhere else sorted(reach.chapter_ids)
+    Those of the token's chapter and below, and the root's, by their short names."""
+    of = None if call.caller.reach.everywhere else sorted(call.caller.reach.chapter_ids)
     behind, most = pages.begins(call, "segments"), call.query.limit + 1
     found, more = pages.cut(
         call, "segments", shelf.every(call.session, of, behind=behind, most=most), lambda saved: saved.slug
@@ -145,7 +144,7 @@ def show(call: Call) -> Answer:
     """One segment
 
     Archived ones, too."""
-    return _answered(call, _own(call).slug)
+    return _answered(call, _one(call).slug)
 
 
 @api(WRITE, SegmentShown, body=SEGMENT, conditional=True)
@@ -153,7 +152,7 @@ def change(call: Call, told: Told) -> Answer:
     """Change a segment
 
     It says all of the segment anew; needs the `If-Match` of what was read. One that was archived is back."""
-    before = _own(call, hold=True)
+    before = _one(call, change=True)
     call.unchanged(_shown(before, naming.find(call.session, before.rule)), needed=True)
     draft = _sound(call, told)
     if draft.slug != before.slug:
@@ -169,7 +168,7 @@ def archive(call: Call) -> Answer:
     """Archive a segment
 
     It is on no list any more; changed, it is back. Campaigns that were scheduled with it keep its rule as it was."""
-    saved = _own(call, hold=True)
+    saved = _one(call, change=True)
     call.unchanged(_shown(saved, naming.find(call.session, saved.rule)))
     archived = shelf.archive(call.session, saved.slug, call.now)
     if archived is not None:
@@ -177,11 +176,11 @@ def archive(call: Call) -> Answer:
     return _answered(call, saved.slug)
 
 
-def _own(call: Call, *, hold: bool = False) -> Saved:
-    """The segment of the path. Raises NotFound when there is none within reach."""
+def _one(call: Call, *, change: bool = False) -> Saved:
+    """The segment of the path; to be changed, one that nobody else changes now. Raises NotFound when none is within reach."""
     slug = call.name()
-    saved = shelf.one(call.session, slug, hold=hold)
-    call.within(saved.chapter_id, f"there is no segment {slug}")
+    saved = shelf.one(call.session, slug, hold=change)
+    bounds.require(call, saved.chapter_id, f"there is no segment {slug}", change=change)
     return saved
 
 
@@ -189,13 +188,7 @@ def _sound(call: Call, told: Told) -> Draft:
     """What was sent, when all that it names is there and it is within reach; else refused, each fault with its line."""
     draft = told.draft
     assert draft is not None  # without one it was refused
-    faults = shelf.faults(call.session, draft, told.document)
-    if not faults and not call.caller.reach.everywhere:
-        names = naming.find(call.session, chapters=[draft.chapter] if draft.chapter else [])
-        if not draft.chapter:
-            faults = [told.document.fault(["chapter"], f"must be {call.caller.chapter}, or one below it")]
-        elif not call.caller.reach.holds(names.own(draft.chapter)):
-            faults = [told.document.fault(["chapter"], f"there is no chapter {draft.chapter}")]
+    faults = shelf.faults(call.session, draft, told.document) or bounds.faults(call, told.document, draft.chapter)
     if faults:
         raise Refused(422, "this cannot be taken as it is", faults)
     return draft
