@@ -26,7 +26,7 @@ _CLAIMS = {
         re.IGNORECASE,
     ),
     "a membership that expires": re.compile(
-        r"\b(account|membership|status)\b(\W+\w+){0,3}?\W+(expir|laps|suspend)", re.IGNORECASE
+        r"\b(account|membership|status)\b(\W+\w+){0,3}?\W+(expir|laps|suspend)\w*", re.IGNORECASE
     ),
 }  # fmt: skip
 _COLOUR = re.compile(r"(?:^|;)\s*(color|background|background-color)\s*:\s*#([0-9a-f]{6}|[0-9a-f]{3})\b", re.IGNORECASE)
