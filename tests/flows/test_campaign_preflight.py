@@ -209,7 +209,7 @@ def test_a_language_that_one_letter_lacks_is_refused_and_one_that_all_lack_is_to
         ("FINAL NOTICE", "Hello\n", "rent, subject: it claims a final notice (“FINAL NOTICE”)"),
         ("The vote", "You haven't given yet\n", "rent, line 1: it claims that somebody has not given (“You haven't given”)"),
         ("The vote", "Your account was suspended\n",
-         "rent, line 1: it claims a membership that expires (“account was suspended”)"),
+         "rent, line 1: it claims a membership that expires (“account was suspend”)"),
         ("RE: your question", "Hello\n", "rent, subject: it pretends to be an answer (“RE: your question”)"),
         ("fwd: your question", "Hello\n", "rent, subject: it pretends to be an answer (“fwd: your question”)"),
     ],
