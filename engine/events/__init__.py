@@ -12,6 +12,7 @@ from engine.events.letters import (
     LetterReported,
     LetterUnknown,
     MailStopped,
+    StepCounted,
     Unsubscribed,
 )
 from engine.events.money import (
@@ -47,6 +48,7 @@ from engine.events.people import (
     ContactErased,
     ContactMerged,
     Joined,
+    PlacesLeft,
     SignedUp,
     SignUpReported,
     Wishes,
@@ -97,6 +99,7 @@ __all__ = [
     "MatterSettled",
     "PaymentLinked",
     "Person",
+    "PlacesLeft",
     "PlanCancelled",
     "PlanChanged",
     "PlanEndReported",
@@ -111,6 +114,7 @@ __all__ = [
     "RefundTotalReported",
     "SignUpReported",
     "SignedUp",
+    "StepCounted",
     "StepsDue",
     "Unsubscribed",
     "Wishes",

@@ -18,7 +18,8 @@ LEAST_CONTRAST = 4.5
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
 _CLAIMS = {
     "a match": re.compile(
-        r"\b(\w+-match|match(ed|ing)?)\b(?! day)|\b((doubl|tripl|quadrupl)(ed?|es|ing)|[2-9]x)\b(?!.match)|\b[2-9]00%(?!.match)",
+        r"\b(\w+-match|match(ed|ing)?)\b(?! day)"
+        r"|\b((doubl|tripl|quadrupl)(ed?|es|ing)|[2-9]x)\b(?!.match)|\b[2-9]00%(?!.match)",
         re.IGNORECASE,
     ),
     "a final notice": re.compile(r"\bfinal (notice|warning|chance)\b|\blast (notice|chance|warning)\b", re.IGNORECASE),
