@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     letters_a_day: int = Field(2, ge=1)
     letters_a_week: int = Field(5, ge=1)
     letters_a_week_fewer: int = Field(1, ge=1)
+    national_first: Literal["national", "chapter", "equal"] = "equal"
+    ask_rest_days: int = Field(7, ge=1, le=365)
     mail_per_second: int = Field(0, ge=0)
     mail_domain_per_second: int = Field(0, ge=0)
     open_tracking: bool = False
@@ -74,6 +76,7 @@ class Settings(BaseSettings):
     hold_people: int = Field(500, ge=0)
     hold_minutes: int = Field(10, ge=0)
     second_approver: bool = False
+    most_unsubscribes_percent: float = Field(2.0, gt=0, le=100)
     sunset_days: int = Field(365, ge=30)
     raw_body_days: int = Field(90, ge=1)
     spark_people: int = Field(15, ge=2)

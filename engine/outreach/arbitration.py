@@ -1,5 +1,5 @@
-"""How often one person hears from all of us, and which letter goes first where not all may: SQL of the last look, so that it is
-decided under the lock of the claim, exact with many workers.
+"""How often one person hears from all of us, and which letter goes first where not all may: SQL of the last look, so that
+it is decided under the lock of the claim, exact with many workers.
 
 Receipts know no cap, nor does a letter whose step is `exempt` of it; both count for those that do. Of all others those of a
 sequence that somebody entered by herself go before those of campaigns; of campaigns the root's or the chapters' first, as the
@@ -10,9 +10,11 @@ not have both, or does not come, as its step says (`at_cap`). Letters of no sequ
 from collections.abc import Iterable
 
 CAPPED, BEHIND = "had enough letters for now", "a more important letter goes first"
-LONGEST = "interval '1 day'"  # how far ahead a letter looks for more important ones, and back for those that do not leave
+LONGEST = (
+    "interval '1 day'"  # how far ahead a letter looks for more important ones, and back for those that do not leave
+)
 AGAIN = "interval '30 minutes'"  # at the soonest, it is looked at again
-SHORT_NIGHT = (23, 6)  # what is left of the quiet hours of what is urgent
+SHORT_NIGHT = (23, 7)  # hours of her day in which not even an urgent letter comes
 
 EQUAL = "equal"
 _EXEMPT, _ENTERED, _CAMPAIGN = 0, 1, 2
@@ -21,7 +23,8 @@ _EXEMPT, _ENTERED, _CAMPAIGN = 0, 1, 2
 def rank(campaign_id: str, campaign: str, *, exempt: str = "false") -> str:
     """SQL: the place of a letter among all that are hers, the smaller the sooner. `campaign`: the row of its campaign, which
     may be none; with :first, one of EQUAL, national, chapter."""
-    national = f"({campaign}.chapter_id IS NULL OR {campaign}.chapter_id = (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1))"
+    root = "(SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1)"
+    national = f"({campaign}.chapter_id IS NULL OR {campaign}.chapter_id = {root})"
     turn = f"CASE WHEN :first = '{EQUAL}' OR {national} = (:first = 'national') THEN 0 ELSE 2 END"
     urgency = f"CASE {campaign}.urgent WHEN '' THEN 1 ELSE 0 END"
     return f"""CASE WHEN {exempt} THEN {_EXEMPT} WHEN {campaign_id} = 0 THEN {_ENTERED}
@@ -62,7 +65,8 @@ HAVING count(*) > 0)
 
 
 def quiet_hours(hours: tuple[int, int] | None, *, urgent: bool) -> tuple[int, int] | None:
-    """In which hours of her day nothing comes: those of the letter; of what is urgent only those that are SHORT_NIGHT, too."""
+    """In which hours of her day nothing comes: those of the letter; of what is urgent only those that are SHORT_NIGHT,
+    too."""
     if hours is None or not urgent:
         return hours
     both = set(_hours(hours)).intersection(_hours(SHORT_NIGHT))

@@ -1,9 +1,9 @@
 """The last look: who may still be written to is decided in the transaction that claims the letter.
 
-Receipts are claimed as they fall due, each under a handover of its own. Of all other letters a claim takes those of one line
-(`lines`), up to a whole request, under one lock for all workers: so that caps and allowances hold to the letter. One statement
-locks what is due, gives each letter its verdict, and writes the handover of those that may go. Letters of sequences are
-counted as they are decided.
+Receipts are claimed as they fall due, each under a handover of its own. Of all other letters a claim takes those of one
+line (`lines`), up to a whole request, under one lock for all workers: so that caps and allowances hold to the letter. One
+statement locks what is due, gives each letter its verdict, and writes the handover of those that may go. Letters of
+sequences are counted as they are decided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,10 +78,9 @@ m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.co
     AND g.paid_at > m.created_at AND (g.recurring_period = 'once' OR g.sequence = 0)
     AND g.status NOT IN ('refunded', 'duplicate'))
 """
-# Of a letter of a sequence: whoever gave to one of its funds, where that is its goal; and what its rules say of her ({ended}).
-# What its leads are told is about others.
-_OF_SEQUENCES = """WHEN m.occasion LIKE 'notify:%' THEN NULL
-    WHEN :gave_ends AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id
+# Of a letter of a sequence: whoever gave to one of its funds, where that is its goal; and what its rules say of her
+# ({ended}).
+_OF_SEQUENCES = """WHEN :gave_ends AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id
         AND g.fund_id = ANY(CAST(:goal_fund_ids AS bigint[])) AND g.paid_at > m.created_at AND g.sequence = 0
         AND g.status NOT IN ('refunded', 'duplicate')) THEN 'gave'
     ELSE {ended}"""
@@ -111,7 +110,8 @@ WITH due AS MATERIALIZED (
     CROSS JOIN LATERAL ({_RESTS} AND m.kind = 'asks' OFFSET 0) rest
     CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' AND m.at_cap <> 'exempt' THEN {RECENT} END AS at OFFSET 0) recent
     CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until, {FREE_AT} AS free_at,
-        {{behind}} AS behind_until, CASE WHEN CAST(:quiet_from AS int) IS NOT NULL THEN {WAKES_AT} END AS wakes_at OFFSET 0) later
+        {{behind}} AS behind_until,
+        CASE WHEN CAST(:quiet_from AS int) IS NOT NULL THEN {WAKES_AT} END AS wakes_at OFFSET 0) later
     CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {GAVE} THEN 'gave'
         ELSE coalesce({{ended}}, nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
             rest.words, CASE WHEN rest.grace_until > :now THEN '{GRACE}' WHEN later.wakes_at > :now THEN '{QUIET}'

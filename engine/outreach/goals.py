@@ -1,20 +1,18 @@
 """What ends a sequence for somebody before its last step: its goal, or the rule to leave by; as SQL over contact `c`.
 
-Asked at three moments: when something happens to her that a rule names (`reached`), at every step (`guards`), and in the claim of
-each letter (`claims`). Versions are never changed; what their rules name may be (a chapter that got a town), so that names are
-looked up each time.
+Asked at three moments: when something happens to her that a rule names (`reached`), at every step (`guards`), and in the
+claim of each letter (`claims`). Versions are never changed; what their rules name may be (a chapter that got a town), so
+that names are looked up each time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.outreach import definitions
+from engine.outreach import guards
 from engine.outreach.plan import BY_RULE, GAVE, GOAL
 from engine.segments import names as naming
 from engine.segments import rules, sql
@@ -24,7 +22,8 @@ from engine.segments.sql import Binder, Compiled
 REACHED = (GAVE, GOAL, BY_RULE)
 
 _VERSIONS = text("""
-SELECT id, CAST(definition AS text) AS definition, fund_ids, quiet_from, quiet_until FROM sequence_version WHERE id = ANY(:ids)
+SELECT id, CAST(definition AS text) AS definition, fund_ids, quiet_from, quiet_until
+FROM sequence_version WHERE id = ANY(:ids)
 """)
 
 
@@ -58,13 +57,15 @@ def load(session: Session, version_ids: Iterable[int]) -> list[Ends]:
 
 def read(version_id: int, definition: str, fund_ids: Sequence[int], quiet: tuple[int, int] | None = None) -> Ends:
     """The same of a version whose row is at hand; `definition`: its JSON."""
-    goal, leave = _rules(definition)
-    return Ends(version_id, goal == GAVE, None if goal == GAVE else goal, leave, tuple(fund_ids), quiet)
+    said = guards.read(definition, tuple(fund_ids)).definition
+    goal = None if said.goal is None or said.goal == "gave" else said.goal
+    return Ends(version_id, said.goal == "gave", goal, said.exit_when, tuple(fund_ids), quiet)
 
 
 def compiled(session: Session, versions: Sequence[Ends], version_id: str) -> Compiled:
-    """SQL that says why contact `c` is done with a version of these (`version_id`: SQL of its id): GOAL, BY_RULE, or NULL. One
-    statement, however many rules; that she gave is not among them. A rule that names what there is no more says nothing."""
+    """SQL that says why contact `c` is done with a version of these (`version_id`: SQL of its id): GOAL, BY_RULE, or NULL.
+    One statement, however many rules; that she gave is not among them. A rule that names what there is no more says
+    nothing."""
     binder = Binder(naming.find(session, *(rule for each in versions for rule in each.rules)), prefix="e", few=True)
     cases = []
     for each in versions:
@@ -88,10 +89,3 @@ def _condition(rule: Rule, binder: Binder) -> str:
 def _ends(row: Any) -> Ends:
     quiet = None if row.quiet_from is None or row.quiet_until is None else (row.quiet_from, row.quiet_until)
     return read(row.id, row.definition, row.fund_ids, quiet)
-
-
-@lru_cache(maxsize=1024)
-def _rules(definition: str) -> tuple[Any, Rule | None]:
-    said: Mapping[str, Any] = orjson.loads(definition)
-    whole = definitions.read(dict(said))
-    return whole.goal, whole.exit_when

@@ -1,5 +1,5 @@
-"""Whose turn it is: of all letters that are due, the lines in which they stand. A line is what can travel together: letters of
-one mailing from one sender, as one version of a sequence and one campaign sends them (0: none does).
+"""Whose turn it is: of all letters that are due, the lines in which they stand. A line is what can travel together: letters
+of one mailing from one sender, as one version of a sequence and one campaign sends them (0: none does).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What became of the letters of each step, and how many people left a campaign: counted as it happens.
 
-Whoever learns of it says so by an event (`StepCounted`, `PlacesLeft`). It is written down last in the transaction, once all else
-that followed is done (`reactions`), in the order of the rows' keys: others wait for these rows.
+Whoever learns of it says so by an event (`StepCounted`, `PlacesLeft`). It is written down last in the transaction, once all
+else that followed is done (`reactions`), in the order of the rows' keys: others wait for these rows.
 """
 
 from collections import Counter
@@ -80,8 +80,9 @@ def write(session: Session, counted: Iterable[StepCounted]) -> None:
 
 def letters(session: Session, counted: Sequence[StepCounted], now: datetime, settings: Settings) -> list[Event]:
     """Write these down; what annoys too many stands still from now on."""
-    write(session, counted)
     annoying = [each for each in counted if any(each.counts.get(name, 0) > 0 for name in ANNOYS)]
+    breakers.hold(session, annoying)
+    write(session, counted)
     return breakers.look(session, annoying, now, settings) if annoying else []
 
 
@@ -95,5 +96,5 @@ def places(session: Session, left: Sequence[PlacesLeft], _: datetime, __: Settin
 
 
 def _record(key: Key, step: str, sums: Counter[str]) -> dict[str, object]:
-    named = dict(zip(("version_id", "campaign_id", "mailing_id", "chapter_id"), key, strict=True))
-    return named | {"step": step} | {name: sums[name] for name in COUNTS}
+    named = zip(("version_id", "campaign_id", "mailing_id", "chapter_id"), key, strict=True)
+    return {**dict(named), "step": step, **{name: sums[name] for name in COUNTS}}

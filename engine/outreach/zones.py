@@ -1,5 +1,5 @@
-"""Where somebody's day begins and ends, as SQL: the zone of where she lives, else of the nearest chapter upwards that says one,
-else the organisation's."""
+"""Where somebody's day begins and ends, as SQL: the zone of where she lives, else of the nearest chapter upwards that says
+one, else the organisation's."""
 
 # Of contact `c`; with :zone, the organisation's. The chapters are asked for those alone of whom nobody knows where they live.
 ZONE = """
