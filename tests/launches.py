@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import orjson
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
-from engine.outreach import campaigns, launching
+from engine.letters import writing
+from engine.outreach import campaigns, definitions, launching
 from engine.outreach.campaigns import Done, Standing
-from tests.flows.house import change, rows
-from workers import campaigns as turns
+from engine.staff import accounts
+from tests.campaigns import go
+from tests.flows.house import rows
+from workers import outreach
 
 WORCESTER = {"op": "chapter", "chapter": "worcester"}
 _PUBLISH = text("""
@@ -41,9 +45,23 @@ def launch(deps: Deps, slug: str = "vote", key: str = "first", who: int | None =
 
 
 def work(deps: Deps) -> None:
-    """Answer the bell of campaigns until nothing is left to do."""
-    while any([turns.expand(deps), turns.clear(deps), turns.conclude(deps)]):
+    """Answer the bell of outreach until nothing is left to do: people enter, and step."""
+    while any(turn(deps) for turn in outreach.TURNS):
         pass
+
+
+def leave(deps: Deps) -> None:
+    """The same, and all letters that are due are handed over."""
+    work(deps)
+    while any_left(deps):
+        go(deps)
+    work(deps)
+
+
+def any_left(deps: Deps) -> bool:
+    """Whether a letter can be handed over now."""
+    due = f"state = 'ready' AND due_at <= '{deps.clock.read(None).isoformat()}'"
+    return bool(rows(deps, f"SELECT 1 FROM message WHERE {due} LIMIT 1"))
 
 
 def standing(deps: Deps, slug: str = "vote") -> Standing:
@@ -58,8 +76,22 @@ def entered(deps: Deps, campaign_id: int | None = None) -> list[int]:
     return [row.contact_id for row in rows(deps, f"SELECT contact_id FROM enrollment{where} ORDER BY contact_id, id")]
 
 
-def through(deps: Deps, slug: str = "vote") -> None:
-    """All its people took their last step, without a letter."""
-    change(deps, "UPDATE enrollment SET state = 'finished' WHERE campaign_id = (SELECT id FROM campaign WHERE slug = :slug)",
-           slug=slug)  # fmt: skip
-    change(deps, "UPDATE campaign SET finished = enrolled - left_early WHERE slug = :slug", slug=slug)
+def sequence(deps: Deps, slug: str, steps: list[dict[str, Any]], **terms: Any) -> int:
+    """A sequence, published with the newest words of its letters; its version."""
+    definition = {"slug": slug, "name": slug, "steps": steps, **terms}
+    mailings: dict[str, Any] = {}
+    with deps.work() as (session, now):
+        read = definitions.read(definition)
+        for step in read.steps:
+            if step.mails:
+                mailings[step.key] = {key: writing.spoken(session, name) for key, name in step.letters.items()}
+        values = {"slug": slug, "on": terms.get("on", "launch"), "chapter": terms.get("chapter"), "now": now,
+                  "definition": orjson.dumps(definitions.said(read)).decode(),
+                  "mailings": orjson.dumps(mailings).decode()}  # fmt: skip
+        return int(session.execute(_PUBLISH, values).scalar_one())
+
+
+def staff(deps: Deps, email: str) -> int:
+    """Somebody of the staff, by her id."""
+    with deps.work() as (session, now):
+        return accounts.add(session, email, "admin", now)

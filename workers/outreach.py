@@ -33,4 +33,4 @@ def step(deps: Deps) -> bool:
 
 
 # Each does one bounded piece of work and says whether there may be more.
-TURNS: tuple[Callable[[Deps], bool], ...] = (campaigns.expand, campaigns.clear, step, campaigns.conclude)
+TURNS: tuple[Callable[[Deps], bool], ...] = (campaigns.expand, step, campaigns.clear, campaigns.conclude)

@@ -39,23 +39,24 @@ _VERSIONS = text("""
 SELECT v.id FROM campaign k JOIN sequence_version v ON v.id = k.version_id OR v.sequence_id = k.sequence_id WHERE k.id = :id
 """)
 _LEAVE = text("""
-WITH some AS MATERIALIZED (
+WITH chosen AS MATERIALIZED (
     SELECT id FROM enrollment WHERE state = 'active' AND version_id = ANY(:versions) AND campaign_id = :id
     LIMIT :most FOR UPDATE SKIP LOCKED
 ), gone AS (
-    UPDATE enrollment e SET state = 'left', reason = :because, ended_at = :now FROM some WHERE e.id = some.id RETURNING e.id
+    UPDATE enrollment e SET state = 'left', reason = :because, ended_at = :now FROM chosen WHERE e.id = chosen.id
+    RETURNING e.id
 ), counted AS (
     UPDATE campaign SET left_early = left_early + (SELECT count(*) FROM gone) WHERE id = :id
 )
 SELECT count(*) FROM gone
 """)
 _TAKE_BACK = text("""
-WITH some AS MATERIALIZED (
+WITH chosen AS MATERIALIZED (
     SELECT id FROM message WHERE state = 'ready' AND lane = 'delivery' AND mailing_id = ANY(:mailings)
         AND version_id = ANY(:versions) AND campaign_id = :id
     LIMIT :most FOR UPDATE SKIP LOCKED
 )
-UPDATE message m SET state = 'cancelled', reason = :because FROM some WHERE m.id = some.id
+UPDATE message m SET state = 'cancelled', reason = :because FROM chosen WHERE m.id = chosen.id
 RETURNING m.version_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter_id
 """)
 _COUNT = text("""
