@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from engine.outreach.definitions import Definition, Wait, span
+from engine.outreach import waits
+from engine.outreach.definitions import Definition
+from engine.outreach.waits import Wait
 
 _DAY = timedelta(days=1)
-_spanned = lru_cache(span)
+_spanned = lru_cache(waits.span)
 
 
 def on_clock(day: date, clock: time, zone: str) -> datetime:
@@ -63,9 +65,8 @@ def expiry(definition: Definition, entered_at: datetime, deadline: datetime | No
         return None
     if said == "deadline":
         return deadline
-    if said[:4].isdigit() and said[4:5] == "-":
-        return on_clock(date.fromisoformat(said), time(), zone)
-    return later(entered_at, said)
+    over_on = waits.day(said)
+    return later(entered_at, said) if over_on is None else on_clock(over_on, time(), zone)
 
 
 def later(at: datetime, said: str) -> datetime:
