@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
 from engine.giving import ask_rests
-from engine.outreach import definitions
+from engine.outreach import campaigns, contents, definitions
 from engine.outreach.definitions import Definition
 from engine.people.consent import KINDS, refusal
 from engine.reports.sayings import Account, Said
-from engine.segments import audience, rules
+from engine.segments import audience
 from engine.segments.audience import Met
 from engine.staff import search
 from engine.staff.rights import Reach
@@ -81,11 +81,6 @@ ORDER BY m.id DESC LIMIT :most
 _RESTS = text("""
 SELECT r.since, r.until, r.reason, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
 WHERE r.contact_id = :contact_id ORDER BY r.since
-""")
-_CAMPAIGN = text("""
-SELECT k.rule, k.kind, k.chapter_id, k.state, k.starts_at, coalesce(h.slug, '') AS chapter, coalesce(s.slug, '') AS of_segment
-FROM campaign k LEFT JOIN chapter h ON h.id = k.chapter_id
-LEFT JOIN segment g ON g.id = k.segment_id LEFT JOIN chapter s ON s.id = g.chapter_id WHERE k.id = :id
 """)
 _SEQUENCE = text("""
 SELECT v.definition::text AS definition, coalesce(h.slug, '') AS chapter FROM sequence q
@@ -186,16 +181,17 @@ def _chosen(
 def _by_campaign(
     session: Session, asked: About, contact_id: int, now: datetime, places: Sequence[Row[Any]]
 ) -> tuple[str, Sequence[Met]]:
-    row = session.execute(_CAMPAIGN, {"id": asked.id}).one()
-    scopes = (row.chapter, row.of_segment)
-    rule = rules.read(row.rule)
-    found = audience.judged(session, rule, contact_id, now, kind=row.kind, scopes=scopes, sender=row.chapter_id)
+    campaign = campaigns.of_id(session, asked.id)
+    content = contents.of(session, campaign)
+    rule, scopes = contents.audience(session, campaign, content.definition)
+    kind = content.kind or campaign.kind
+    found = audience.judged(session, rule, contact_id, now, kind=kind, scopes=scopes, sender=audience.HOME)
     if places:
         return "it chose her", found
     met = all(each.met for each in found)
-    if row.state in ("draft", "scheduled"):
+    if campaign.state in (campaigns.DRAFT, campaigns.SCHEDULED):
         return f"it has not begun; as things stand it would{'' if met else ' not'} choose her", found
-    if row.state == "expanding":
+    if campaign.state == campaigns.EXPANDING:
         return "it is choosing its people just now, and has not come to her", found
     if met:
         return "it did not choose her: she met a condition of it only after it had chosen its people", found
