@@ -28,7 +28,7 @@ SELECT id, version, CAST(:definition AS jsonb), CAST(:mailings AS jsonb), :now F
 
 def draft(deps: Deps, slug: str = "vote", **terms: Any) -> Standing:
     """A campaign to people of Worcester, unless it is said otherwise."""
-    told: dict[str, Any] = {"slug": slug, "name": f"Campaign {slug}", **terms}
+    told: dict[str, Any] = {"slug": slug, "name": slug, **terms}
     if "segment" not in told and "rule" not in told:
         told["rule"] = WORCESTER
     with deps.work() as (session, now):

@@ -285,7 +285,9 @@ def test_a_large_one_that_is_cancelled_is_emptied_by_and_by_and_nothing_leaves_m
 
 def clear(deps: Deps, most: int) -> bool:
     with deps.work() as (session, now):
-        return halting.clear(session, now, most)
+        happened, more = halting.clear(session, now, most)
+        deps.react(session, happened, now)
+    return more
 
 
 def test_a_chunk_that_was_in_the_making_when_it_was_cancelled_is_undone(deps: Deps):
