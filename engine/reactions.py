@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, enrolled, receipts, refund_notices, thanks, welcome
+from engine.outreach import awaited, confirm, enrolled, receipts, refund_notices, thanks, welcome
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -51,15 +51,17 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         gift_consent.allow,
         excesses.weigh,
         ask_rests.gave,
+        awaited.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
     ),
-    events.InstalmentRecorded: (excesses.weigh, thanks.compose, receipts.compose, refund_notices.compose),
+    events.InstalmentRecorded: (excesses.weigh, awaited.paid, thanks.compose, receipts.compose, refund_notices.compose),
     events.DonorLearned: (
         gift_consent.allow,
         excesses.weigh,
         ask_rests.gave,
+        awaited.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -69,7 +71,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.RefundFailed: (excesses.weigh_again, refund_notices.failed),
     events.DisputeRecorded: (excesses.weigh_again, ask_rests.asked_about),
     events.FraudWarned: (),
-    events.PlanStarted: (),
+    events.PlanStarted: (awaited.began,),
     events.PlanChanged: (),
     events.PlanFailed: (),
     events.PlanCancelled: (),
@@ -77,7 +79,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # People.
     events.SignedUp: (engagement.signed_up,),
     events.ConfirmationAsked: (confirm.compose,),
-    events.Joined: (welcome.compose,),
+    events.Joined: (welcome.compose, awaited.joined),
     events.ChapterChanged: (),
     events.ContactMerged: (
         merging.take_over,
@@ -96,7 +98,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (engagement.opened,),
-    events.LetterClicked: (engagement.clicked, ask_rests.clicked),
+    events.LetterClicked: (engagement.clicked, ask_rests.clicked, awaited.clicked),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),

@@ -85,7 +85,8 @@ _SPANS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": tim
 @dataclass(frozen=True, slots=True)
 class Wait:
     """How long a wait is. One of: `span` since the step before; `weekday` (0: Monday) next; `day`; `span` before an `anchor`
-    (deadline, gathering). `at`: the clock where she lives, on that day; of a span without it, to the minute."""
+    (deadline, gathering). `at`: the clock where she lives, on that day; a span without it ends at the same clock time so many
+    days later when it is said in days, weeks or months (`by_the_day`), and to the minute when in hours."""
 
     said: str
     span: timedelta | None = None
@@ -93,6 +94,16 @@ class Wait:
     day: date | None = None
     anchor: str = ""
     at: time | None = None
+
+    @property
+    def length(self) -> timedelta:
+        """Its span; nothing, of a weekday or a day."""
+        return self.span or timedelta()
+
+    @property
+    def by_the_day(self) -> bool:
+        """Whether its span is of days."""
+        return self.span is not None and not ("hour" in self.said or "minute" in self.said)
 
 
 def _wait(told: Any) -> Any:
