@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import awaited, confirm, enrolled, receipts, refund_notices, thanks, welcome
+from engine.outreach import awaited, confirm, enrolled, receipts, refund_notices, thanks, triggers
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -52,16 +52,25 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         excesses.weigh,
         ask_rests.gave,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
     ),
-    events.InstalmentRecorded: (excesses.weigh, awaited.paid, thanks.compose, receipts.compose, refund_notices.compose),
+    events.InstalmentRecorded: (
+        excesses.weigh,
+        awaited.paid,
+        triggers.paid,
+        thanks.compose,
+        receipts.compose,
+        refund_notices.compose,
+    ),
     events.DonorLearned: (
         gift_consent.allow,
         excesses.weigh,
         ask_rests.gave,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -73,13 +82,14 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.FraudWarned: (),
     events.PlanStarted: (awaited.began,),
     events.PlanChanged: (),
-    events.PlanFailed: (),
-    events.PlanCancelled: (),
+    events.PlanFailed: (triggers.failed,),
+    events.PlanCancelled: (triggers.ended,),
     events.FactRecorded: (),
     # People.
     events.SignedUp: (engagement.signed_up,),
     events.ConfirmationAsked: (confirm.compose,),
-    events.Joined: (welcome.compose, awaited.joined),
+    events.Joined: (triggers.joined, awaited.joined),
+    events.HelpOffered: (triggers.offered, awaited.offered),
     events.ChapterChanged: (),
     events.ContactMerged: (
         merging.take_over,
