@@ -12,6 +12,7 @@ from engine.events.letters import (
     LetterReported,
     LetterUnknown,
     MailStopped,
+    StepCounted,
     Unsubscribed,
 )
 from engine.events.money import (
@@ -48,6 +49,7 @@ from engine.events.people import (
     ContactMerged,
     HelpOffered,
     Joined,
+    PlacesLeft,
     SignedUp,
     SignUpReported,
     Wishes,
@@ -99,6 +101,7 @@ __all__ = [
     "MatterSettled",
     "PaymentLinked",
     "Person",
+    "PlacesLeft",
     "PlanCancelled",
     "PlanChanged",
     "PlanEndReported",
@@ -113,6 +116,7 @@ __all__ = [
     "RefundTotalReported",
     "SignUpReported",
     "SignedUp",
+    "StepCounted",
     "StepsDue",
     "Unsubscribed",
     "Wishes",

@@ -107,3 +107,11 @@ class ContactErased(Event):
 
     contact_id: int
     email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesLeft(Event):
+    """So many people left the sequence of a campaign before its end."""
+
+    campaign_id: int
+    people: int

@@ -33,7 +33,8 @@ TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 ASKS = "asks"  # the kind of letters that are not sent when there is nothing to ask for
 
 _PARCELS = text("""
-SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.lane, CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
+SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.version_id, m.campaign_id, m.lane,
+    CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
     w.subject, w.body_html, w.body_text
 FROM message m CROSS JOIN LATERAL (SELECT m.occasion LIKE 'trial:%' AS trial) of_staff
 JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id WHERE m.id = ANY(:ids)
@@ -190,7 +191,10 @@ class _Opened:
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
-    refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
+    refcode = ""
+    if gives and row.lane == bell.DELIVERY:
+        of = {"version_id": row.version_id, "campaign_id": row.campaign_id}
+        refcode = refcodes.code(session, row.mailing_id, row.chapter_id, **of)
     try:
         said = sender.values(row.kind, refcode, offers=sheets.ladders(words))
         return _Opened(sender, refcode, sheets.fold(words, said))

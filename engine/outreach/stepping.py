@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import guards, plan, steps_taken, timing
+from engine.outreach import arbitration, guards, plan, steps_taken, timing
 from engine.outreach.guards import Reading
 from engine.outreach.plan import Facts, Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
@@ -73,7 +73,6 @@ ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDAT
 """)
 _STOP_CAMPAIGN = text("UPDATE campaign SET paused_at = :now, paused_because = :because WHERE id = :campaign_id")
 _STOP_SEQUENCE = text("UPDATE sequence SET paused_at = :now, paused_because = :because WHERE id = :sequence_id")
-URGENT_QUIET = (23, 7)  # hours of her day in which not even an urgent letter comes
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
@@ -120,7 +119,7 @@ def _terms(chosen: Row[Any], reading: Reading, zone: str) -> Terms:
     return Terms(
         deadline and deadline.astimezone(here),
         chosen.gathering and chosen.gathering.astimezone(here),
-        URGENT_QUIET if quiet and chosen.urgent else quiet,
+        arbitration.quiet_hours(quiet, urgent=bool(chosen.urgent)),
     )
 
 

@@ -160,6 +160,7 @@ class StepTally(SQLModel, table=True):
     one campaign, or of a version that people enter by an event (`campaign_id` 0): counted as it happens."""
 
     __tablename__ = "step_tally"
+    __table_args__ = (Index("step_tally_campaign_id_idx", "campaign_id", postgresql_where=text("campaign_id <> 0")),)
 
     version_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     campaign_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
