@@ -34,8 +34,9 @@ mail        handovers and what became of letters; doubt, holds, limits; suppress
 
 segments    rules that choose people: as SQL, in English; audiences; saved segments
 
+staff       what needs a person; accounts, rights, the audit
+
 outreach    who is written to, when, and the last look before a letter leaves; letters before they are sent
-staff       what needs a person
 
 reactions   everything that follows from an event, on one screen
 adapters    the outside: Redis, Stripe, SendGrid, signatures, the mailbox, embedded servers, processes
