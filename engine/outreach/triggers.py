@@ -1,5 +1,5 @@
-"""What lets people into sequences by itself: which event of ours opens which of `definitions.TRIGGERS`, for whom, and what the
-letters of these sequences are told of it.
+"""What lets people into sequences by itself: which event of ours opens which of `definitions.TRIGGERS`, for whom, and what
+the letters of these sequences are told of it.
 
 A gift, a plan or its end that is heard of later than the house allows (a report that is imported, a late burst) lets nobody
 in. Words among the facts are told in every language there is: which one a letter speaks shows when it is written. While no
