@@ -1,4 +1,4 @@
-"""Bringing a database up to date: migrations, then the reference data that comes with the code (ZIPs, shipped letters)."""
+"""Bringing a database up to date: migrations, then the reference data that comes with the code : ZIPs, letters, sequences."""
 
 from functools import cache
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from engine.db import rows
 from engine.giving import own_form
 from engine.letters import shipped, writing
+from engine.outreach import shipped_sequences
 from engine.settings import ROOT
 
 LOCK = 0x67726D67  # one migration at a time, however many processes start
@@ -64,6 +65,7 @@ def _reference_data(session: Session) -> None:
         session.execute(_LOAD_ZIPS, {"rows": rows(_zip(place) for place in zipcodes.list_all())})
     writing.ship(session, shipped.shipped())
     own_form.lend(session)
+    shipped_sequences.ship(session, session.execute(text("SELECT now()")).scalar_one())
 
 
 def _zip(place: dict[str, str]) -> dict[str, object]:
