@@ -1,4 +1,4 @@
-"""Bringing a database up to date: migrations, then the reference data that comes with the code : ZIPs, letters, sequences."""
+"""Bringing a database up to date: migrations, then the reference data that comes with the code: ZIPs, letters, sequences."""
 
 from functools import cache
 
@@ -65,7 +65,7 @@ def _reference_data(session: Session) -> None:
         session.execute(_LOAD_ZIPS, {"rows": rows(_zip(place) for place in zipcodes.list_all())})
     writing.ship(session, shipped.shipped())
     own_form.lend(session)
-    shipped_sequences.ship(session, session.execute(text("SELECT now()")).scalar_one())
+    shipped_sequences.ship(session, session.scalar(text("SELECT now()")))
 
 
 def _zip(place: dict[str, str]) -> dict[str, object]:
