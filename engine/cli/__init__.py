@@ -20,6 +20,7 @@ from engine.cli import (
     segments,
     sequences,
     system,
+    tokens,
     treasurer,
     work,
 )
@@ -41,6 +42,7 @@ app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(segments.segments, name="segments")
 app.add_typer(sequences.sequences, name="sequences")
+app.add_typer(tokens.tokens, name="tokens")
 app.add_typer(giving.funds, name="funds")
 app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")
