@@ -13,7 +13,7 @@ from tests.campaigns import NOW, go, letter, people
 from tests.flows.house import change, one, rows
 from tests.make import gift
 from tests.sequences import enrol, publish, step
-from workers import outreach
+from workers import outreach, pulse
 
 DAY = timedelta(days=1)
 CALL = ({"key": "write", "email": "call"}, {"key": "pause", "wait": "3 days"}, {"key": "again", "email": "call_again"})
@@ -313,6 +313,18 @@ def test_what_is_paused_or_cancelled_stands_still_and_does_not_keep_the_rest(dep
     change(deps, "UPDATE campaign SET paused_at = NULL")
     step(deps)
     assert places(deps, "step") == [("again",)] * 2 + [("write",), ("again",)]
+
+
+def test_the_pulse_rings_while_somebody_is_due_whose_line_does_not_stand_still(deps: Deps):
+    called = publish(deps, *CALL, campaign=True)
+    assert "outreach" not in pulse.beat(deps)
+    enrol(deps, called, people(deps, 1), due=NOW + DAY)
+    assert "outreach" not in pulse.beat(deps)
+    deps.clock.skip(DAY)
+    assert "outreach" in pulse.beat(deps)
+    assert "outreach" in deps.bells.rung
+    change(deps, "UPDATE campaign SET paused_at = now()")
+    assert "outreach" not in pulse.beat(deps)
 
 
 def test_while_it_is_being_cancelled_nobody_begins_a_step(deps: Deps):
