@@ -31,7 +31,7 @@ from engine.outreach import (
     refund_notices,
     tallies,
     thanks,
-    welcome,
+    triggers,
 )
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
@@ -65,6 +65,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         reached.gave,
         reached.happened,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -73,6 +74,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         excesses.weigh,
         reached.happened,
         awaited.paid,
+        triggers.paid,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -84,6 +86,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         reached.gave,
         reached.happened,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -95,13 +98,14 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.FraudWarned: (),
     events.PlanStarted: (reached.happened, awaited.began),
     events.PlanChanged: (reached.happened,),
-    events.PlanFailed: (ask_rests.failing, reached.happened),
-    events.PlanCancelled: (reached.happened,),
+    events.PlanFailed: (ask_rests.failing, reached.happened, triggers.failed),
+    events.PlanCancelled: (reached.happened, triggers.ended),
     events.FactRecorded: (),
     # People.
     events.SignedUp: (engagement.signed_up, reached.happened),
     events.ConfirmationAsked: (confirm.compose,),
-    events.Joined: (reached.happened, welcome.compose, awaited.joined),
+    events.Joined: (reached.happened, triggers.joined, awaited.joined),
+    events.HelpOffered: (reached.happened, triggers.offered, awaited.offered),
     events.ChapterChanged: (reached.happened,),
     events.ContactMerged: (
         merging.take_over,

@@ -24,7 +24,15 @@ LAYOUTS = ROOT / "templates" / "layouts"
 BODY_PLACE, PREVIEW_PLACE = "<!-- body -->", "<!-- preview -->"
 # Left alone, mrml links a font service for every well-known family: a third party in each reader's letter.
 _NO_WEB_FONTS = mrml.RenderOptions(fonts={})
-OWN_BUSINESS = ("unsubscribe_url", "preferences_url", "confirm_url", "sign_in_url", "giving_url", "own_plans_url")
+OWN_BUSINESS = (
+    "unsubscribe_url",
+    "preferences_url",
+    "confirm_url",
+    "sign_in_url",
+    "giving_url",
+    "own_plans_url",
+    "offers_url",
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
 

@@ -76,15 +76,16 @@ _STOP_SEQUENCE = text("UPDATE sequence SET paused_at = :now, paused_because = :b
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
-    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more."""
+    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more that
+    nobody else is at."""
     chosen = session.execute(_CHOOSE, {"now": now}).one_or_none()
     if chosen is None or not chosen.ours:
-        return [], chosen is not None and chosen.others
+        return [], False
     names = ("version_id", "campaign_id")
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
     people = session.execute(_CLAIM, values | {"now": now, "most": most}).all()
     if not people:
-        return [], chosen.others
+        return [], False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
     try:
         known = guards.facts(session, reading, people, now, settings.time_zone)

@@ -1,5 +1,5 @@
-"""A clock that jumps from one due moment to the next, and whatever runs by it: steps and claims, by the very code that runs in
-earnest. For a clone of the world (`world`); no letter leaves, for nobody hands over what was claimed."""
+"""A clock that jumps from one due moment to the next, and whatever runs by it: steps and claims, by the very code that runs
+in earnest. For a clone of the world (`world`); no letter leaves, for nobody hands over what was claimed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How much a part of the people tells of all of them: a number, and its margin to each side with a certainty of 95 in 100. Pure."""
+"""What a part of the people tells of all of them: a number, and its margin with a certainty of 95 in 100. Pure."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt

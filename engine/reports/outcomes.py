@@ -1,5 +1,5 @@
-"""What came of a simulation, read from the clone in which it ran: letters by day, chapter and step, how people ended, what was
-not sent, and what caps put off; scaled up from those who were looked at."""
+"""What came of a simulation, read from the clone in which it ran: letters by day, chapter and step, how people ended, what
+was not sent, and what caps put off; scaled up from those who were looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +36,11 @@ _PINNED = """WITH pinned AS (
     CROSS JOIN LATERAL (SELECT CAST(CAST(said.value AS text) AS bigint) AS mailing_id) known
     WHERE v.id = :version_id ORDER BY mailing_id, variant.key
 )"""
+_STEPS = text("""
+SELECT step.said ->> 'key' FROM sequence_version v
+CROSS JOIN LATERAL jsonb_array_elements(v.definition -> 'steps') WITH ORDINALITY step(said, place)
+WHERE v.id = :version_id ORDER BY step.place
+""")
 _ENDS = text("""
 SELECT state, reason, count(*) AS people FROM enrollment m
 WHERE m.version_id = :version_id AND m.campaign_id = :campaign_id AND m.id > :first
@@ -113,20 +118,29 @@ def tell(  # noqa: PLR0917 all of one simulation
     def counted(rows: Sequence[Row[Any]]) -> list[Counted]:
         return [Counted(tuple(row[:-1]), sample.of(row[-1])) for row in rows]
 
+    def of_step(each: Counted) -> int:
+        return order.index(each.what[0])
+
+    order = session.scalars(_STEPS, mine).all()
     everything = sent("everything")
     return Simulated(
         name, sample, since, clock.now, zone, everything[0].how_much if everything else sample.of(0),
-        sent("day"), sent("chapter"), sent("step", "variant"), sent("day", "chapter"), sent("day", "step"),
-        counted(session.execute(_ENDS, mine).all()), counted(session.execute(_PASSED, mine).all()),
-        counted(session.execute(_UNSENT, mine).all()), counted(session.execute(_PUT_OFF, mine).all()),
+        sent("day"), sent("chapter"), sorted(sent("step", "variant"), key=of_step), sent("day", "chapter"),
+        sorted(sent("day", "step"), key=lambda each: (each.what[0], order.index(each.what[1]))),
+        counted(session.execute(_ENDS, mine).all()), sorted(counted(session.execute(_PASSED, mine).all()), key=of_step),
+        sorted(counted(session.execute(_UNSENT, mine).all()), key=of_step), counted(session.execute(_PUT_OFF, mine).all()),
         sorted(set(clock.needed)),
     )  # fmt: skip
 
 
 def of_person(session: Session, contact_id: int, clock: Clockwork, asked: About, since: datetime) -> Explained:
-    """The same of one person: every decision from `since` on, with its date and reason."""
+    """The same of one person: every decision about whatever she gets from `since` on, with its date and reason; how the
+    conditions of what is asked about stand with her."""
     zone = clock.settings.time_zone
-    found = explain.explain(session, contact_id, clock.now, zone, asked=asked)
+    found = explain.explain(session, contact_id, clock.now, zone)
+    if asked.what:
+        of_it = explain.explain(session, contact_id, clock.now, zone, asked=asked)
+        found = replace(found, about=asked, chosen=of_it.chosen, conditions=of_it.conditions)
     account = Account(zone)
     later = [
         Said(row.at, f"letter {row.slug}", f"is put off until {account.moment(row.until)}: {row.reason}")

@@ -1,5 +1,5 @@
-"""What would happen: a campaign or sequence is run for a random part of its real audience in a clone of the world, by the very
-code that would run it, on a clock that jumps from one due moment to the next.
+"""What would happen: a campaign or sequence is run for a random part of its real audience in a clone of the world, by the
+very code that would run it, on a clock that jumps from one due moment to the next.
 
 People do nothing meanwhile: nobody gives, follows a link or unsubscribes; who is waited for is waited for in vain. What else
 is on its way to them (other sequences, letters that are ready) goes on beside it and takes its part of their caps.
@@ -7,7 +7,7 @@ is on its way to them (other sequences, letters that are ready) goes on beside i
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -40,6 +40,7 @@ ALONE = (
 )
 GRAIN = timedelta(minutes=5)
 SEED = 20_270_101
+ONE = Sample(1, 1)
 EVERYBODY = rules.read({"op": "random", "percent": 100, "salt": "everybody"})
 
 _CHOOSE = """
@@ -171,9 +172,9 @@ class _Run:
     now: datetime
     start: datetime
     bounds: Bounds
-    sample: Sample = Sample(1, 1)
+    sample: Sample = ONE
     ids: Sequence[int] = ()
-    clock: Clockwork = None  # type: ignore[assignment]
+    clock: Clockwork = field(init=False)
 
     @contextmanager
     def cloned(self, rule: Rule, kind: str, scopes: Sequence[str], definition: Definition) -> Iterator[None]:

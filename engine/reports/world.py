@@ -1,5 +1,5 @@
-"""A clone of the world for some people, in which things can be tried: temporary tables that stand before the real ones, inside
-a savepoint that is rolled back.
+"""A clone of the world for some people, in which things can be tried: temporary tables that stand before the real ones,
+inside a savepoint that is rolled back.
 
 The real tables are read, as everybody reads them, and nothing else: once the clone is made the transaction is read-only, and
 Postgres itself refuses every lock and change of a row that is not temporary. Nothing is prepared on the server meanwhile, for
@@ -21,8 +21,8 @@ FIRST_ID = 2**62  # of rows that are new in the clone: no real row has such an i
 
 _EMPTY = "false"
 _HERS = "o.contact_id = ANY(:people)"
-# What is cloned, which rows (`o`) of it, in this order. Of letters those that the caps and the order of her letters ask for, and
-# those that make another one of the same occasion impossible; all of hers where rules ask for letters.
+# What is cloned, which rows (`o`) of it, in this order. Of letters those that the caps and the order of her letters ask for,
+# and those that make another one of the same occasion impossible; all of hers where rules ask for letters.
 _CLONED: Mapping[str, str] = {
     "contact": "o.id = ANY(:people)",
     "enrollment": _HERS,
