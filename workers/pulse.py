@@ -36,7 +36,6 @@ SCHEDULE: dict[str, timedelta] = {
     "hearing": timedelta(minutes=10),
     "checkouts": timedelta(minutes=10),
     "forms": timedelta(hours=1),
-    "sunset": timedelta(days=1),
     "entrances": timedelta(days=1),
 }
 

@@ -9,26 +9,30 @@
     deadline: 2027-02-02                   # that day's beginning; or a moment. gathering: its code
     repeat: weekly                         # or daily; of a letter alone
     urgent: The vote was moved to Friday   # why its quiet hours are short: a second person must agree
+    facts:                                 # what its letters name, beside their other fields
+      bill: the Rent Relief Act (H.1234)   # or by language: {en: the Rent Relief Act, es: la ley de alquileres}
+      action_url: https://act.commonground.example.org/rent
 
 Launching, approving and undoing stand in `launching`, what may go wrong in `preflight`, people entering in `expanding`,
 pausing and cancelling in `halting`, ending and the next run in `concluding`, how far it is in `progress`. Each verb locks
 the campaign, writes the audit, and never commits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import Event
+from engine.outreach.campaign_facts import Facts
 from engine.outreach.definitions import Letter
 from engine.people.consent import KINDS
 from engine.segments import names as naming
@@ -44,11 +48,11 @@ SHOWN = 50
 
 _COLUMNS = """
 SELECT k.id, k.slug, k.name, coalesce(h.slug, '') AS chapter, k.chapter_id, coalesce(q.slug, '') AS sequence, k.sequence_id,
-    coalesce(l.slug, '') AS letter, k.letter_id, coalesce(s.slug, '') AS segment, k.segment_id, k.rule, k.kind, k.version_id,
-    k.state, k.run, k.repeat, k.skipped, k.starts_at, k.held_until, k.deadline, coalesce(g.code, '') AS gathering,
-    k.gathering_id, k.urgent, k.needs_approval, k.launch_key, k.created_by, k.launched_by, k.launched_at, k.approved_by,
-    k.approved_at, k.paused_at, k.paused_because, k.archived_at, k.ended_at, k.ended_because, k.cursor, k.upto, k.expected,
-    k.enrolled, k.finished, k.left_early, k.changed_at, k.created_at
+    coalesce(l.slug, '') AS letter, k.letter_id, coalesce(s.slug, '') AS segment, k.segment_id, k.rule, k.facts, k.kind,
+    k.version_id, k.state, k.run, k.repeat, k.skipped, k.starts_at, k.held_until, k.deadline,
+    coalesce(g.code, '') AS gathering, k.gathering_id, k.urgent, k.needs_approval, k.launch_key, k.created_by,
+    k.launched_by, k.launched_at, k.approved_by, k.approved_at, k.paused_at, k.paused_because, k.archived_at, k.ended_at,
+    k.ended_because, k.cursor, k.upto, k.expected, k.enrolled, k.finished, k.left_early, k.changed_at, k.created_at
 FROM campaign k LEFT JOIN chapter h ON h.id = k.chapter_id LEFT JOIN sequence q ON q.id = k.sequence_id
 LEFT JOIN letter l ON l.id = k.letter_id LEFT JOIN segment s ON s.id = k.segment_id
 LEFT JOIN gathering g ON g.id = k.gathering_id
@@ -74,16 +78,17 @@ FROM (VALUES (1)) one LEFT JOIN sequence q ON q.slug = :sequence LEFT JOIN lette
 LEFT JOIN segment s ON s.slug = :segment
 """)
 _ADD = text("""
-INSERT INTO campaign (slug, name, chapter_id, sequence_id, letter_id, segment_id, rule, kind, starts_at, deadline,
+INSERT INTO campaign (slug, name, chapter_id, sequence_id, letter_id, segment_id, rule, facts, kind, starts_at, deadline,
     gathering_id, repeat, urgent, created_by, changed_at)
-VALUES (:slug, :name, :chapter_id, :sequence_id, :letter_id, :segment_id, CAST(:rule AS jsonb), :kind, :starts_at,
-    :deadline, :gathering_id, :repeat, :urgent, :who, :now)
+VALUES (:slug, :name, :chapter_id, :sequence_id, :letter_id, :segment_id, CAST(:rule AS jsonb), CAST(:facts AS jsonb), :kind,
+    :starts_at, :deadline, :gathering_id, :repeat, :urgent, :who, :now)
 ON CONFLICT (slug) DO NOTHING RETURNING id
 """)
 _CHANGE = text("""
 UPDATE campaign SET slug = :slug, name = :name, chapter_id = :chapter_id, sequence_id = :sequence_id, letter_id = :letter_id,
-    segment_id = :segment_id, rule = CAST(:rule AS jsonb), kind = :kind, starts_at = :starts_at, deadline = :deadline,
-    gathering_id = :gathering_id, repeat = :repeat, urgent = :urgent, version_id = NULL, changed_at = :now WHERE id = :id
+    segment_id = :segment_id, rule = CAST(:rule AS jsonb), facts = CAST(:facts AS jsonb), kind = :kind,
+    starts_at = :starts_at, deadline = :deadline, gathering_id = :gathering_id, repeat = :repeat, urgent = :urgent,
+    version_id = NULL, changed_at = :now WHERE id = :id
 """)
 _TAKEN = text("SELECT EXISTS (SELECT FROM campaign WHERE slug = :slug AND id <> :id)")
 _ARCHIVE = text("UPDATE campaign SET archived_at = :now, changed_at = :now WHERE id = :id")
@@ -144,6 +149,7 @@ class Draft(BaseModel):
     gathering: Code | None = None
     repeat: Literal["daily", "weekly"] | None = None
     urgent: Words | None = None
+    facts: Facts = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -178,6 +184,7 @@ class Standing:
     segment: str
     segment_id: int | None
     rule: Rule
+    facts: Mapping[str, Any]
     kind: str
     version_id: int | None
     state: str
@@ -227,7 +234,7 @@ class Standing:
         }
         for name in ("chapter", "sequence", "letter", "segment", "gathering", "repeat", "urgent"):
             told[name] = getattr(self, name) or None
-        return Draft(**told, rule=None if self.segment else self.rule)
+        return Draft(**told, rule=None if self.segment else self.rule, facts=dict(self.facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +257,7 @@ def read(told: Any) -> Draft:
 
 def said(draft: Draft) -> dict[str, Any]:
     """The draft as JSON says it; `read` finds the same in it."""
-    told = draft.model_dump(mode="json", exclude_none=True)
+    told = draft.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return told | ({"rule": rules.said(draft.rule)} if draft.rule is not None else {})
 
 
@@ -372,6 +379,7 @@ def _values(session: Session, draft: Draft, now: datetime, settings: Settings) -
         "slug": draft.slug, "name": draft.name, "starts_at": draft.starts_at, "deadline": deadline, "now": now,
         "repeat": draft.repeat or "", "urgent": draft.urgent or "", "kind": found.kind or KINDS[0],
         "rule": orjson.dumps(rules.said(draft.rule) if draft.rule is not None else found.rule).decode(),
+        "facts": orjson.dumps(draft.facts).decode(),
         **{f"{name}_id": getattr(found, f"{name}_id") for name in asked},
     }  # fmt: skip
 

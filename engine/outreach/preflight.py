@@ -84,7 +84,7 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     """The same of what it sends, which is known already."""
     refusals = [
         *content.faults,
-        *_of_words(session, content),
+        *_of_words(session, campaign, content),
         *_of_time(session, campaign, content.definition, now, settings),
     ]
     warnings = list(_remarks(session, campaign, content, now))
@@ -135,7 +135,7 @@ def _of_senders(session: Session, chapter_ids: set[int | None]) -> Iterator[str]
         yield f"the mail provider refuses {email} as a sender: verify it there, then `groundswell letters retry --all`"
 
 
-def _of_words(session: Session, content: Content) -> Iterator[str]:
+def _of_words(session: Session, campaign: Standing, content: Content) -> Iterator[str]:
     """What is wrong with the letters themselves."""
     if content.definition is not None and not any(content.letters()):
         yield "it writes no letter"
@@ -148,14 +148,18 @@ def _of_words(session: Session, content: Content) -> Iterator[str]:
         if "unsubscribe_url" not in words.body_html or "unsubscribe_url" not in words.body_text:
             yield f"{words.slug} has no link to unsubscribe"
     sources = {(words.slug, part): source for words in every for part, source in _parts(words)}
-    known = vocabulary({}, writing.custom_fields(session, sources.values()))
+    known = vocabulary(campaign.facts, writing.custom_fields(session, sources.values()))
     told = set()
     for (slug, part), source in sources.items():
         try:
             language.read(source, known, part)
         except language.Faulty as error:
-            told |= {f"{slug}: {fault.says}" for fault in error.faults}
+            told |= {f"{slug}: {fault.says}{_or_a_fact(fault.says)}" for fault in error.faults}
     yield from sorted(told)
+
+
+def _or_a_fact(says: str) -> str:
+    return "; say it in the campaign, under facts" if says.startswith("there is no field ") else ""
 
 
 def _of_time(

@@ -106,8 +106,9 @@ class Campaign(SQLModel, table=True):
     present run began: `run` is the date of one that repeats (`repeat`: how often; '': once, and 1); `skipped`: why its last
     run did not take place.
 
-    `starts_at`: when it shall begin; `held_until`: until then nothing of it leaves, so that it can be undone. `deadline`,
-    `gathering_id`: what waits of its sequence count from. `cursor`: the last contact that its expansion looked at, up to
+    `facts`: what its letters can name of it ({"bill": words, or words by language}). `starts_at`: when it shall begin;
+    `held_until`: until then nothing of it leaves, so that it can be undone. `deadline`, `gathering_id`: what waits of its
+    sequence count from. `cursor`: the last contact that its expansion looked at, up to
     `upto`; `expected`: how many people it would be when it was launched; `enrolled`, `finished`, `left_early` count those of
     this run as they move. `launch_key`: what whoever launched it called that, so that the same launch is none. `urgent`: why
     its quiet hours are short. Of a cancelled one `ended_at` says when the last of it was gone.
@@ -129,6 +130,7 @@ class Campaign(SQLModel, table=True):
     version_id: int | None = Field(default=None, sa_column=reference("sequence_version.id", nullable=True))
     segment_id: int | None = Field(default=None, sa_column=reference("segment.id", nullable=True))
     rule: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     kind: str = Field(sa_column=words(default=None))
     state: str = Field(sa_column=words(default="draft"))
     run: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))

@@ -141,6 +141,7 @@ def upgrade() -> None:
     sa.Column('version_id', sa.BigInteger(), nullable=True),
     sa.Column('segment_id', sa.BigInteger(), nullable=True),
     sa.Column('rule', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('state', sa.Text(), server_default='draft', nullable=False),
     sa.Column('run', sa.Integer(), server_default='1', nullable=False),
@@ -219,6 +220,9 @@ def upgrade() -> None:
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
     op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', RESTS)
     op.execute(STAYS)
+    # Who was silent for long is asked by a sequence now.
+    op.execute("DELETE FROM chore WHERE name = 'sunset'")
+    op.execute("DELETE FROM bookmark WHERE name = 'sunset'")
 
 
 def downgrade() -> None:
