@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from tests.flows.house import rows
 from workers import campaigns as turns_of_campaigns
 from workers import outreach
 
+NOON = datetime(2026, 11, 3, 17, tzinfo=UTC)  # of people in Worcester: no letter waits for the morning
 WORCESTER = {"op": "chapter", "chapter": "worcester"}
 _PUBLISH = text("""
 WITH made AS (

@@ -16,10 +16,15 @@ from tests.campaigns import letter, people
 from tests.dying import Orders
 from tests.flows.house import one, rows
 from tests.flows.test_campaigns import pressed, received
-from tests.launches import all_turns, draft, entered, launch, leave, standing
+from tests.launches import NOON, all_turns, draft, entered, launch, leave, standing
 
 STRETCH = 20
 NOBODY = "http://127.0.0.1:9"  # nothing is handed over by whoever is killed
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(deps: Deps) -> None:
+    deps.clock.now = NOON
 
 
 def orders(deps: Deps, **terms: object) -> Orders:

@@ -13,8 +13,13 @@ from engine.errors import Conflict, Forbidden, Invalid
 from engine.outreach import campaigns, expanding, halting, launching
 from tests.campaigns import NEWS, go, letter, people, states
 from tests.flows.house import change, one, rows
-from tests.launches import draft, entered, launch, leave, sequence, staff, standing, work
+from tests.launches import NOON, draft, entered, launch, leave, sequence, staff, standing, work
 from workers import outreach
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(deps: Deps) -> None:
+    deps.clock.now = NOON
 
 
 def with_settings(deps: Deps, **terms: object) -> Deps:
