@@ -26,7 +26,7 @@ from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
-from webhooks.api import campaigns, docs, launches, segments, token
+from webhooks.api import campaigns, docs, launches, segments, sequences, token
 from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
@@ -134,6 +134,16 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("PUT",), "/api/v1/segments/{slug}", segments.change, API),
     Entry(("GET",), "/api/v1/segments/{slug}/preview", segments.preview_saved, API),
     Entry(("POST",), "/api/v1/segments/{slug}/archive", segments.archive, API),
+    Entry(("POST",), "/api/v1/sequences/check", sequences.check, API),
+    Entry(("GET",), "/api/v1/sequences", sequences.listing, API),
+    Entry(("POST",), "/api/v1/sequences", sequences.create, API),
+    Entry(("GET",), "/api/v1/sequences/{slug}", sequences.show, API),
+    Entry(("PUT",), "/api/v1/sequences/{slug}", sequences.change, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/renew", sequences.renew, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/pause", sequences.pause, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/resume", sequences.resume, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/archive", sequences.archive, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/move", sequences.move, API),
     Entry(("GET",), "/api/v1/campaigns", campaigns.listing, API),
     Entry(("POST",), "/api/v1/campaigns", campaigns.create, API),
     Entry(("GET",), "/api/v1/campaigns/{slug}", campaigns.show, API),

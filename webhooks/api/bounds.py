@@ -14,7 +14,7 @@ def reads(call: Call, chapter_id: int | None) -> bool:
 
 
 def require(call: Call, chapter_id: int | None, missing: str, *, change: bool = False) -> None:
-    """Raises NotFound for what is out of reach; Forbidden when a token that is bound to a chapter would `change` the root's."""
+    """Raises NotFound for what is out of reach; Forbidden when a token that is bound to a chapter would change the root's."""
     if not reads(call, chapter_id):
         raise NotFound(missing)
     if change and not call.caller.reach.holds(chapter_id):

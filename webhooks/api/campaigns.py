@@ -140,7 +140,7 @@ def create(call: Call, told: Told) -> Answer:
 
     A draft: nothing leaves before it is launched. Its short name must be free (409)."""
     draft = _sound(call, told)
-    made = campaigns.create(call.session, draft, call.now, call.deps.settings, who=call.caller.staff_id)
+    made = campaigns.create(call.session, draft, call.now, call.settings, who=call.who)
     return answer(made, status=201, location=f"{PATH}/{made.slug}")
 
 
@@ -157,7 +157,7 @@ def change(call: Call, told: Told) -> Answer:
     It says all of it anew; needs the `If-Match` of what was read. What was launched cannot be changed (409)."""
     before = to_change(call, needed=True)
     draft = _sound(call, told)
-    changed = campaigns.update(call.session, before.slug, draft, call.now, call.deps.settings, who=call.caller.staff_id)
+    changed = campaigns.update(call.session, before.slug, draft, call.now, call.settings, who=call.who)
     return answer(changed)
 
 
@@ -169,13 +169,7 @@ def duplicate(call: Call, copy: Copy) -> Answer:
     before = one(call)
     call.unchanged(shown(before))
     made = campaigns.duplicate(
-        call.session,
-        before.slug,
-        copy.slug,
-        call.now,
-        call.deps.settings,
-        who=call.caller.staff_id,
-        name=copy.name or "",
+        call.session, before.slug, copy.slug, call.now, call.settings, who=call.who, name=copy.name or ""
     )
     return answer(made, status=201, location=f"{PATH}/{made.slug}")
 
@@ -186,7 +180,7 @@ def archive(call: Call) -> Answer:
 
     A draft, or one that has ended (409)."""
     campaign = to_change(call)
-    return answer(campaigns.archive(call.session, campaign.slug, call.now, who=call.caller.staff_id))
+    return answer(campaigns.archive(call.session, campaign.slug, call.now, who=call.who))
 
 
 @api(READ, CampaignChecked)
@@ -194,7 +188,7 @@ def check(call: Call) -> Answer:
     """Look at a campaign before it leaves
 
     How many people it would reach, why it cannot be launched, what one should look at. Nothing is changed."""
-    found = preflight.look(call.session, one(call).slug, call.now, call.deps.settings)
+    found = preflight.look(call.session, one(call).slug, call.now, call.settings)
     return Answer(
         CampaignChecked(
             people=found.people, languages=found.languages, refusals=found.refusals, warnings=found.warnings,
@@ -205,7 +199,11 @@ def check(call: Call) -> Answer:
 
 def one(call: Call, *, lock: bool = False) -> Standing:
     """The campaign of the path. Raises NotFound when none is within reach."""
-    slug = call.name()
+    return reached(call, call.name(), lock=lock)
+
+
+def reached(call: Call, slug: str, *, lock: bool = False) -> Standing:
+    """The same of any name."""
     campaign = (campaigns.locked if lock else campaigns.one)(call.session, slug)
     if not call.caller.reach.holds(campaign.chapter_id):
         raise NotFound(f"there is no campaign {slug}")
@@ -241,7 +239,8 @@ def _known(call: Call, find: Callable[[Session, str], Any], slug: str) -> bool:
 
 def answer(campaign: Standing, *, status: int = 200, location: str = "") -> Answer:
     """A campaign as it stands now."""
-    return Answer(shown(campaign), status, location, tagged=True)
+    found = shown(campaign)
+    return Answer(found, status, location, found)
 
 
 def shown(campaign: Standing) -> CampaignShown:

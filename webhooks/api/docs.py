@@ -30,26 +30,26 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field or a parameter: its name, what it is, whether it is needed, what it means. `place`: header, query, path, ''."""
+    """A field or a parameter: its name, what it is, whether it is needed, what it means."""
 
     name: str
     kinds: Sequence[Kind]
     needed: bool
     says: str
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing to ask for, as the page shows it."""
+    """One thing to ask for, as the page shows it. `headers`: which it may have, and whether it needs each; `query`: what may
+    stand behind the ?."""
 
     key: str
     method: str
     path: str
     title: str
     says: str
-    scope: str
-    rows: Sequence[Row]
+    headers: Sequence[tuple[str, bool]]
+    query: Sequence[Row]
     body: Sequence[Kind]
     status: str
     answer: Sequence[Kind]
@@ -92,13 +92,15 @@ def _document(app: Starlette) -> dict[str, Any]:
 
 def _operation(method: str, path: str, said: Mapping[str, Any]) -> Operation:
     (status, answer), *refused = said["responses"].items()
-    rows = [
-        Row(each["name"], list(_kinds(each["schema"])), each["required"], each.get("description", ""), each["in"])
+    headers = [(each["name"], each["required"]) for each in said["parameters"] if each["in"] == "header"]
+    query = [
+        Row(each["name"], list(_kinds(each["schema"])), each["required"], _meaning(each | each["schema"]))
         for each in said["parameters"]
+        if each["in"] == "query"
     ]
     body = said.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     return Operation(
-        said["operationId"], method.upper(), path, said["summary"], said["description"], said["x-scope"], rows,
+        said["operationId"], method.upper(), path, said["summary"], said["description"], headers, query,
         list(_kinds(body)) if body else (), status, list(_kinds(answer["content"]["application/json"]["schema"])),
         [(code, each["description"]) for code, each in refused],
     )  # fmt: skip

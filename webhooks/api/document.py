@@ -20,7 +20,7 @@ RULE = {"$ref": "#/components/schemas/Rule"}
 PROBLEM = "application/problem+json"
 ABOUT = (
     "Everything is JSON over HTTPS. A token is made by `groundswell tokens create`, says what it may do by its scopes, and is"
-    " sent with each request as `Authorization: Bearer …`."
+    " sent with each request: `Authorization: Bearer gsw_…`"
 )
 
 # What a refusal means here; the rest follows from its status.
@@ -187,6 +187,8 @@ def _problem_schemas() -> dict[str, Any]:
 def _shortened(said: Any) -> Any:
     """The same, with one name in the place of each list of all operators, and without titles that repeat a name."""
     if isinstance(said, dict):
+        if "x-model" in said:
+            return {"$ref": f"#/components/schemas/{said['x-model']}"}
         if "oneOf" in said and said.get("discriminator", {}).get("propertyName") == "op":
             return RULE | {key: said[key] for key in ("description", "default") if key in said}
         return {key: _shortened(value) for key, value in said.items() if key != "title" or not isinstance(value, str)}

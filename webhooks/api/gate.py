@@ -24,6 +24,7 @@ from engine import bell
 from engine.bootstrap import Deps
 from engine.errors import NotFound
 from engine.events import Event
+from engine.settings import Settings
 from engine.staff import api_requests, api_tokens, audit
 from engine.staff.api_requests import Kept
 from engine.staff.api_tokens import PREFIX, Caller
@@ -43,13 +44,13 @@ READS = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered. `location`: where that is which was made. `tagged`: it shows a thing that can be changed, so it has
-    its ETag, as every read has."""
+    """What is answered. `location`: where that is which was made. `thing`: what can be changed, as it is shown when it is
+    read: the answer has its ETag. (A read has one by itself.)"""
 
     model: BaseModel
     status: int = 200
     location: str = ""
-    tagged: bool = False
+    thing: BaseModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,16 @@ class Call:
         return self.asked.caller
 
     @property
+    def who(self) -> int:
+        """The member of the staff who answers for it."""
+        return self.caller.staff_id
+
+    @property
+    def settings(self) -> Settings:
+        """Those of this installation."""
+        return self.deps.settings
+
+    @property
     def query(self) -> Any:
         """What the query says: the endpoint's own model."""
         return self.asked.query
@@ -107,7 +118,7 @@ class Call:
     def record(self, action: str, subject: str, subject_id: int | None, **detail: object) -> None:
         """Put on the audit what the program did, in the name of whoever answers for it."""
         told = detail | {"api_token": self.caller.token_id}
-        audit.write(self.session, self.caller.staff_id, action, subject, subject_id, told, self.now)
+        audit.write(self.session, self.who, action, subject, subject_id, told, self.now)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,8 +215,8 @@ def _answered_before(session: Session, asked: Asked, now: datetime) -> Kept | No
 def _kept(request: Request, answer: Answer) -> Kept:
     body = _written(answer.model)
     headers = {"Location": answer.location} if answer.location else {}
-    if answer.tagged or request.method in READS:
-        headers["ETag"] = reading.tag_of(body)
+    if answer.thing is not None or request.method in READS:
+        headers["ETag"] = reading.tag_of(_written(answer.thing) if answer.thing is not None else body)
     return Kept(answer.status, headers, body)
 
 

@@ -63,9 +63,7 @@ def launch(call: Call) -> Answer:
     call.unchanged(shown(campaign))
     key = sha256(f"{call.caller.token_id}:{call.asked.key}".encode()).hexdigest()
     with _with_reasons():
-        done = launching.launch(
-            call.session, campaign.slug, call.now, call.deps.settings, key=key, who=call.caller.staff_id
-        )
+        done = launching.launch(call.session, campaign.slug, call.now, call.settings, key=key, who=call.who)
     return _done(call, done)
 
 
@@ -76,7 +74,7 @@ def approve(call: Call) -> Answer:
     By a token of somebody else than who launched it (403)."""
     campaign = to_change(call)
     with _with_reasons():
-        done = launching.approve(call.session, campaign.slug, call.now, call.deps.settings, who=call.caller.staff_id)
+        done = launching.approve(call.session, campaign.slug, call.now, call.settings, who=call.who)
     return _done(call, done)
 
 
@@ -86,7 +84,7 @@ def undo(call: Call) -> Answer:
 
     Back to a draft, as long as it has not begun (409)."""
     campaign = to_change(call)
-    return _done(call, launching.undo(call.session, campaign.slug, call.now, who=call.caller.staff_id))
+    return _done(call, launching.undo(call.session, campaign.slug, call.now, who=call.who))
 
 
 @api(LAUNCH, CampaignShown, body=of(Because, optional=True), refuses=(409,))
@@ -96,7 +94,7 @@ def pause(call: Call, said: Because) -> Answer:
     Nobody enters it, and none of its letters leaves, until it is resumed. Paused already: nothing is done."""
     campaign = to_change(call)
     because = said.because or ""
-    return _done(call, halting.pause(call.session, campaign.slug, call.now, who=call.caller.staff_id, because=because))
+    return _done(call, halting.pause(call.session, campaign.slug, call.now, who=call.who, because=because))
 
 
 @api(LAUNCH, CampaignShown, refuses=(409,))
@@ -105,7 +103,7 @@ def resume(call: Call) -> Answer:
 
     Not paused: nothing is done."""
     campaign = to_change(call)
-    return _done(call, halting.resume(call.session, campaign.slug, call.now, who=call.caller.staff_id))
+    return _done(call, halting.resume(call.session, campaign.slug, call.now, who=call.who))
 
 
 @api(LAUNCH, CampaignShown, body=of(Because, optional=True), refuses=(409,))
@@ -115,7 +113,7 @@ def cancel(call: Call, said: Because) -> Answer:
     For good, with all that is queued: nothing of it leaves from now on. Cancelled already: nothing is done."""
     campaign = to_change(call)
     because = said.because or ""
-    return _done(call, halting.cancel(call.session, campaign.slug, call.now, who=call.caller.staff_id, because=because))
+    return _done(call, halting.cancel(call.session, campaign.slug, call.now, who=call.who, because=because))
 
 
 @api(READ, CampaignProgress)

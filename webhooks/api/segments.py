@@ -207,7 +207,8 @@ def _previewed(call: Call, draft: Draft) -> Answer:
 
 def _answered(call: Call, slug: str, *, status: int = 200, location: str = "") -> Answer:
     saved = shelf.one(call.session, slug)
-    return Answer(_shown(saved, naming.find(call.session, saved.rule)), status, location, tagged=True)
+    shown = _shown(saved, naming.find(call.session, saved.rule))
+    return Answer(shown, status, location, shown)
 
 
 def _shown(saved: Saved, names: Names) -> SegmentShown:
