@@ -17,6 +17,7 @@ from engine.cli import (
     lists,
     organisation,
     people,
+    reports,
     segments,
     sequences,
     system,
@@ -53,6 +54,7 @@ app.add_typer(chapters.chapters, name="chapters")
 app.add_typer(lists.exports, name="export")
 app.add_typer(catalogue.catalogue, name="catalogue")
 app.add_typer(treasurer.app)
+app.add_typer(reports.app)
 app.add_typer(catalogue.rallies, name="gatherings")
 
 

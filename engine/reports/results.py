@@ -22,12 +22,12 @@ from engine.segments.sql import LEFT
 COMPARED_DAYS = 7  # of gifts, after a step that some were held out of
 CERTAIN = 1.96  # standard errors to each side: 95 of 100
 
-# What repeats may have had other words, and so another version, in each of its runs.
+# What repeats may have had other words, and so another version, in each of its runs; its people are counted anew in each.
 _CAMPAIGN = text("""
 SELECT k.id AS campaign_id, k.slug, k.name, k.state, k.chapter_id,
     k.version_id || ARRAY(SELECT DISTINCT t.version_id FROM step_tally t WHERE t.campaign_id = k.id
         AND t.version_id IS DISTINCT FROM k.version_id ORDER BY 1) AS version_ids,
-    k.enrolled, k.finished, k.left_early
+    CASE k.repeat WHEN '' THEN k.enrolled END AS enrolled, k.finished, k.left_early
 FROM campaign k WHERE k.slug = :slug
 """)
 _SEQUENCE = text("""

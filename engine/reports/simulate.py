@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
 
 import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.errors import Conflict, Invalid, NotFound
-from engine.outreach import campaigns, contents, definitions, enrolling, expanding
+from engine.errors import Conflict, Invalid
+from engine.outreach import campaigns, contents, enrolling, expanding, sequences
 from engine.outreach.campaigns import DRAFT, SCHEDULED, Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import LAUNCH, Definition
@@ -25,7 +24,7 @@ from engine.outreach.enrolling import Entrant
 from engine.reports import explain, outcomes, world
 from engine.reports.clockwork import Clockwork
 from engine.reports.estimates import Sample
-from engine.reports.explain import Explained
+from engine.reports.explain import About, Explained
 from engine.reports.outcomes import Simulated
 from engine.segments import audience, rules
 from engine.segments.rules import Rule
@@ -53,13 +52,7 @@ _ASK_FOR_LETTERS = text("""
 SELECT EXISTS (SELECT FROM sequence_version v WHERE v.definition::text ~ '"op": "(received|clicked)"'
     AND v.id IN (SELECT e.version_id FROM enrollment e WHERE e.contact_id = ANY(:ids) AND e.state = 'active'))
 """)
-_VERSION = text("""
-SELECT q.id AS sequence_id, q.slug, q.name, v.id, v.definition::text AS definition, coalesce(h.slug, '') AS chapter, (
-    SELECT l.kind FROM jsonb_path_query_first(v.mailings, '$.*.*.*') pinned(id)
-    JOIN mailing m ON m.id = CAST(CAST(pinned.id AS text) AS bigint) JOIN letter l ON l.id = m.letter_id) AS kind
-FROM sequence q JOIN sequence_version v ON v.sequence_id = q.id AND v.version = q.version
-LEFT JOIN chapter h ON h.id = q.chapter_id WHERE q.slug = :slug
-""")
+_KIND = text("SELECT kind FROM letter WHERE slug = :slug")
 _LAUNCH = text("""
 UPDATE campaign SET state = 'running', version_id = :version_id, kind = :kind, paused_at = NULL WHERE id = :id
 """)
@@ -103,27 +96,33 @@ def of_campaign(session: Session, slug: str, now: datetime, settings: Settings, 
 
 
 def of_sequence(
-    session: Session, slug: str, now: datetime, settings: Settings, bounds: Bounds = USUAL, *,
+    session: Session, which: str | Definition, now: datetime, settings: Settings, bounds: Bounds = USUAL, *,
     among: Rule = EVERYBODY, scopes: Sequence[str] = (),
 ) -> Simulated:  # fmt: skip
-    """What a published sequence would do if the people whom `among` chooses entered it at once: as by a launch, or each by
-    what lets her in. `scopes`: chapters that they belong to. Raises as `of_campaign`."""
-    version = _published(session, slug)
-    definition = definitions.read(orjson.loads(version.definition))
+    """What a sequence would do, a published one (its slug) or one that is written only, if the people whom `among` chooses
+    entered it at once: as by a launch, or each by what lets her in. `scopes`: chapters that they belong to. Raises as
+    `of_campaign`."""
+    definition = _published(session, which).definition if isinstance(which, str) else which
+    assert definition is not None
     chosen = among if definition.when is None else rules.AllOf(op="all", of=(among, definition.when))
-    bounding = [*scopes, version.chapter]
+    bounding = [*scopes, definition.chapter or ""]
     run = _Run(session, settings, now, now, bounds)
-    with run.cloned(chosen, version.kind or "news", bounding, definition):
+    with run.cloned(chosen, _kind(session, definition), bounding, definition):
+        version = (
+            _published(session, which) if isinstance(which, str) else sequences.publish(session, which, now).sequence
+        )
+        campaign_id = 0
         if definition.on == LAUNCH:
             invented = _invented(session, version, among, now)
             run.enter(invented, definition, chosen, bounding)
-            return run.told(version.name, version.id, invented.id)
-        run.let_in(definition.on)
-        return run.told(version.name, version.id, 0)
+            campaign_id = invented.id
+        else:
+            run.let_in(definition.on)
+        return run.told(version.name, version.version_id, campaign_id)
 
 
 def for_person(
-    session: Session, contact_id: int, now: datetime, settings: Settings, *, campaign: str = "", sequence: str = "",
+    session: Session, contact_id: int, now: datetime, settings: Settings, *, asked: About = explain.EVERYTHING,
     days: int = DAYS, reach: Reach = explain.EVERYWHERE,
 ) -> Explained:  # fmt: skip
     """Exactly what one person would get, on which dates and why: of all that she is in and all that is ready; of a campaign
@@ -132,21 +131,17 @@ def for_person(
     explain.who(session, reach, str(contact_id))
     run = _Run(session, settings, now, now, Bounds(1, days))
     with run.alone(contact_id):
-        asked = explain.EVERYTHING
-        if campaign:
-            standing = campaigns.one(session, campaign)
-            asked = explain.About("campaign", standing.id, standing.slug, standing.name)
-            if standing.state in (DRAFT, SCHEDULED):
-                _join_campaign(run, standing)
-        elif sequence:
-            version = _published(session, sequence)
-            asked = explain.About("sequence", version.sequence_id, version.slug, version.name)
-            _join_sequence(run, version)
+        if asked.what == "campaign":
+            _join_campaign(run, campaigns.one(session, asked.slug))
+        elif asked.what == "sequence":
+            _join_sequence(run, _published(session, asked.slug))
         run.clock.run()
         return outcomes.of_person(session, contact_id, run.clock, asked, now)
 
 
 def _join_campaign(run: "_Run", standing: Standing) -> None:
+    if standing.state not in (DRAFT, SCHEDULED):
+        return  # she is in it, or it did not choose her
     content = _unsent(run.session, standing)
     assert content.definition is not None
     rule, scopes = contents.audience(run.session, standing, content.definition)
@@ -154,8 +149,9 @@ def _join_campaign(run: "_Run", standing: Standing) -> None:
     run.enter(_launched(run.session, standing, content, run.start), content.definition, rule, scopes)
 
 
-def _join_sequence(run: "_Run", version: Any) -> None:
-    definition = definitions.read(orjson.loads(version.definition))
+def _join_sequence(run: "_Run", version: sequences.Standing) -> None:
+    definition = version.definition
+    assert definition is not None
     if definition.on != LAUNCH:
         run.let_in(definition.on)
         return
@@ -250,17 +246,26 @@ def _launched(session: Session, campaign: Standing, content: Content, start: dat
     return replace(campaigns.of_id(session, campaign.id), version_id=version_id)
 
 
-def _published(session: Session, slug: str) -> Any:
-    found = session.execute(_VERSION, {"slug": slug}).one_or_none()
-    if found is None:
-        raise NotFound(f"there is no published sequence {slug[:60]}")
+def _published(session: Session, slug: str) -> sequences.Standing:
+    """Raises NotFound; Invalid when it was never published, or stands still."""
+    found = sequences.one(session, slug)
+    if found.definition is None or found.archived_at is not None or found.paused_at is not None:
+        still = "is archived" if found.archived_at else "is paused" if found.paused_at else "was never published"
+        raise Invalid(f"the sequence {slug} {still}: nobody enters it")
     return found
 
 
-def _invented(session: Session, version: Any, rule: Rule, now: datetime) -> Standing:
+def _kind(session: Session, definition: Definition) -> str:
+    """Of its first letter, which people must allow; of one that needs nobody's leave, or none, it is asked as of news."""
+    first = next((slug for step in definition.steps for slug in step.letters.values()), "")
+    return session.scalar(_KIND, {"slug": first}) or "news"
+
+
+def _invented(session: Session, version: sequences.Standing, rule: Rule, now: datetime) -> Standing:
     """A campaign that sends it, in the clone alone."""
+    assert version.definition is not None
     made: int = session.execute(_INVENT, {
-        "slug": version.slug, "name": version.name, "sequence_id": version.sequence_id, "version_id": version.id,
-        "rule": orjson.dumps(rules.said(rule)).decode(), "kind": version.kind or "news", "now": now,
+        "slug": version.slug, "name": version.name, "sequence_id": version.id, "version_id": version.version_id,
+        "rule": orjson.dumps(rules.said(rule)).decode(), "kind": _kind(session, version.definition), "now": now,
     }).scalar_one()  # fmt: skip
     return campaigns.of_id(session, made)

@@ -39,6 +39,7 @@ _CLONED: Mapping[str, str] = {
     "step_tally": _EMPTY,
     "mail_hold": _EMPTY,  # whatever holds letters back just now will be over
     "chapter_lead": _EMPTY,  # letters to leads are not told
+    "audit": _EMPTY,
 }
 _UNREAD = {"mailing": ("body_html", "body_text", "source", "source_text")}  # large, and read by nobody here
 # A part of the people has a part of what may leave in a day.
@@ -55,8 +56,8 @@ _HEARD = text("""
 INSERT INTO handover (mailing_id, lane, state, due_at, heard_at)
 SELECT min(id), 'receipts', 'accepted', now(), now() FROM mailing HAVING min(id) IS NOT NULL
 """)
-# Domains that nobody wrote from yet begin to be warmed up; of what a domain may send on each of those days all of the world but
-# this part of it has its share already.
+# Domains that nobody wrote from yet begin to be warmed up; of what a domain may send on each of those days all people but
+# these have had their share already.
 _NEW_DOMAINS = text(f"""
 INSERT INTO sending_domain (domain, warming_since)
 SELECT DISTINCT sender.domain, CAST(:now AS date) FROM chapter h CROSS JOIN LATERAL ({allowances.writes_from("h.id")}) sender
@@ -75,7 +76,8 @@ _READ_ONLY = text("SET TRANSACTION READ ONLY")
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a clone is made of. `people`: ids of contacts; `part`: which part they are of all that would be written to;
-    `all_letters`: some rule asks for letters that they had; `production`: new domains are warmed up; `seconds`: no statement takes longer."""
+    `all_letters`: some rule asks for letters that they had; `production`: new domains are warmed up; `seconds`: no statement
+    takes longer."""
 
     now: Any
     people: Sequence[int]
@@ -109,8 +111,8 @@ def _make(session: Session, terms: Terms) -> None:
         session.execute(text(f"CREATE TEMPORARY TABLE {table} (LIKE {real}.{table} INCLUDING ALL) ON COMMIT DROP"))
         if rows != _EMPTY:
             names, columns = _columns(table, terms.part)
-            copy = f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {real}.{table} o WHERE {rows}"
-            session.execute(text(copy), values)
+            source = f"SELECT {columns} FROM {real}.{table} o WHERE {rows}"
+            session.execute(text(f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE {source}"), values)
         if table in _NEW_IDS:
             session.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {FIRST_ID})"))
     session.execute(text("CREATE INDEX enrollment_next_idx ON enrollment (due_at) WHERE state = 'active'"))
