@@ -172,8 +172,8 @@ def line(plan: str) -> dict[str, Any]:
 def fails(they: Supporters, email: str) -> tuple[str, dict[str, Any]]:
     """Her next payment does not go through."""
     second = int(they.now.timestamp())
-    unpaid = make.invoice(customer_email=email, created=second, status="open", amount_paid=0, billing_reason="subscription_cycle",
-                          status_transitions={"finalized_at": second, "paid_at": None},
+    unpaid = make.invoice(customer_email=email, created=second, status="open", amount_paid=0,
+                          billing_reason="subscription_cycle", status_transitions={"finalized_at": second, "paid_at": None},
                           parent=of(they.plan), lines={"object": "list", "data": [line(they.plan)]})  # fmt: skip
     return "invoice.payment_failed", unpaid
 
