@@ -1,5 +1,8 @@
 """Campaigns of invented people: drafted, launched, and worked through without a worker."""
 
+import os
+import signal
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -7,13 +10,15 @@ from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.letters import writing
-from engine.outreach import campaigns, definitions, launching
+from engine.outreach import campaigns, definitions, expanding, launching
 from engine.outreach.campaigns import Done, Standing
 from engine.staff import accounts
 from tests.campaigns import go
 from tests.flows.house import rows
+from workers import campaigns as turns_of_campaigns
 from workers import outreach
 
+NOON = datetime(2026, 11, 3, 17, tzinfo=UTC)  # of people in Worcester: no letter waits for the morning
 WORCESTER = {"op": "chapter", "chapter": "worcester"}
 _PUBLISH = text("""
 WITH made AS (
@@ -28,7 +33,7 @@ SELECT id, version, CAST(:definition AS jsonb), CAST(:mailings AS jsonb), :now F
 
 def draft(deps: Deps, slug: str = "vote", **terms: Any) -> Standing:
     """A campaign to people of Worcester, unless it is said otherwise."""
-    told: dict[str, Any] = {"slug": slug, "name": f"Campaign {slug}", **terms}
+    told: dict[str, Any] = {"slug": slug, "name": slug, **terms}
     if "segment" not in told and "rule" not in told:
         told["rule"] = WORCESTER
     with deps.work() as (session, now):
@@ -95,3 +100,19 @@ def staff(deps: Deps, email: str) -> int:
     """Somebody of the staff, by her id."""
     with deps.work() as (session, now):
         return accounts.add(session, email, "admin", now)
+
+
+def all_turns(deps: Deps, _: str, *, stretch: int, die: str = "", after: int = 0) -> None:
+    """The turns of a worker whose campaigns are expanded by so few contacts, for a process of its own. `die`: by `kill -9`,
+    "before" or "behind" the commit of the stretch after so many turns of expansion."""
+    turns, more = 0, True
+    while more:
+        with deps.work() as (session, now):
+            happened, more = expanding.expand(session, now, deps.settings, stretch)
+            deps.react(session, happened, now)
+            turns += 1
+            if die == "before" and turns > after:
+                os.kill(os.getpid(), signal.SIGKILL)
+        if die == "behind" and turns > after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        more = any([more, *(turn(deps) for turn in outreach.TURNS if turn is not turns_of_campaigns.expand)])

@@ -25,7 +25,10 @@ def expand(deps: Deps) -> bool:
 def clear(deps: Deps) -> bool:
     """People and queued letters leave a campaign that was cancelled. Whether there may be more."""
     with deps.work() as (session, now):
-        return halting.clear(session, now)
+        happened, more = halting.clear(session, now)
+        everything = deps.react(session, happened, now)
+    deps.ring_for(everything)
+    return more
 
 
 def conclude(deps: Deps) -> bool:

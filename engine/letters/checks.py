@@ -18,7 +18,9 @@ LEAST_CONTRAST = 4.5
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
 _CLAIMS = {
     "a match": re.compile(
-        r"\b(\w+-match|match(ed|ing)?)\b(?! day)|\b(doubl|tripl|quadrupl)(e|ed|es|ing)\b|\b[2-9]x\b|\b[2-9]00%", re.IGNORECASE
+        r"\b(\w+-match|match(ed|ing)?)\b(?! day)"
+        r"|\b((doubl|tripl|quadrupl)(ed?|es|ing)|[2-9]x)\b(?!.match)|\b[2-9]00%(?!.match)",
+        re.IGNORECASE,
     ),
     "a final notice": re.compile(r"\bfinal (notice|warning|chance)\b|\blast (notice|chance|warning)\b", re.IGNORECASE),
     "that somebody has not given": re.compile(
@@ -26,7 +28,7 @@ _CLAIMS = {
         re.IGNORECASE,
     ),
     "a membership that expires": re.compile(
-        r"\b(account|membership|status)\b(\W+\w+){0,3}?\W+(expir|laps|suspend)", re.IGNORECASE
+        r"\b(account|membership|status)\b(\W+\w+){0,3}?\W+(expire|lapse|suspend)", re.IGNORECASE
     ),
 }  # fmt: skip
 _COLOUR = re.compile(r"(?:^|;)\s*(color|background|background-color)\s*:\s*#([0-9a-f]{6}|[0-9a-f]{3})\b", re.IGNORECASE)

@@ -4,25 +4,22 @@ A campaign that is paused lets nobody enter or step, and none of its letters is 
 so that nothing leaves from that commit on, while `clear` takes its people and letters out, a bounded number at a time.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine import bell
-from engine.db import rows
 from engine.errors import Conflict
-from engine.events import Event, LettersComposed, MatterSettled, StepsDue
-from engine.outreach import campaigns, contents, expanding, launching
+from engine.events import Event, LettersComposed, MatterSettled, PlacesLeft, StepCounted, StepsDue
+from engine.outreach import breakers, campaigns, contents, expanding, guards, launching
 from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done
 from engine.staff import audit
 
 BECAUSE = "campaign cancelled"  # of its people and its letters
 AT_ONCE = 2_000  # people, and letters, that cancelling itself takes out
 SHARE = 20_000  # and each turn after it
+KINDS = (launching.WAITS, expanding.STOPPED, breakers.CAMPAIGN)  # of notices that are about a campaign
 
 _PAUSE = text("""
 UPDATE campaign SET paused_at = :now, paused_because = :because, changed_at = :now WHERE id = :id
@@ -45,8 +42,6 @@ WITH chosen AS MATERIALIZED (
 ), gone AS (
     UPDATE enrollment e SET state = 'left', reason = :because, ended_at = :now FROM chosen WHERE e.id = chosen.id
     RETURNING e.id
-), counted AS (
-    UPDATE campaign SET left_early = left_early + (SELECT count(*) FROM gone) WHERE id = :id
 )
 SELECT count(*) FROM gone
 """)
@@ -55,22 +50,11 @@ WITH chosen AS MATERIALIZED (
     SELECT id FROM message WHERE state = 'ready' AND lane = 'delivery' AND mailing_id = ANY(:mailings)
         AND version_id = ANY(:versions) AND campaign_id = :id
     LIMIT :most FOR UPDATE SKIP LOCKED
+), back AS (
+    UPDATE message m SET state = 'cancelled', reason = :because FROM chosen WHERE m.id = chosen.id
+    RETURNING m.version_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter_id, m.step
 )
-UPDATE message m SET state = 'cancelled', reason = :because FROM chosen WHERE m.id = chosen.id
-RETURNING m.version_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter_id
-""")
-_COUNT = text("""
-WITH told AS (
-    SELECT * FROM json_to_recordset(CAST(:rows AS json))
-        AS v(version_id bigint, mailing_id bigint, chapter_id bigint, many bigint)
-), held AS MATERIALIZED (
-    SELECT t.version_id, t.campaign_id, t.mailing_id, t.chapter_id, told.many FROM step_tally t
-    JOIN told USING (version_id, mailing_id, chapter_id) WHERE t.campaign_id = :id
-    ORDER BY t.version_id, t.campaign_id, t.mailing_id, t.chapter_id FOR NO KEY UPDATE OF t
-)
-UPDATE step_tally t SET cancelled = t.cancelled + held.many FROM held
-WHERE (t.version_id, t.campaign_id, t.mailing_id, t.chapter_id)
-    = (held.version_id, held.campaign_id, held.mailing_id, held.chapter_id)
+SELECT version_id, mailing_id, chapter_id, step, count(*) AS letters FROM back GROUP BY 1, 2, 3, 4
 """)
 # Somebody is about to step, a letter is in a worker's hands, or with the provider and nobody knows: it may be ready again.
 _LEFT = text("""
@@ -105,8 +89,10 @@ def resume(session: Session, slug: str, now: datetime, *, who: int | None) -> Do
         return Done(campaign, changed=False)
     session.execute(_RESUME, {"id": campaign.id, "now": now})
     audit.write(session, who, "campaign resumed", "campaign", campaign.id, {"campaign": slug}, now)
-    happened = [StepsDue(None), LettersComposed(None, bell.DELIVERY), MatterSettled(None, expanding.STOPPED, slug)]
-    return Done(campaigns.of_id(session, campaign.id), happened)
+    breakers.excuse_campaign(session, campaign.id)
+    settled = [MatterSettled(None, kind, slug) for kind in KINDS if kind != launching.WAITS]
+    settled.append(MatterSettled(None, guards.LACKING, f"campaign {campaign.id}"))
+    return Done(campaigns.of_id(session, campaign.id), [*settled, StepsDue(None), LettersComposed(None, bell.DELIVERY)])
 
 
 def cancel(session: Session, slug: str, now: datetime, *, who: int | None, because: str = "") -> Done:
@@ -122,33 +108,33 @@ def cancel(session: Session, slug: str, now: datetime, *, who: int | None, becau
     audit.write(
         session, who, "campaign cancelled", "campaign", campaign.id, {"campaign": slug, "because": because}, now
     )
-    happened: list[Event] = [MatterSettled(None, kind, slug) for kind in (launching.WAITS, expanding.STOPPED)]
-    more = _clear(session, campaign.id, now, AT_ONCE)
-    return Done(campaigns.of_id(session, campaign.id), happened + ([StepsDue(None)] if more else []))
+    settled = [MatterSettled(None, kind, slug) for kind in KINDS]
+    happened, more = _clear(session, campaign.id, now, AT_ONCE)
+    return Done(campaigns.of_id(session, campaign.id), [*settled, *happened, *([StepsDue(None)] if more else [])])
 
 
-def clear(session: Session, now: datetime, most: int = SHARE) -> bool:
-    """Take people and queued letters out of one cancelled campaign, so many at most. Whether there may be more."""
+def clear(session: Session, now: datetime, most: int = SHARE) -> tuple[list[Event], bool]:
+    """Take people and queued letters out of one cancelled campaign, so many at most. Returns what followed, and whether there
+    may be more."""
     found: int | None = session.scalar(_CANCELLED)
-    return found is not None and _clear(session, found, now, most)
+    return _clear(session, found, now, most) if found is not None else ([], False)
 
 
-def _clear(session: Session, campaign_id: int, now: datetime, most: int) -> bool:
+def _clear(session: Session, campaign_id: int, now: datetime, most: int) -> tuple[list[Event], bool]:
     versions = list(session.scalars(_VERSIONS, {"id": campaign_id}))
     mailings = contents.mailings(session, campaign_id)
     of = {"id": campaign_id, "versions": versions, "mailings": mailings, "because": BECAUSE, "now": now, "most": most}
     people: int = session.execute(_LEAVE, of).scalar_one()
-    taken = session.execute(_TAKE_BACK, of).all()
-    _count(session, campaign_id, taken)
-    if people < most and len(taken) < most and not session.scalar(_LEFT, of):
-        session.execute(_ENDED, of)
-        return False
-    return True
-
-
-def _count(session: Session, campaign_id: int, taken: Sequence[Row[Any]]) -> None:
-    many = Counter((row.version_id, row.mailing_id, row.chapter_id) for row in taken)
-    if many:
-        names = ("version_id", "mailing_id", "chapter_id")
-        told = [dict(zip(names, key, strict=True)) | {"many": many[key]} for key in sorted(many)]
-        session.execute(_COUNT, {"rows": rows(told), "id": campaign_id})
+    back = session.execute(_TAKE_BACK, of).all()
+    happened: list[Event] = [PlacesLeft(None, campaign_id, people)] if people else []
+    happened += [
+        StepCounted(
+            None, row.version_id, campaign_id, row.mailing_id, row.chapter_id, row.step, {"cancelled": row.letters}
+        )
+        for row in back
+    ]
+    full = people == most or sum(row.letters for row in back) == most
+    if full or session.scalar(_LEFT, of):
+        return happened, True
+    session.execute(_ENDED, of)
+    return happened, False

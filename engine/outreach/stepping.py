@@ -76,15 +76,16 @@ _STOP_SEQUENCE = text("UPDATE sequence SET paused_at = :now, paused_because = :b
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
-    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more."""
+    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more that
+    nobody else is at."""
     chosen = session.execute(_CHOOSE, {"now": now}).one_or_none()
     if chosen is None or not chosen.ours:
-        return [], chosen is not None and chosen.others
+        return [], False
     names = ("version_id", "campaign_id")
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
     people = session.execute(_CLAIM, values | {"now": now, "most": most}).all()
     if not people:
-        return [], chosen.others
+        return [], False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
     try:
         known = guards.facts(session, reading, people, now, settings.time_zone)
@@ -133,13 +134,18 @@ class _Turn:
     salt: str
 
     def taken(self, people: Sequence[Row[Any]], known: Mapping[int, Facts]) -> list[Taken]:
-        """What follows for each; people for whom the same is planned stand together."""
-        groups: dict[Planned, list[Row[Any]]] = {}
+        """What follows for each. For whoever stands in one place, of whom the same is known and for whom the same is drawn,
+        the same is planned: that is done once."""
+        alike: dict[tuple[Any, ...], list[Row[Any]]] = {}
+        lots = {place: self.reading.drawn(place) for place in {her.step for her in people}}
         for her in people:
-            groups.setdefault(self.planned(her, known[her.id]), []).append(her)
-        return [Taken(planned, some) for planned, some in groups.items()]
+            drawn = tuple(plan.drawn(step, self.salt, her.contact_id) for step in lots[her.step])
+            key = (her.gone, id(known[her.id]), drawn, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
+            alike.setdefault(key, []).append(her)
+        return [Taken(self.planned(some[0], known[some[0].id]), some) for some in alike.values()]
 
     def planned(self, her: Row[Any], facts: Facts) -> Planned:
+        """For one of them."""
         if her.gone:
             return Planned("left", her.gone, "", self.now)
         place = Place(her.contact_id, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)

@@ -13,8 +13,13 @@ from engine.errors import Conflict, Forbidden, Invalid
 from engine.outreach import campaigns, expanding, halting, launching
 from tests.campaigns import NEWS, go, letter, people, states
 from tests.flows.house import change, one, rows
-from tests.launches import draft, entered, launch, leave, sequence, staff, standing, work
+from tests.launches import NOON, draft, entered, launch, leave, sequence, staff, standing, work
 from workers import outreach
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(deps: Deps) -> None:
+    deps.clock.now = NOON
 
 
 def with_settings(deps: Deps, **terms: object) -> Deps:
@@ -285,7 +290,9 @@ def test_a_large_one_that_is_cancelled_is_emptied_by_and_by_and_nothing_leaves_m
 
 def clear(deps: Deps, most: int) -> bool:
     with deps.work() as (session, now):
-        return halting.clear(session, now, most)
+        happened, more = halting.clear(session, now, most)
+        deps.react(session, happened, now)
+    return more
 
 
 def test_a_chunk_that_was_in_the_making_when_it_was_cancelled_is_undone(deps: Deps):
