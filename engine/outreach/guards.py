@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.outreach import definitions
-from engine.outreach.definitions import Definition, Step
+from engine.outreach.definitions import LAUNCH, Definition, Step
 from engine.outreach.plan import Facts
 from engine.segments import names as naming
 from engine.segments import rules, sql
@@ -31,6 +31,8 @@ from engine.segments.sql import Binder
 GAVE = """(c.engaged_last_at > {since} AND EXISTS (SELECT FROM contribution g
     WHERE g.contact_id = c.id AND g.fund_id = ANY(CAST(:fund_ids AS bigint[])) AND g.paid_at > {since}
     AND (g.recurring_period = 'once' OR g.sequence = 0) AND g.status NOT IN ('refunded', 'duplicate')))"""
+# Who is chosen for a campaign may have given a little before, and nobody knew of it yet.
+ON_ITS_WAY = " - interval '1 hour'"
 LACKING = "a sequence names what there is no more"  # a kind of notice
 # The zone of each of :chapters: its own, else that of the nearest one upwards that says one.
 ZONES = """up AS (
@@ -152,7 +154,7 @@ def _statement(
     said = reading.definition
     for place, rule in enumerate([said.goal, said.exit_when, *(step.when for step in guarded)]):
         if rule == "gave":
-            columns.append(GAVE.format(since="e.entered_at"))
+            columns.append(GAVE.format(since=f"e.entered_at{ON_ITS_WAY if said.on == LAUNCH else ''}"))
         elif rule is None:
             columns.append("false")
         else:

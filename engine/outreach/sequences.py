@@ -14,12 +14,10 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import Event, LettersComposed, MatterSettled, StepsDue
-from engine.outreach import definitions, sequence_checks
+from engine.outreach import breakers, definitions, sequence_checks
 from engine.outreach.definitions import LAUNCH, Definition
 from engine.outreach.sequence_checks import ASKS, Checked
 from engine.staff import audit
-
-PAUSED = "sequence paused"  # kind of notice
 
 _COLUMNS = """
 SELECT q.id, q.slug, q.name, coalesce(h.slug, '') AS chapter, q.chapter_id, q.trigger, q.version, q.shipped, q.paused_at,
@@ -189,8 +187,13 @@ def resume(session: Session, slug: str, now: datetime, *, who: int | None = None
     if before.paused_at is None:
         return Done(before, changed=False)
     session.execute(_RESUME, {"id": before.id})
+    breakers.excuse_sequence(session, before.id)
     audit.write(session, who, "sequence resumed", "sequence", before.id, {"sequence": slug}, now)
-    happened: list[Event] = [MatterSettled(None, PAUSED, slug), StepsDue(None), LettersComposed(None, bell.DELIVERY)]
+    happened: list[Event] = [
+        MatterSettled(None, breakers.SEQUENCE, slug),
+        StepsDue(None),
+        LettersComposed(None, bell.DELIVERY),
+    ]
     return Done(one(session, slug), happened=happened)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import guards, plan, steps_taken, timing
+from engine.outreach import arbitration, guards, plan, steps_taken, timing
 from engine.outreach.guards import Reading
 from engine.outreach.plan import Facts, Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
@@ -75,7 +75,6 @@ _STAND_STILL = {
     table: text(f"UPDATE {table} SET paused_at = :now, paused_because = :because WHERE id = :id RETURNING slug")
     for table in ("campaign", "sequence")
 }
-URGENT_QUIET = (23, 7)  # hours of her day in which not even an urgent letter comes
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
@@ -124,7 +123,7 @@ def _terms(chosen: Row[Any], reading: Reading, zone: str) -> Terms:
     return Terms(
         deadline and deadline.astimezone(here),
         chosen.gathering and chosen.gathering.astimezone(here),
-        URGENT_QUIET if quiet and chosen.urgent else quiet,
+        arbitration.quiet_hours(quiet, urgent=bool(chosen.urgent)),
     )
 
 
