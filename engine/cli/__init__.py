@@ -18,6 +18,7 @@ from engine.cli import (
     organisation,
     people,
     segments,
+    sequences,
     system,
     treasurer,
     work,
@@ -39,6 +40,7 @@ app.add_typer(letters.letters, name="letters")
 app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(segments.segments, name="segments")
+app.add_typer(sequences.sequences, name="sequences")
 app.add_typer(giving.funds, name="funds")
 app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")

@@ -5,7 +5,7 @@ What a version says is read once in each process. What its rules name is looked 
 a new town since.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -26,10 +26,11 @@ from engine.segments.names import Found, Names
 from engine.segments.rules import Rule
 from engine.segments.sql import Binder
 
-# SQL over contact `c`: a one-off gift, or the first of a plan, to one of :fund_ids, paid since that moment (SQL).
-GAVE = """EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.fund_id = ANY(CAST(:fund_ids AS bigint[]))
-    AND g.paid_at > {since} AND (g.recurring_period = 'once' OR g.sequence = 0)
-    AND g.status NOT IN ('refunded', 'duplicate'))"""
+# SQL over contact `c`: a one-off gift, or the first of a plan, to one of :fund_ids, paid since that moment (SQL). Whatever
+# she gives, and whatever becomes of it, moves the time at which she last did something (`giving.totals`).
+GAVE = """(c.engaged_last_at > {since} AND EXISTS (SELECT FROM contribution g
+    WHERE g.contact_id = c.id AND g.fund_id = ANY(CAST(:fund_ids AS bigint[])) AND g.paid_at > {since}
+    AND (g.recurring_period = 'once' OR g.sequence = 0) AND g.status NOT IN ('refunded', 'duplicate')))"""
 # Who is chosen for a campaign may have given a little before, and nobody knew of it yet.
 ON_ITS_WAY = " - interval '1 hour'"
 LACKING = "a sequence names what there is no more"  # a kind of notice
@@ -42,8 +43,7 @@ ZONES = """up AS (
 _FACTS = f"""
 WITH RECURSIVE {ZONES}
 SELECT e.id, coalesce(nullif(c.time_zone, ''), up.time_zone, '') AS zone{{columns}}
-FROM unnest(CAST(:ids AS bigint[]), CAST(:contacts AS bigint[]), CAST(:entered AS timestamptz[]))
-    e(id, contact_id, entered_at)
+FROM unnest(CAST(CAST(:ids AS text) AS bigint[])) i(id) JOIN enrollment e ON e.id = i.id
 JOIN contact c ON c.id = e.contact_id LEFT JOIN up ON up.chapter_id = c.chapter_id AND up.time_zone <> ''
 """
 
@@ -63,6 +63,10 @@ class Reading:
         of_steps = (step.when for step in self.definition.steps)
         found = (*(rule for rule in (self.definition.goal, self.definition.exit_when) if rule != "gave"), *of_steps)
         return [rule for rule in found if rule is not None]
+
+    def drawn(self, place: str) -> tuple[Step, ...]:
+        """The steps at which lots are drawn that a turn from this place can come by."""
+        return tuple(step for step in self.reach.get(place, ()) if step.variants or step.holdout)
 
     def guarded(self, places: Collection[str]) -> tuple[Step, ...]:
         """The steps with a rule that turns from these places can come by, in their order."""
@@ -108,8 +112,7 @@ def facts(session: Session, reading: Reading, people: Sequence[Row[Any]], now: d
     guarded = reading.guarded({each.step for each in people})
     statement, values = _statement(reading, frozenset(names.found.items()), guarded)
     rows = session.execute(statement, dict(values) | {
-        "now": now, "fund_ids": list(reading.fund_ids), "ids": [each.id for each in people],
-        "contacts": [each.contact_id for each in people], "entered": [each.entered_at for each in people],
+        "now": now, "fund_ids": list(reading.fund_ids), "ids": ids([each.id for each in people]),
         "chapters": sorted({each.chapter_id for each in people if each.chapter_id and not each.time_zone}),
     })  # fmt: skip
     known: dict[tuple[Any, ...], Facts] = {}
@@ -126,6 +129,11 @@ def _facts(said: Sequence[Any], guarded: Sequence[Step], zone: str) -> Facts:
     """Of one row: her zone, goal, rule to leave by, and the rules of the steps. SQL says NULL for no, too."""
     passes = frozenset(step.key for step, holds in zip(guarded, said[3:], strict=True) if holds)
     return Facts(said[0] if _is_zone(said[0]) else zone, bool(said[1]), bool(said[2]), passes)
+
+
+def ids(numbers: Iterable[int]) -> str:
+    """Many ids as one value, to be cast to bigint[]."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 @lru_cache(maxsize=1024)

@@ -113,6 +113,26 @@ def plan(  # noqa: PLR0917 what is told, each of another kind
     return _Turn(definition.steps, place, facts, terms, now, salt, expires_at, min(place.due_at, now)).planned()
 
 
+def drawn(step: Step, salt: str, contact_id: int) -> str | None:
+    """Which of this step's letters she gets ('': there is one); None: she is held out. Always the same for one salt."""
+    if step.holdout is not None and _draw(step, "holdout", salt, contact_id) * 100 < step.holdout:
+        return None
+    if step.variants is None:
+        return ""
+    left = _draw(step, "variant", salt, contact_id) * sum(each.weight for each in step.variants)
+    for each in step.variants:
+        left -= each.weight
+        if left < 0:
+            return each.key
+    return step.variants[-1].key
+
+
+def _draw(step: Step, what: str, salt: str, contact_id: int) -> float:
+    """Between 0 and 1."""
+    said = f"{salt}:{step.key}:{what}:{contact_id}".encode()
+    return int.from_bytes(blake2b(said, digest_size=6).digest()) / 2**48
+
+
 def _left(reason: str, now: datetime) -> Planned:
     return Planned("left", reason, "", now)
 
@@ -201,27 +221,13 @@ class _Turn:
         expires_at = min(ends, default=None)
         if expires_at is not None and leaves_at >= expires_at:
             self.say(step, "skipped", TOO_LATE)
-        elif step.holdout is not None and self.draw(step, "holdout") * 100 < step.holdout:
+        elif (variant := drawn(step, self.salt, self.place.contact_id)) is None:
             self.letters.append((len(self.done), None, late))
             self.say(step, "held out", f"one of {step.holdout} in a hundred")
         else:
-            letter = Letter(step.key, self.variant(step), leaves_at, expires_at, step.at_cap)
+            letter = Letter(step.key, variant, leaves_at, expires_at, step.at_cap)
             self.letters.append((len(self.done), letter, late))
             self.say(step, "written", letter.variant)
-
-    def variant(self, step: Step) -> str:
-        """Which of its letters; '': there is one."""
-        drawn = self.draw(step, "variant") * sum(each.weight for each in step.variants or ())
-        for each in step.variants or ():
-            drawn -= each.weight
-            if drawn < 0:
-                return each.key
-        return ""
-
-    def draw(self, step: Step, what: str) -> float:
-        """Between 0 and 1, always the same for her, the salt, the step and what is drawn."""
-        said = f"{self.salt}:{step.key}:{what}:{self.place.contact_id}".encode()
-        return int.from_bytes(blake2b(said, digest_size=6).digest()) / 2**48
 
     def say(self, step: Step, outcome: str, reason: str = "") -> None:
         self.done.append(Done(step.key, outcome, reason))

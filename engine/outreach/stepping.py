@@ -71,20 +71,23 @@ WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :cam
     AND (e.due_at, e.id) >= (:since, :first)
 ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
 """)
-_STOP_CAMPAIGN = text("UPDATE campaign SET paused_at = :now, paused_because = :because WHERE id = :campaign_id")
-_STOP_SEQUENCE = text("UPDATE sequence SET paused_at = :now, paused_because = :because WHERE id = :sequence_id")
+_STAND_STILL = {
+    table: text(f"UPDATE {table} SET paused_at = :now, paused_because = :because WHERE id = :id RETURNING slug")
+    for table in ("campaign", "sequence")
+}
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
-    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more."""
+    """Let up to `most` people of one line take what steps are due. Returns what followed, and whether there may be more that
+    nobody else is at."""
     chosen = session.execute(_CHOOSE, {"now": now}).one_or_none()
     if chosen is None or not chosen.ours:
-        return [], chosen is not None and chosen.others
+        return [], False
     names = ("version_id", "campaign_id")
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
     people = session.execute(_CLAIM, values | {"now": now, "most": most}).all()
     if not people:
-        return [], chosen.others
+        return [], False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
     try:
         known = guards.facts(session, reading, people, now, settings.time_zone)
@@ -100,10 +103,11 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
 
 def _stand_still(session: Session, chosen: Row[Any], because: str, now: datetime) -> list[Event]:
     """Nobody can step in it: let it wait for a person."""
-    values = {"campaign_id": chosen.campaign_id, "sequence_id": chosen.sequence_id, "because": because, "now": now}
-    session.execute(_STOP_CAMPAIGN if chosen.campaign_id else _STOP_SEQUENCE, values)
-    whose = f"campaign {chosen.campaign_id}" if chosen.campaign_id else f"sequence {chosen.sequence_id}"
-    return [HumanNeeded(None, guards.LACKING, whose, f"it stands still: {because}")]
+    table = "campaign" if chosen.campaign_id else "sequence"
+    values = {"id": chosen.campaign_id or chosen.sequence_id, "because": because, "now": now}
+    slug = session.scalars(_STAND_STILL[table], values).one()
+    advice = f"when that is put right: `groundswell {table}s resume {slug}`"
+    return [HumanNeeded(None, f"{table} paused", slug, f"{because}; {advice}")]
 
 
 def salt(version_id: int) -> str:
@@ -133,13 +137,18 @@ class _Turn:
     salt: str
 
     def taken(self, people: Sequence[Row[Any]], known: Mapping[int, Facts]) -> list[Taken]:
-        """What follows for each; people for whom the same is planned stand together."""
-        groups: dict[Planned, list[Row[Any]]] = {}
+        """What follows for each. For whoever stands in one place, of whom the same is known and for whom the same is drawn,
+        the same is planned: that is done once."""
+        alike: dict[tuple[Any, ...], list[Row[Any]]] = {}
+        lots = {place: self.reading.drawn(place) for place in {her.step for her in people}}
         for her in people:
-            groups.setdefault(self.planned(her, known[her.id]), []).append(her)
-        return [Taken(planned, some) for planned, some in groups.items()]
+            drawn = tuple(plan.drawn(step, self.salt, her.contact_id) for step in lots[her.step])
+            key = (her.gone, id(known[her.id]), drawn, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
+            alike.setdefault(key, []).append(her)
+        return [Taken(self.planned(some[0], known[some[0].id]), some) for some in alike.values()]
 
     def planned(self, her: Row[Any], facts: Facts) -> Planned:
+        """For one of them."""
         if her.gone:
             return Planned("left", her.gone, "", self.now)
         place = Place(her.contact_id, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)

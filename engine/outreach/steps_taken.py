@@ -184,16 +184,15 @@ def _move(session: Session, taken: Sequence[Taken], now: datetime) -> None:
 
 def _mark(session: Session, taken: Sequence[Taken], now: datetime) -> None:
     """Tags, and rests. She may be there twice, in two entries of hers."""
-    tags: dict[int, list[str]] = {}
+    tags: dict[int, dict[str, None]] = {}
     rests: set[int] = set()
     for each in taken:
         if each.planned.tags or each.planned.rests:
             for her in each.people:
-                had = tags.setdefault(her.contact_id, [])
-                had += [tag for tag in each.planned.tags if tag not in had]
+                tags.setdefault(her.contact_id, {}).update(dict.fromkeys(each.planned.tags))
                 rests |= {her.contact_id} if each.planned.rests else set()
     if tags:
-        marks = [{"contact_id": who, "tags": said or None, "rests": who in rests} for who, said in tags.items()]
+        marks = [{"contact_id": who, "tags": list(said) or None, "rests": who in rests} for who, said in tags.items()]
         session.execute(_MARK, {"marks": rows(marks), "now": now})
 
 

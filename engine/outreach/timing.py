@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from engine.outreach.definitions import Definition, Wait, span
+from engine.outreach import waits
+from engine.outreach.definitions import Definition
+from engine.outreach.waits import Wait
 
 _DAY = timedelta(days=1)
-_spanned = lru_cache(span)
+_spanned = lru_cache(waits.span)
 
 
 def on_clock(day: date, clock: time, zone: str) -> datetime:
@@ -37,7 +39,7 @@ def end_of_wait(wait: Wait, now: datetime, zone: str, anchor: datetime | None) -
     if wait.at is not None:
         return _next((here + wait.length).date(), wait, now, zone, 1)
     if wait.by_the_day:  # the same clock time, however long the days between are
-        return max(on_clock(here.date() + wait.length, here.time(), zone), now.astimezone(UTC))
+        return on_clock(here.date() + wait.length, here.time(), zone)
     return now.astimezone(UTC) + wait.length
 
 
@@ -63,9 +65,8 @@ def expiry(definition: Definition, entered_at: datetime, deadline: datetime | No
         return None
     if said == "deadline":
         return deadline
-    if said[:4].isdigit() and said[4:5] == "-":
-        return on_clock(date.fromisoformat(said), time(), zone)
-    return later(entered_at, said)
+    over_on = waits.day(said)
+    return later(entered_at, said) if over_on is None else on_clock(over_on, time(), zone)
 
 
 def later(at: datetime, said: str) -> datetime:
