@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.giving import own_form
 from engine.letters import shipped, writing
 from engine.outreach import shipped_sequences
 from engine.settings import ROOT
@@ -63,6 +64,7 @@ def _reference_data(session: Session) -> None:
     if not session.scalar(text("SELECT EXISTS (SELECT FROM zip)")):
         session.execute(_LOAD_ZIPS, {"rows": rows(_zip(place) for place in zipcodes.list_all())})
     writing.ship(session, shipped.shipped())
+    own_form.lend(session)
     shipped_sequences.ship(session, session.scalar(text("SELECT now()")))
 
 

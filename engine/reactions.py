@@ -21,7 +21,7 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import awaited, confirm, enrolled, reached, receipts, refund_notices, tallies, thanks, welcome
+from engine.outreach import awaited, confirm, enrolled, reached, receipts, refund_notices, tallies, thanks, triggers
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -54,6 +54,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         reached.gave,
         reached.happened,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -62,6 +63,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         excesses.weigh,
         reached.happened,
         awaited.paid,
+        triggers.paid,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -73,6 +75,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         reached.gave,
         reached.happened,
         awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
@@ -84,13 +87,14 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.FraudWarned: (),
     events.PlanStarted: (reached.happened, awaited.began),
     events.PlanChanged: (reached.happened,),
-    events.PlanFailed: (ask_rests.failing, reached.happened),
-    events.PlanCancelled: (reached.happened,),
+    events.PlanFailed: (ask_rests.failing, reached.happened, triggers.failed),
+    events.PlanCancelled: (reached.happened, triggers.ended),
     events.FactRecorded: (),
     # People.
     events.SignedUp: (engagement.signed_up, reached.happened),
     events.ConfirmationAsked: (confirm.compose,),
-    events.Joined: (reached.happened, welcome.compose, awaited.joined),
+    events.Joined: (reached.happened, triggers.joined, awaited.joined),
+    events.HelpOffered: (reached.happened, triggers.offered, awaited.offered),
     events.ChapterChanged: (reached.happened,),
     events.ContactMerged: (
         merging.take_over,

@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     most_bounces_percent: float = Field(5.0, gt=0, le=100)
     most_complaints_percent: float = Field(0.2, gt=0, le=100)
     most_unsubscribes_percent: float = Field(2.0, gt=0, le=100)
-    sunset_days: int = Field(365, ge=30)
+    hold_people: int = Field(500, ge=0)
+    hold_minutes: int = Field(10, ge=0)
+    second_approver: bool = False
     raw_body_days: int = Field(90, ge=1)
     spark_people: int = Field(15, ge=2)
     import_megabytes: int = Field(1024, ge=1)

@@ -6,6 +6,7 @@ from time import monotonic
 from engine import bell
 from engine.bootstrap import Deps
 from engine.outreach import stepping
+from workers import campaigns
 
 TURN_SECONDS = 2.0
 
@@ -32,4 +33,4 @@ def step(deps: Deps) -> bool:
 
 
 # Each does one bounded piece of work and says whether there may be more.
-TURNS: tuple[Callable[[Deps], bool], ...] = (step,)
+TURNS: tuple[Callable[[Deps], bool], ...] = (campaigns.expand, step, campaigns.clear, campaigns.conclude)

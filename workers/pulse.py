@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from engine import metrics
 from engine.bootstrap import Deps, start
 from engine.mail import handovers
-from engine.outreach import stepping
+from engine.outreach import concluding, expanding, stepping
 
 TICK_SECONDS = 1.0
 LEADER_LOCK = 0x67726E64  # "grnd"
@@ -36,7 +36,6 @@ SCHEDULE: dict[str, timedelta] = {
     "hearing": timedelta(minutes=10),
     "checkouts": timedelta(minutes=10),
     "forms": timedelta(hours=1),
-    "sunset": timedelta(days=1),
     "entrances": timedelta(days=1),
 }
 
@@ -54,6 +53,8 @@ SELECT 'outreach' WHERE EXISTS (WITH {stepping.LINES} SELECT FROM due)
 UNION ALL
 SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
     OR EXISTS (SELECT FROM handover WHERE state = 'uncertain' AND due_at <= now())
+UNION ALL
+SELECT 'outreach' WHERE EXISTS (SELECT FROM campaign k WHERE {expanding.DUE} OR {concluding.DUE} OR {concluding.CLEARING})
 """)
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from engine.giving import books, form_shelf, keeping
 from engine.mail import hearing
 from engine.people import sparks, territories, unconfirmed
 from engine.staff import notices
-from workers import checkouts, delivery, entrances, fraud_refunds, refund_orders, silence, stripe_catch_up, suppressions
+from workers import checkouts, delivery, entrances, fraud_refunds, refund_orders, stripe_catch_up, suppressions
 
 BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
@@ -119,7 +119,6 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
     checkouts.CHORE: checkouts.end,
-    silence.CHORE: silence.look,
     entrances.CHORE: entrances.look,
     suppressions.CHORE: suppressions.compare,
     stripe_catch_up.CHORE: stripe_catch_up.catch_up,

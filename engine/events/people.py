@@ -77,6 +77,13 @@ class Joined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HelpOffered(Event):
+    """A person offers to help in a way in which she did not before: somebody is to get in touch with her."""
+
+    contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChapterChanged(Event):
     """A contact has another home chapter. `by`: how it was chosen, as `contact.routed_by` says it."""
 

@@ -21,10 +21,11 @@ class Links:
 
     def of(self, contact_id: int, message_id: int, facts: Mapping[str, Any]) -> dict[str, str]:
         """The addresses for one letter's words. `confirm_url`, `sign_in_url` and `giving_url` are there when its facts name
-        what for."""
+        what for; `offers_url` is for who leads a chapter."""
         found = {
             "unsubscribe_url": f"{self.base_url}/u/{self.signer.sign('unsubscribe', contact_id, message_id)}",
             "preferences_url": f"{self.base_url}{preferences(self.signer, contact_id, self.now)}",
+            "offers_url": f"{self.base_url}/staff/offers",
         }
         if "confirmation_id" in facts:
             found["confirm_url"] = f"{self.base_url}/confirm/{self.signer.sign('confirm', facts['confirmation_id'])}"

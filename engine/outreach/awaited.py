@@ -11,6 +11,7 @@ from engine.events import (
     ContributionRecorded,
     DonorLearned,
     Event,
+    HelpOffered,
     InstalmentRecorded,
     Joined,
     LetterClicked,
@@ -64,6 +65,11 @@ def clicked(session: Session, followed: Sequence[LetterClicked], now: datetime, 
 def joined(session: Session, people: Sequence[Joined], now: datetime, _: Settings) -> list[Event]:
     """Her yes to letters."""
     return happened(session, "joined", [event.contact_id for event in people], now)
+
+
+def offered(session: Session, people: Sequence[HelpOffered], now: datetime, _: Settings) -> list[Event]:
+    """Help."""
+    return happened(session, "offered_help", [event.contact_id for event in people], now)
 
 
 def _heard(session: Session, statement: TextClause, awaited: str, ids: Collection[int], now: datetime) -> list[Event]:

@@ -27,6 +27,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -113,6 +114,12 @@ def _named(told: Any) -> Any:
     """A letter's name, or true."""
     if told is not True and not (isinstance(told, str) and _LETTER.fullmatch(told)):
         raise PydanticCustomError("letter", "is no letter's name: small letters, digits, hyphens and underscores")
+    return told
+
+
+def _trigger(told: str) -> str:
+    if told != LAUNCH and told not in TRIGGERS:
+        raise PydanticCustomError("trigger", "must be launch, or {triggers}", {"triggers": ", ".join(TRIGGERS)})
     return told
 
 
@@ -246,7 +253,7 @@ class Definition(_Strict):
     slug: Name
     name: Words
     chapter: Name | None = None
-    on: str = LAUNCH
+    on: Annotated[str, AfterValidator(_trigger)] = LAUNCH
     when: Annotated[Rule | None, Field(alias="if")] = None
     again: Annotated[str, BeforeValidator(_again)] = "never"
     goal: Aim | None = None
@@ -260,8 +267,6 @@ class Definition(_Strict):
     def _whole(self) -> Self:
         found: list[tuple[Sequence[str | int], str]] = []
         found += [(["steps", at, "key"], says) for at, says in _twice([step.key for step in self.steps])]
-        if self.on != LAUNCH and self.on not in TRIGGERS:
-            found.append((["on"], "must be launch, or " + ", ".join(TRIGGERS)))
         if self.on == "daily" and self.when is None:
             found.append((["if"], "is missing: daily would take everybody"))
         if self.goal == "gave" and not any(step.ask for step in self.steps):

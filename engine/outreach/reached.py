@@ -23,10 +23,9 @@ from engine.outreach import goals
 from engine.outreach.goals import Ends
 from engine.settings import Settings
 
-_MONEY = frozenset({"gave", "lapsed", "never_gave", "recurring", "last_engaged"})
-_PERSON = frozenset({
-    "signed_up", "interest", "volunteer", "language", "custom", "last_engaged", "territory", "chapter",
-})  # fmt: skip
+_ENGAGED = frozenset({"last_engaged", "silent"})
+_MONEY = _ENGAGED | {"gave", "lapsed", "never_gave", "recurring", "employer_known"}
+_PERSON = _ENGAGED | {"signed_up", "interest", "volunteer", "language", "custom", "territory", "chapter"}
 # What each event may change of what rules ask: their operators.
 TOUCHES: Mapping[type[Event], frozenset[str]] = {
     events.ContributionRecorded: _MONEY | {"language", "territory"},
@@ -41,10 +40,11 @@ TOUCHES: Mapping[type[Event], frozenset[str]] = {
     events.PlanCancelled: frozenset({"recurring"}),
     events.SignedUp: _PERSON,
     events.Joined: _PERSON,
+    events.HelpOffered: frozenset({"volunteer"}),
     events.ChapterChanged: frozenset({"chapter", "territory"}),
     events.ContactMerged: _MONEY | _PERSON | {"clicked", "received"},
-    events.LetterOpened: frozenset({"last_engaged"}),
-    events.LetterClicked: frozenset({"clicked", "last_engaged"}),
+    events.LetterOpened: _ENGAGED,
+    events.LetterClicked: _ENGAGED | {"clicked"},
 }
 # Which no event touches: that a letter was handed over is told of nobody, and chance stays as it is.
 UNTOUCHED = frozenset({"received", "random"})

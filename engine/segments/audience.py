@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from sqlalchemy import text
@@ -25,6 +25,8 @@ from engine.segments.sql import Binder, Compiled
 
 SECONDS = 10  # no question about an audience takes longer
 SHOWN = 20
+HOME: Literal["home"] = "home"  # the sender of letters that each come from their reader's home chapter
+Sender = int | Literal["home"] | None
 
 _PEOPLE = text("""
 SELECT c.id, c.email, c.first_name, c.last_name, c.city, h.name AS chapter, c.gave_count, c.gave_cents, c.gave_last_at
@@ -70,12 +72,13 @@ class Preview:
 
 
 def where(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: Sender = None, prefix: str = "s"
 ) -> Compiled:
     """SQL that is true of contact `c` when the rule chooses her and she may get a letter of this kind (one of KINDS) at :now.
 
     `scopes`: slugs of chapters (known to `names`): she belongs to each or to one below it; '' bounds nothing. `sender`: the
-    chapter that writes; none: the root does. `prefix`: of the names of the values, for several in one statement.
+    chapter that writes (HOME: each person's own); none: the root does. `prefix`: of the names of the values, for several in
+    one statement.
     """
     binder = Binder(names, prefix)
     parts = [*_scope(names, scopes, binder), sql.condition(rule, binder), _mailable(kind, sender)]
@@ -83,13 +86,20 @@ def where(
 
 
 def people(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule,
+    names: Names,
+    kind: str,
+    *,
+    scopes: Sequence[str] = (),
+    sender: Sender = None,
+    prefix: str = "s",
+    among: Sequence[str] = (),
 ) -> Compiled:
     """The same as the end of a query about all of them at once: "FROM … c WHERE …". Gifts are asked only of whom her own row
     does not rule out, and who may be written to comes last: left to itself the planner asks that of everybody, and takes no
-    heed of how it finds the rows."""
+    heed of how it finds the rows. `among`: conditions in SQL of contact `c`, of whom alone is asked."""
     binder = Binder(names, prefix)
-    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *_scope(names, scopes, binder)]
+    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *among, *_scope(names, scopes, binder)]
     chooses = sql.condition(rule, binder)
     source, wanted = "contact", [*bounds, chooses]
     if sql.GIFTS in chooses:
@@ -100,7 +110,7 @@ def people(
 
 
 def count(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> int:
     """How many people that is. Raises as `preview`."""
     found = people(rule, known(session, rule, scopes), kind, scopes=scopes, sender=sender)
@@ -110,7 +120,7 @@ def count(
 
 
 def preview(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> Preview:
     """Whom the rule chooses at this moment. The arguments are those of `where`.
 
@@ -165,7 +175,7 @@ def bounded(session: Session) -> Iterator[None]:
 
 
 def _ladder(
-    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: int | None
+    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: Sender
 ) -> tuple[str, dict[str, Any]]:
     """One scan: `fell` (the place of the first condition that she does not meet; one more than the last: none) with how many,
     and some of those whom it chooses, from all over the scan. Homes are looked up rather than asked of everybody."""
@@ -200,10 +210,11 @@ def _scope(names: Names, scopes: Sequence[str], binder: Binder) -> list[str]:
     return [f"c.chapter_id = {binder.ids(ids)}" for ids in bounds]
 
 
-def _mailable(kind: str, sender: int | None) -> str:
+def _mailable(kind: str, sender: Sender) -> str:
     if kind not in KINDS:
         raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
-    return mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
+    chapter = "NULL" if sender is None else "c.chapter_id" if sender == HOME else str(int(sender))
+    return mailable(f"'{kind}'", chapter)
 
 
 def _person(row: Any) -> Person:

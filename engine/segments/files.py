@@ -38,7 +38,7 @@ SAYS = documents.SAYS | {
 _SPAN = "is no span: write it like 12 months, 30 days or 1 year"
 _SHORT_NAME = "is no short name: small letters, digits, hyphens and underscores"
 PATTERNS = dict.fromkeys(("within", "after"), _SPAN) | dict.fromkeys(
-    ("slug", "chapter", "fund", "form", "code", "way", "letter", "salt"), _SHORT_NAME
+    ("slug", "chapter", "fund", "form", "code", "way", "letter", "sequence", "salt"), _SHORT_NAME
 ) | {"zips": "is no ZIP of five digits", "counties": "is no county: write its state too, MA:Worcester County",
      "states": "is no state: write its two letters", "language": "is no language: write its code, like es"}  # fmt: skip
 

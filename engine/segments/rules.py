@@ -233,12 +233,41 @@ class Clicked(_AboutLetters):
     op: Literal["clicked"]
 
 
+class InSequence(_Rule):
+    """She is in this sequence (active); came to its end; left it before; or was in it ever (any). By an event or by a
+    campaign. `within`: she entered, finished or left that lately."""
+
+    example = {"op": "in_sequence", "sequence": "welcome", "state": "finished", "within": "30 days"}
+    op: Literal["in_sequence"]
+    sequence: Name
+    state: Literal["active", "finished", "left", "any"] = "active"
+    within: Span | None = None
+
+
 class LastEngaged(_Rule):
     """She gave, signed up, clicked or told us something lately."""
 
     example = {"op": "last_engaged", "within": "6 months"}
     op: Literal["last_engaged"]
     within: Span
+
+
+class Silent(_Rule):
+    """She did nothing for so long, though she got so many letters or more meanwhile; who never did anything is silent since
+    she is known."""
+
+    example = {"op": "silent", "after": "12 months", "letters": 3}
+    op: Literal["silent"]
+    after: Span
+    letters: Annotated[int, Field(ge=0, le=100)] = 3
+
+
+class EmployerKnown(_Rule):
+    """With a gift she said where she works and what she does."""
+
+    example = {"op": "employer_known", "within": "30 days"}
+    op: Literal["employer_known"]
+    within: Span | None = None
 
 
 class Language(_Rule):
@@ -294,7 +323,10 @@ Rule = Annotated[
     | SignedUp
     | Received
     | Clicked
+    | InSequence
     | LastEngaged
+    | Silent
+    | EmployerKnown
     | Language
     | Custom
     | Random,

@@ -136,13 +136,17 @@ def upgrade() -> None:
     sa.Column('slug', sa.Text(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('sequence_id', sa.BigInteger(), nullable=True),
+    sa.Column('letter_id', sa.BigInteger(), nullable=True),
     sa.Column('version_id', sa.BigInteger(), nullable=True),
     sa.Column('segment_id', sa.BigInteger(), nullable=True),
     sa.Column('rule', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('state', sa.Text(), server_default='draft', nullable=False),
     sa.Column('run', sa.Integer(), server_default='1', nullable=False),
     sa.Column('repeat', sa.Text(), server_default='', nullable=False),
+    sa.Column('skipped', sa.Text(), server_default='', nullable=False),
     sa.Column('starts_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('held_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('deadline', sa.DateTime(timezone=True), nullable=True),
@@ -176,7 +180,9 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['created_by'], ['staff.id'], name=op.f('campaign_created_by_fkey')),
     sa.ForeignKeyConstraint(['gathering_id'], ['gathering.id'], name=op.f('campaign_gathering_id_fkey')),
     sa.ForeignKeyConstraint(['launched_by'], ['staff.id'], name=op.f('campaign_launched_by_fkey')),
+    sa.ForeignKeyConstraint(['letter_id'], ['letter.id'], name=op.f('campaign_letter_id_fkey')),
     sa.ForeignKeyConstraint(['segment_id'], ['segment.id'], name=op.f('campaign_segment_id_fkey')),
+    sa.ForeignKeyConstraint(['sequence_id'], ['sequence.id'], name=op.f('campaign_sequence_id_fkey')),
     sa.ForeignKeyConstraint(['version_id'], ['sequence_version.id'], name=op.f('campaign_version_id_fkey')),
     sa.PrimaryKeyConstraint('id', name=op.f('campaign_pkey')),
     sa.UniqueConstraint('slug', name=op.f('campaign_slug_key'))
@@ -214,6 +220,9 @@ def upgrade() -> None:
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
     op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', RESTS)
     op.execute(STAYS)
+    # Who was silent for long is asked by a sequence now.
+    op.execute("DELETE FROM chore WHERE name = 'sunset'")
+    op.execute("DELETE FROM bookmark WHERE name = 'sunset'")
 
 
 def downgrade() -> None:

@@ -99,6 +99,7 @@ def test_each_fault_is_told_with_its_line_and_field():
     ) == [
         "line 1: slug: is no short name: small letters, digits, hyphens and underscores",
         "line 1: name: is missing",
+        "line 2: on: must be launch, or " + ", ".join(definitions.TRIGGERS),
         "line 3: quiet_hours: is written like 21-8: full hours of the reader's day",
         "line 4: goal, withn: is not known here",
         "line 5: exit_when, of, after: is no span: write it like 12 months, 30 days or 1 year",
