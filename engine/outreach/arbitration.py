@@ -37,9 +37,9 @@ STANDS_STILL = """(
     OR EXISTS (SELECT FROM sequence_version v JOIN sequence s ON s.id = v.sequence_id
         WHERE v.id = {0}.version_id AND s.paused_at IS NOT NULL))"""
 
-# When she was handed letters in the last week, the latest first: what caps go by. One look into one index.
+# One row: when she was handed letters in the last week, the latest first (`at`): what caps go by. One look into one index.
 RECENT = """
-(SELECT array_agg(x.handed_at ORDER BY x.handed_at DESC) FROM message x
+(SELECT array_agg(x.handed_at ORDER BY x.handed_at DESC) AS at FROM message x
 WHERE x.contact_id = c.id AND x.lane = 'delivery' AND x.kind <> '' AND x.handed_at > :now - interval '7 days')
 """
 _A_WEEK = "CASE WHEN said.fewer THEN :a_week_fewer ELSE :a_week END"

@@ -90,10 +90,13 @@ _CANCELS = ", ".join(f"'{reason}'" for reason in REACHED)
 _RESTS = ask_rests.RESTING.format(contact="m.contact_id", fund=":fund_id")
 _REFUSAL = refusal("m.kind", "m.chapter_id", "said")
 
+_CAPS = "m.kind <> '' AND m.at_cap <> 'exempt'"
+
 # Of two letters to one person a claim takes one: two in one batch would both pass a cap.
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
-    SELECT m.* FROM message m {{joined}}
+    SELECT m.id, m.contact_id, m.occasion, m.lane, m.kind, m.chapter_id, m.at_cap, m.expires_at, m.created_at
+    FROM message m {{joined}}
     WHERE {STANDING.format(":")} AND m.together IS NOT DISTINCT FROM CAST(:together AS int)
         AND m.fund_id IS NOT DISTINCT FROM CAST(:own_fund_id AS bigint)
     ORDER BY {{order}} LIMIT :most FOR UPDATE OF m SKIP LOCKED
@@ -108,9 +111,8 @@ WITH due AS MATERIALIZED (
     FROM once m JOIN contact c ON c.id = m.contact_id
     CROSS JOIN LATERAL ({words("m.kind")} OFFSET 0) said
     CROSS JOIN LATERAL ({_RESTS} AND m.kind = 'asks' OFFSET 0) rest
-    CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' AND m.at_cap <> 'exempt' THEN {RECENT} END AS at OFFSET 0) recent
-    CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until, {FREE_AT} AS free_at,
-        {{behind}} AS behind_until,
+    {{recent}} CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until,
+        CASE WHEN {_CAPS} THEN {{free_at}} END AS free_at, CASE WHEN {_CAPS} THEN {{behind}} END AS behind_until,
         CASE WHEN CAST(:quiet_from AS int) IS NOT NULL THEN {WAKES_AT} END AS wakes_at OFFSET 0) later
     CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {GAVE} THEN 'gave'
         ELSE coalesce({{ended}}, nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
@@ -145,6 +147,16 @@ SELECT count(*) AS decided, max(handover_id) AS handover_id, min(step) AS step,
     array_agg(contact_id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS readers
 FROM decided
 """
+
+# What differs between letters of no sequence and the others.
+_ALONE = {
+    "recent": "", "free_at": f"(SELECT {FREE_AT} FROM {RECENT} recent)", "behind": "CAST(NULL AS timestamptz)",
+    "ended": "CAST(NULL AS text)",
+}  # fmt: skip
+_ARBITRATED = {
+    "recent": f"CROSS JOIN LATERAL (SELECT CASE WHEN {_CAPS} THEN (SELECT at FROM {RECENT} r) END AS at OFFSET 0) recent",
+    "free_at": FREE_AT, "behind": BEHIND_UNTIL,
+}  # fmt: skip
 
 _SERVED = text("""
 UPDATE mailing SET served_at = clock_timestamp(), served_chapter = :chapter, handed = handed + :letters WHERE id = :mailing_id
@@ -261,11 +273,10 @@ def _statement(ended: str, *, warming: bool) -> TextClause:
     """`ended`: SQL that says why her sequence is over; "": the letter belongs to none, and waits for no other."""
     joined = "JOIN contact engaged ON engaged.id = m.contact_id" if warming else ""
     order = "engaged.engaged_last_at DESC NULLS LAST, m.due_at, m.id" if warming else "m.due_at, m.id"
-    over, behind = "CAST(NULL AS text)", "CAST(NULL AS timestamptz)"
+    parts = _ALONE
     if ended:
-        over = f"CASE {_OF_SEQUENCES.format(ended=ended)} END"
-        behind = f"CASE WHEN m.kind <> '' AND m.at_cap <> 'exempt' THEN {BEHIND_UNTIL} END"
-    return text(_CLAIM.format(joined=joined, order=order, ended=over, behind=behind))
+        parts = _ARBITRATED | {"ended": f"CASE {_OF_SEQUENCES.format(ended=ended)} END"}
+    return text(_CLAIM.format(joined=joined, order=order, **parts))
 
 
 def _counted(line: Row[Any], done: Row[Any], handed: int) -> StepCounted:

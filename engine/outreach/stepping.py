@@ -71,8 +71,10 @@ WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :cam
     AND (e.due_at, e.id) >= (:since, :first)
 ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
 """)
-_STOP_CAMPAIGN = text("UPDATE campaign SET paused_at = :now, paused_because = :because WHERE id = :campaign_id")
-_STOP_SEQUENCE = text("UPDATE sequence SET paused_at = :now, paused_because = :because WHERE id = :sequence_id")
+_STAND_STILL = {
+    table: text(f"UPDATE {table} SET paused_at = :now, paused_because = :because WHERE id = :id RETURNING slug")
+    for table in ("campaign", "sequence")
+}
 
 
 def step(session: Session, now: datetime, settings: Settings, most: int = MOST) -> tuple[list[Event], bool]:
@@ -101,10 +103,11 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
 
 def _stand_still(session: Session, chosen: Row[Any], because: str, now: datetime) -> list[Event]:
     """Nobody can step in it: let it wait for a person."""
-    values = {"campaign_id": chosen.campaign_id, "sequence_id": chosen.sequence_id, "because": because, "now": now}
-    session.execute(_STOP_CAMPAIGN if chosen.campaign_id else _STOP_SEQUENCE, values)
-    whose = f"campaign {chosen.campaign_id}" if chosen.campaign_id else f"sequence {chosen.sequence_id}"
-    return [HumanNeeded(None, guards.LACKING, whose, f"it stands still: {because}")]
+    table = "campaign" if chosen.campaign_id else "sequence"
+    values = {"id": chosen.campaign_id or chosen.sequence_id, "because": because, "now": now}
+    slug = session.scalars(_STAND_STILL[table], values).one()
+    advice = f"when that is put right: `groundswell {table}s resume {slug}`"
+    return [HumanNeeded(None, f"{table} paused", slug, f"{because}; {advice}")]
 
 
 def salt(version_id: int) -> str:

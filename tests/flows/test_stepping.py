@@ -357,7 +357,11 @@ def test_a_line_whose_rule_names_what_there_is_no_more_waits_for_a_person(deps: 
     step(deps)
     assert letters(deps) == []
     assert one(deps, "SELECT paused_because FROM campaign").paused_because == "there is no chapter lost-town"
-    assert one(deps, "SELECT detail FROM notice").detail == "it stands still: there is no chapter lost-town"
+    told = one(deps, "SELECT kind, detail FROM notice")
+    assert told.kind == "campaign paused"
+    assert told.detail.startswith(
+        "there is no chapter lost-town; when that is put right: `groundswell campaigns resume "
+    )
 
 
 # What she waits for.

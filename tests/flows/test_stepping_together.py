@@ -301,3 +301,36 @@ def test_workers_that_are_killed_while_they_step_lose_nobody_and_write_nothing_t
 def begun(deps: Deps) -> int:
     """How many have taken a step."""
     return int(one(deps, "SELECT count(*) AS n FROM enrollment WHERE history <> '[]'").n)
+
+
+# On a world of its own.
+
+
+SHADOWED = ("contact", "enrollment", "message", "campaign", "step_tally", "sequence")
+
+
+@pytest.mark.parametrize("before", [0, 12])
+def test_over_tables_of_a_transaction_of_its_own_it_steps_like_anywhere_and_leaves_no_trace(deps: Deps, before: int):
+    """As simulating does; `before`: so often this connection has stepped already."""
+    ids = people(deps, 30)
+    published = publish(deps, *EVERYTHING[1:3], *CALL[2:], campaign=True)
+    enrol(deps, published, ids)
+    deps.clock.skip(DAY)
+    there = outcome(deps)
+    with deps.sessions() as session:
+        for _ in range(before):
+            stepping.step(session, NOW - DAY, deps.settings)
+            session.rollback()
+        for _ in range(before):
+            stepping.step(session, deps.clock.now, deps.settings)
+            session.rollback()
+        for table in SHADOWED:
+            session.execute(text(f"CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING ALL) ON COMMIT DROP"))
+            session.execute(text(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM public.{table}"))
+        stepping.step(session, deps.clock.now, deps.settings)
+        assert session.scalar(text("SELECT count(*) FROM message")) > 10
+        with transaction(deps.sessions) as other:  # nobody is locked by it
+            other.execute(text("SELECT FROM contact FOR UPDATE NOWAIT"))
+            other.execute(text("SELECT FROM enrollment FOR UPDATE NOWAIT"))
+        session.rollback()
+    assert outcome(deps) == there
