@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.letters.links import Links
@@ -73,3 +74,15 @@ def test_nothing_is_wrong_with_the_sequences_that_come_with_groundswell(session:
             [],
         )
         assert (definition.slug, list(checked.remarks)) == (definition.slug, [])
+
+
+def test_they_are_published_once_however_often_the_house_starts(session: Session):
+    count = text("SELECT count(*) FROM sequence_version")
+    shipped_sequences.ship(session, NOW)
+    before = session.scalar(count)
+    shipped_sequences.ship(session, NOW)
+    assert (
+        session.scalar(count)
+        == before
+        == len(shipped_sequences.shipped()) - len(shipped_sequences.waiting(session, NOW))
+    )
