@@ -24,10 +24,10 @@ RETURNING id
 _END = text("UPDATE staff SET ended_at = :now WHERE email = :email AND ended_at IS NULL RETURNING id")
 _END_SESSIONS = text("UPDATE staff_session SET ended_at = :now WHERE staff_id = :id AND ended_at IS NULL")
 _END_LINKS = text("UPDATE sign_in SET used_at = :now WHERE staff_id = :id AND used_at IS NULL")
-_END_TOKENS = text("UPDATE api_token SET revoked_at = :now WHERE staff_id = :id AND revoked_at IS NULL")
 _OPEN = text(
     "SELECT id, email, name, role, chapter_id, may_export FROM staff WHERE email = :email AND ended_at IS NULL"
 )
+_END_TOKENS = text("UPDATE api_token SET revoked_at = :now WHERE staff_id = :id AND revoked_at IS NULL")
 _FIRST_ADMIN = text("SELECT email FROM staff WHERE role = 'admin' AND ended_at IS NULL ORDER BY id LIMIT 1")
 _ALL = text("""
 SELECT s.id, s.email, s.name, s.role, s.may_export, s.created_at, s.ended_at, coalesce(c.name, 'all chapters') AS chapter,

@@ -81,7 +81,8 @@ def test_who_stops_letters_meanwhile_is_not_told(they: Supporters):
     they.joins(INES, zip=NOWHERE)
     they.mail(INES)
     change(they.deps, """INSERT INTO consent (contact_id, channel, given, at, source)
-        SELECT id, 'mail', false, :at, 'unsubscribe' FROM contact WHERE email = :email""", at=they.now, email=INES)  # fmt: skip
+        SELECT id, 'mail', false, :at, 'unsubscribe' FROM contact WHERE email = :email""",
+           at=they.now, email=INES)  # fmt: skip
     they.wait(days=10)
     assert they.mail(INES) == []
     assert they.unsent(INES)[0][0] == "skipped"
