@@ -29,7 +29,9 @@ WORDS = """
 SELECT kind, given, at, source, place, wording FROM consent w JOIN contact c ON c.id = w.contact_id
 WHERE c.email = 'ines@example.org' ORDER BY at, kind
 """
-WELCOME = "version_id = (SELECT v.id FROM sequence q JOIN sequence_version v ON v.sequence_id = q.id WHERE slug = 'welcome')"
+WELCOME = (
+    "version_id = (SELECT v.id FROM sequence q JOIN sequence_version v ON v.sequence_id = q.id WHERE slug = 'welcome')"
+)
 CATALOGUE = {
     "agendas": [{"code": "homes", "name": "Homes", "interests": [{"code": "rent", "name": "Rent"}]}],
     "ways_to_help": [{"code": "doors", "name": "Doors"}],
