@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, delivery, imports, intake, latency, pages, people, segments
+from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -29,9 +29,17 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
         "a campaign of a million handed over, beside the ceiling, one POST each and a task each",
         delivery.run,
     ),
+    "campaign": (
+        "everybody enters a campaign of a million, beside one raw INSERT … SELECT of the same audience; memory",
+        campaign.run,
+    ),
     "segments": (
         "rules that choose people, beside the best SQL by hand and the plain one; previews by eight at once",
         segments.run,
+    ),
+    "steps": (
+        "people of a campaign take their step, beside a bare loop that claims, inserts and updates",
+        steps.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }

@@ -16,7 +16,7 @@ from engine.letters.finishing import Body
 
 CHAPTERS = 20
 PAST = "bench-past"
-CAMPAIGN = "bench-campaign"
+CAMPAIGN, SECOND = "bench-campaign", "bench-second"  # letters that ask
 STRETCH = 100_000  # people a statement
 
 _CHAPTERS = """
@@ -95,8 +95,9 @@ _LETTER = "\n\n".join([
 ])  # fmt: skip
 
 
-def make(url: str, people: int) -> None:
-    """So many people with all that they have, in an empty house with the invented organisation; nothing is ready yet."""
+def make(url: str, people: int, *, older: bool = True) -> None:
+    """So many people with all that they have (`older`: with letters of the weeks before), in an empty house with the invented
+    organisation; nothing is ready yet."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute(_CHAPTERS, {"chapters": CHAPTERS})
@@ -109,7 +110,7 @@ def make(url: str, people: int) -> None:
             connection.execute(_PEOPLE, terms | {"low": low, "high": high})
             if low == 0:
                 _letters(url)
-            for statement in (_YES, _GIFTS, _OLDER):
+            for statement in (_YES, _GIFTS, _OLDER) if older else (_YES, _GIFTS):
                 connection.execute(statement, terms)
         connection.execute(_KNOWN)
         connection.execute(_HEARD)
@@ -136,7 +137,8 @@ def _letters(url: str) -> None:
     pool = make_pool(url, size=1)
     with transaction(make_sessions(pool)) as session:
         words = {"en": Body("The rent vote in {{ city }} is on Tuesday, {{ first_name }}", _LETTER)}
-        writing.save(session, Draft(slug=CAMPAIGN, kind="asks", form="common-ground", bodies=words))
+        for slug in (CAMPAIGN, SECOND):
+            writing.save(session, Draft(slug=slug, kind="asks", form="common-ground", bodies=words))
         writing.save(session, Draft(slug=PAST, kind="news", bodies={"en": Body("News", "Hello.")}))
     pool.dispose()
 

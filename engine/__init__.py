@@ -34,13 +34,16 @@ mail        handovers and what became of letters; doubt, holds, limits; suppress
 
 segments    rules that choose people: as SQL, in English; audiences; saved segments
 
-outreach    who is written to, when, and the last look before a letter leaves; letters before they are sent, long silence
-staff       what needs a person
+staff       what needs a person; accounts, rights, the audit
+
+outreach    sequences, who is in them, campaigns; the last look before a letter leaves; letters before they are sent
 
 reactions   everything that follows from an event, on one screen
 adapters    the outside: Redis, Stripe, SendGrid, signatures, the mailbox, embedded servers, processes
-migrate     migrations, then the data that comes with the code: ZIPs and shipped letters
+migrate     migrations, then the data that comes with the code: ZIPs, letters, sequences
 demo_organisation   the invented organisation
+
+reports     what campaigns came to, why one person got what she got, what would happen: numbers and reasons for people
 
 bootstrap   builds one frozen `Deps` from settings; above it stand `webhooks` and `workers`
 

@@ -4,6 +4,7 @@ A new language is a new folder: its catalogues, and the letters' own folders (`t
 """
 
 import io
+from collections.abc import Callable
 from functools import cache
 
 from babel import Locale
@@ -37,6 +38,11 @@ def catalogue(language: str) -> NullTranslations:
         part = Translations(compiled)
         whole = part if whole is None else whole.merge(part)
     return whole or NullTranslations()
+
+
+def in_each(said: Callable[[str], str]) -> dict[str, str]:
+    """What that says in each language there is."""
+    return {language: said(language) for language in offered()}
 
 
 def own_name(language: str) -> str:

@@ -1,4 +1,4 @@
-"""Bringing a database up to date: migrations, then the reference data that comes with the code (ZIPs, shipped letters)."""
+"""Bringing a database up to date: migrations, then the reference data that comes with the code: ZIPs, letters, sequences."""
 
 from functools import cache
 
@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
+from engine.giving import own_form
 from engine.letters import shipped, writing
+from engine.outreach import shipped_sequences
 from engine.settings import ROOT
 
 LOCK = 0x67726D67  # one migration at a time, however many processes start
@@ -62,6 +64,8 @@ def _reference_data(session: Session) -> None:
     if not session.scalar(text("SELECT EXISTS (SELECT FROM zip)")):
         session.execute(_LOAD_ZIPS, {"rows": rows(_zip(place) for place in zipcodes.list_all())})
     writing.ship(session, shipped.shipped())
+    own_form.lend(session)
+    shipped_sequences.ship(session, session.scalar(text("SELECT now()")))
 
 
 def _zip(place: dict[str, str]) -> dict[str, object]:

@@ -21,7 +21,18 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import confirm, enrolled, receipts, refund_notices, thanks, welcome
+from engine.outreach import (
+    attribution,
+    awaited,
+    confirm,
+    enrolled,
+    reached,
+    receipts,
+    refund_notices,
+    tallies,
+    thanks,
+    triggers,
+)
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -30,11 +41,11 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay),
+    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay, attribution.learn),
     events.CheckoutEndReported: (checkout_ends.end,),
     events.DeclineReported: (declines.record,),
-    events.PaymentLinked: (payment_words.link, receipts.renumber),
-    events.ContributionReported: (contributions.record,),
+    events.PaymentLinked: (payment_words.link, receipts.renumber, attribution.learn),
+    events.ContributionReported: (contributions.record, attribution.learn),
     events.RefundReported: (reversals.refund,),
     events.RefundTotalReported: (reversals.refund,),
     events.DisputeReported: (reversals.dispute,),
@@ -51,40 +62,58 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         gift_consent.allow,
         excesses.weigh,
         ask_rests.gave,
+        reached.gave,
+        reached.happened,
+        awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
     ),
-    events.InstalmentRecorded: (excesses.weigh, thanks.compose, receipts.compose, refund_notices.compose),
+    events.InstalmentRecorded: (
+        excesses.weigh,
+        reached.happened,
+        awaited.paid,
+        triggers.paid,
+        thanks.compose,
+        receipts.compose,
+        refund_notices.compose,
+    ),
     events.DonorLearned: (
         gift_consent.allow,
         excesses.weigh,
         ask_rests.gave,
+        reached.gave,
+        reached.happened,
+        awaited.gave,
+        triggers.gave,
         thanks.compose,
         receipts.compose,
         refund_notices.compose,
     ),
     events.CardDeclined: (),
-    events.RefundRecorded: (excesses.weigh_again, refund_notices.compose),
-    events.RefundFailed: (excesses.weigh_again, refund_notices.failed),
-    events.DisputeRecorded: (excesses.weigh_again, ask_rests.asked_about),
+    events.RefundRecorded: (excesses.weigh_again, ask_rests.went_back, reached.happened, refund_notices.compose),
+    events.RefundFailed: (excesses.weigh_again, ask_rests.came_back, reached.happened, refund_notices.failed),
+    events.DisputeRecorded: (excesses.weigh_again, ask_rests.asked_about, reached.happened),
     events.FraudWarned: (),
-    events.PlanStarted: (),
-    events.PlanChanged: (),
-    events.PlanFailed: (),
-    events.PlanCancelled: (),
+    events.PlanStarted: (reached.happened, awaited.began),
+    events.PlanChanged: (reached.happened,),
+    events.PlanFailed: (ask_rests.failing, reached.happened, triggers.failed),
+    events.PlanCancelled: (reached.happened, triggers.ended),
     events.FactRecorded: (),
     # People.
-    events.SignedUp: (engagement.signed_up,),
+    events.SignedUp: (engagement.signed_up, reached.happened),
     events.ConfirmationAsked: (confirm.compose,),
-    events.Joined: (welcome.compose,),
-    events.ChapterChanged: (),
+    events.Joined: (reached.happened, triggers.joined, awaited.joined),
+    events.HelpOffered: (reached.happened, triggers.offered, awaited.offered),
+    events.ChapterChanged: (reached.happened,),
     events.ContactMerged: (
         merging.take_over,
         keeping.take_over,
         excesses.weigh_together,
         readers.take_over,
         enrolled.take_over,
+        reached.happened,
     ),
     events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget, enrolled.forget),
     # Letters.
@@ -95,31 +124,43 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.LetterDropped: (),
     events.Complained: (),
     events.Unsubscribed: (),
-    events.LetterOpened: (engagement.opened,),
-    events.LetterClicked: (engagement.clicked, ask_rests.clicked),
+    events.LetterOpened: (engagement.opened, reached.happened),
+    events.LetterClicked: (
+        engagement.clicked,
+        ask_rests.clicked,
+        reached.happened,
+        awaited.clicked,
+        attribution.clicked,
+    ),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),
     events.MatterSettled: (notices.close,),
     events.LettersComposed: (),  # the edge rings the bell of their lane
     events.StepsDue: (),  # likewise
+    # What is counted, once nothing else follows: everybody waits for these rows.
+    events.PlacesLeft: (tallies.places,),
+    events.StepCounted: (tallies.letters,),
 }
+LAST = (events.PlacesLeft, events.StepCounted)
 
 
 def react(session: Session, happened: Sequence[events.Event], now: datetime, settings: Settings) -> list[events.Event]:
-    """Admit everyone whom these events name, then follow them, kind by kind, until nothing more follows. Returns them and
-    all that came of them.
+    """Admit everyone whom these events name, then follow them, kind by kind, until nothing more follows; those of LAST
+    after all others. Returns them and all that came of them.
 
     Each reaction gets all events of its kind at once: the number of statements does not grow with the batch.
     """
     everything: list[events.Event] = []
     happened = checkout_ends.recall(session, happened)
-    wave = [*happened, *admission.admit(session, happened, now, settings)]
-    while wave:
+    waiting = [*happened, *admission.admit(session, happened, now, settings)]
+    order = list(REACTIONS)
+    while waiting:
+        wave = [event for event in waiting if not isinstance(event, LAST)] or waiting
+        waiting = [event for event in waiting if isinstance(event, LAST)] if wave is not waiting else []
         everything += wave
-        order = list(REACTIONS)
         wave.sort(key=lambda event: order.index(type(event)))
-        wave = [
+        waiting += [
             following
             for kind, same in groupby(wave, key=type)
             for batch in (list(same),)

@@ -66,18 +66,24 @@ class Settings(BaseSettings):
     letters_a_day: int = Field(2, ge=1)
     letters_a_week: int = Field(5, ge=1)
     letters_a_week_fewer: int = Field(1, ge=1)
+    national_first: Literal["national", "chapter", "equal"] = "equal"
+    ask_rest_days: int = Field(7, ge=1, le=365)
     mail_per_second: int = Field(0, ge=0)
     mail_domain_per_second: int = Field(0, ge=0)
     open_tracking: bool = False
     most_bounces_percent: float = Field(5.0, gt=0, le=100)
     most_complaints_percent: float = Field(0.2, gt=0, le=100)
-    sunset_days: int = Field(365, ge=30)
+    most_unsubscribes_percent: float = Field(2.0, gt=0, le=100)
+    hold_people: int = Field(500, ge=0)
+    hold_minutes: int = Field(10, ge=0)
+    second_approver: bool = False
     raw_body_days: int = Field(90, ge=1)
+    api_minute: int = Field(600, ge=1)
     spark_people: int = Field(15, ge=2)
     import_megabytes: int = Field(1024, ge=1)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
-    web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")
+    web_only: str = Field("hooks,pages,staff,api", validation_alias="GROUNDSWELL_WEB_ONLY")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535)
     log_format: Literal["console", "json"] = "console"

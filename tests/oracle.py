@@ -20,7 +20,7 @@ from engine.segments.rules import Rule
 TABLES = (
     "contact", "chapter", "followed_chapter", "zip_route", "fund", "donation_form", "contribution", "ledger_entry",
     "recurring_plan", "interest", "contact_interest", "way_to_help", "volunteer_offer", "sign_up", "letter", "mailing",
-    "message", "mail_event",
+    "message", "mail_event", "sequence", "enrollment",
 )  # fmt: skip
 
 
@@ -180,8 +180,34 @@ def _clicked(rule: rules.Clicked, person: Mapping[str, Any], world: World) -> bo
     )
 
 
+def _in_sequence(rule: rules.InSequence, person: Mapping[str, Any], world: World) -> bool:
+    wanted = world.named("sequence", "slug", rule.sequence)
+    hers = [row for row in world.of("enrollment", person) if row["sequence_id"] == wanted]
+    if rule.state in ("active", "any"):
+        return any(row["entered_at"] > world.since(rule.within) and rule.state in ("any", row["state"]) for row in hers)
+    return any(row["state"] == rule.state and row["ended_at"] > world.since(rule.within) for row in hers)
+
+
 def _last_engaged(rule: rules.LastEngaged, person: Mapping[str, Any], world: World) -> bool:
     return person["engaged_last_at"] is not None and person["engaged_last_at"] > world.since(rule.within)
+
+
+def _silent(rule: rules.Silent, person: Mapping[str, Any], world: World) -> bool:
+    last = person["engaged_last_at"] or person["created_at"]
+    since = [
+        row for row in world.of("message", person)
+        if row["lane"] == "delivery" and row["state"] in ("handed", "delivered") and row["handed_at"] is not None
+        and row["handed_at"] > last
+    ]  # fmt: skip
+    return bool(last <= world.since(rule.after)) and len(since) >= rule.letters
+
+
+def _employer_known(rule: rules.EmployerKnown, person: Mapping[str, Any], world: World) -> bool:
+    return any(
+        gift["paid_at"] > world.since(rule.within)
+        and all(gift["donor"].get(name, "").strip() for name in ("employer", "occupation"))
+        for gift in world.of("contribution", person)
+    )
 
 
 def _custom(rule: rules.Custom, person: Mapping[str, Any], _: World) -> bool:
@@ -223,7 +249,10 @@ JUDGES: Mapping[type[rules.AnyRule], Callable[[Any, Mapping[str, Any], World], b
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
+    rules.Silent: _silent,
+    rules.EmployerKnown: _employer_known,
     rules.Language: lambda rule, person, _: person["language"] == rule.language,
     rules.Custom: _custom,
     rules.Random: _random,

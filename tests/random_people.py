@@ -15,17 +15,20 @@ ZIPS = ("01604", "01301", "01103", "99999")
 SPANS = ("1 hour", "30 days", "2 weeks", "6 months", "12 months", "2 years")
 CENTS = (100, 500, 2500, 2700, 10000)
 LETTERS = ("thank_you", "confirm")
+SEQUENCES = ("hello", "rent")
 
 
 def make(session: Session, seed: int, many: int, now: datetime) -> list[int]:
     """So many of them, alone in this house; their ids."""
     dice = Random(seed)
+    version_id = _sequences(session, now)
     ids = [_person(session, dice, number, now) for number in range(many)]
     for contact_id in ids:
         for _ in range(dice.choice((0, 0, 1, 1, 2, 4))):
             _gift(session, dice, contact_id, now)
         _habits(session, dice, contact_id, now)
         _letters(session, dice, contact_id, now)
+        _places(session, dice, contact_id, version_id, now)
         _allowed(session, dice, contact_id, now)
     totals.refresh(session, ids)
     return ids
@@ -37,7 +40,7 @@ def _person(session: Session, dice: Random, number: int, now: datetime) -> int:
         "zip": dice.choice((None, *ZIPS)), "state": dice.choice(("", "MA", " ma ", "NY")),
         "language": dice.choice(("en", "es")), "details_at": now, "chapter": dice.choice((None, *CHAPTERS)),
         "engaged_last_at": dice.choice((None, moment(dice, now))),
-        "rested_at": dice.choice((None,) * 5 + (moment(dice, now),)),
+        "rested_at": dice.choice((None,) * 5 + (moment(dice, now),)), "created_at": moment(dice, now),
         "custom": dice.choice(({}, {"tags": ["captain", "driver"]}, {"score": "7"}, {"score": 7.5}, {"score": None},
                                {"score": "many"}, {"tags": "captain"}, {"score": True}, {"score": {"a": 1}})),
         "erased_at": now if dice.random() < 0.05 else None,
@@ -49,7 +52,8 @@ def _gift(session: Session, dice: Random, contact_id: int, now: datetime) -> Non
     cents, status = dice.choice(CENTS), dice.choice(("received",) * 4 + ("refunded", "partly_refunded", "duplicate"))
     told = {
         "contact_id": contact_id, "source": "actblue", "source_key": str(dice.random()), "amount_cents": cents,
-        "currency": dice.choice(("usd", "usd", "usd", "eur")), "status": status, "paid_at": moment(dice, now), "donor": {},
+        "currency": dice.choice(("usd", "usd", "usd", "eur")), "status": status, "paid_at": moment(dice, now),
+        "donor": dice.choice(({}, {"employer": "Library", "occupation": "Librarian"}, {"employer": " ", "occupation": "x"})),
         "fund": dice.choice(("action", "pac", None)), "refcode": dice.choice(("", "door")),
         "refcode2": dice.choice(("", "door")),
         "form": dice.choice((None, "common-ground")),
@@ -106,6 +110,25 @@ def _letters(session: Session, dice: Random, contact_id: int, now: datetime) -> 
                 _put(session, "mail_event", (), told)
 
 
+def _sequences(session: Session, now: datetime) -> int:
+    """The sequences that these people go through; a version of them."""
+    for slug in SEQUENCES:
+        _put(session, "sequence", (), {"slug": slug, "name": slug.title(), "trigger": "", "version": 1, "shipped": False,
+             "paused_because": "", "excused": {}, "created_at": now})  # fmt: skip
+    version = {"version": 1, "definition": {}, "mailings": {}, "fund_ids": [], "published_at": now}
+    return _put(session, "sequence_version", ("sequence",), version | {"sequence": SEQUENCES[0]})
+
+
+def _places(session: Session, dice: Random, contact_id: int, version_id: int, now: datetime) -> None:
+    for rotation in range(dice.choice((0, 0, 1, 2))):
+        state = dice.choice(("active", "finished", "left"))
+        place = {"contact_id": contact_id, "version_id": version_id, "sequence": dice.choice(SEQUENCES), "state": state,
+                 "campaign_id": dice.choice((0, 7)), "rotation": rotation, "reason": "", "step": "", "due_at": now,
+                 "entered_at": moment(dice, now), "waits_for": "", "heard": False, "facts": {}, "history": [],
+                 "ended_at": None if state == "active" else moment(dice, now)}  # fmt: skip
+        _put(session, "enrollment", ("sequence",), place)
+
+
 def _allowed(session: Session, dice: Random, contact_id: int, now: datetime) -> None:
     for _ in range(dice.choice((0, 1, 1, 2, 2, 3))):
         word = {"contact_id": contact_id, "channel": dice.choice(("mail", "mail", "mail", "text")),
@@ -133,6 +156,7 @@ _BY_NAME = {
     "fund": ("fund_id", "(SELECT id FROM fund WHERE slug = v.fund)", "text"),
     "form": ("donation_form_id", "(SELECT id FROM donation_form WHERE slug = v.form)", "text"),
     "mailing": ("mailing_id", "(SELECT id FROM mailing WHERE slug = v.mailing)", "text"),
+    "sequence": ("sequence_id", "(SELECT id FROM sequence WHERE slug = v.sequence)", "text"),
     "interest": ("interest_id", "(SELECT id FROM interest ORDER BY code OFFSET v.interest LIMIT 1)", "int"),
     "way": ("way_to_help_id", "(SELECT id FROM way_to_help ORDER BY code OFFSET v.way LIMIT 1)", "int"),
 }

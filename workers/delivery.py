@@ -170,7 +170,7 @@ def _terms(deps: Deps, mailer: Mailer, now: datetime) -> Terms:
     settings = deps.settings
     return Terms(
         now, mailer.call_seconds, mailer.most_copies, settings.time_zone, settings.letters_a_day, settings.letters_a_week,
-        settings.letters_a_week_fewer, production=not settings.development,
+        settings.letters_a_week_fewer, production=not settings.development, first=settings.national_first,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from engine import metrics
 from engine.bootstrap import Deps, start
 from engine.mail import handovers
+from engine.outreach import concluding, expanding, stepping
 
 TICK_SECONDS = 1.0
 LEADER_LOCK = 0x67726E64  # "grnd"
@@ -24,6 +25,7 @@ LEADER_LOCK = 0x67726E64  # "grnd"
 SCHEDULE: dict[str, timedelta] = {
     "books": timedelta(days=1),
     "bodies": timedelta(days=1),
+    "api_requests": timedelta(days=1),
     "unconfirmed": timedelta(days=1),
     "stripe_catch_up": timedelta(hours=1),
     "fraud_refunds": timedelta(minutes=5),
@@ -35,13 +37,13 @@ SCHEDULE: dict[str, timedelta] = {
     "hearing": timedelta(minutes=10),
     "checkouts": timedelta(minutes=10),
     "forms": timedelta(hours=1),
-    "sunset": timedelta(days=1),
     "leave": timedelta(minutes=5),
+    "entrances": timedelta(days=1),
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")
 _PLAN = text("INSERT INTO chore (name, due_at) SELECT unnest(CAST(:names AS text[])), now() ON CONFLICT DO NOTHING")
-_DUE = text("""
+_DUE = text(f"""
 SELECT DISTINCT lane FROM (VALUES ('intake'), ('feedback')) v(lane)
     WHERE EXISTS (SELECT FROM inbound_event e WHERE e.state = 'pending' AND e.lane = v.lane AND e.due_at <= now())
 UNION ALL
@@ -49,8 +51,12 @@ SELECT 'receipts' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND la
 UNION ALL
 SELECT 'delivery' WHERE EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'delivery' AND due_at <= :now)
 UNION ALL
+SELECT 'outreach' WHERE EXISTS (WITH {stepping.LINES} SELECT FROM due)
+UNION ALL
 SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
     OR EXISTS (SELECT FROM handover WHERE state = 'uncertain' AND due_at <= now())
+UNION ALL
+SELECT 'outreach' WHERE EXISTS (SELECT FROM campaign k WHERE {expanding.DUE} OR {concluding.DUE} OR {concluding.CLEARING})
 """)
 
 log = structlog.get_logger(__name__)

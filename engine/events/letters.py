@@ -1,6 +1,7 @@
 """Letters: what their provider tells of them, and what that means."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -125,3 +126,17 @@ class MailStopped(Event):
     """The mail provider suspended our account: campaigns stand still until a person lifts the hold."""
 
     word: ClassVar[str] = "account suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounted(Event):
+    """So many more letters of one step of a sequence became what `counts` names (columns of step_tally; less: below zero).
+    `told_of`: of those that are told later than they left (bounced, complained, unsubscribed), the handover of each."""
+
+    version_id: int
+    campaign_id: int
+    mailing_id: int
+    chapter_id: int
+    step: str
+    counts: Mapping[str, int]
+    told_of: Mapping[str, Sequence[int]] = field(default_factory=dict)

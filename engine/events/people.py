@@ -77,6 +77,13 @@ class Joined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HelpOffered(Event):
+    """A person offers to help in a way in which she did not before: somebody is to get in touch with her."""
+
+    contact_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChapterChanged(Event):
     """A contact has another home chapter. `by`: how it was chosen, as `contact.routed_by` says it."""
 
@@ -100,3 +107,11 @@ class ContactErased(Event):
 
     contact_id: int
     email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesLeft(Event):
+    """So many people left the sequence of a campaign before its end."""
+
+    campaign_id: int
+    people: int

@@ -1,9 +1,11 @@
-"""Donors are left in peace when they have just given a lot, when their bank asks about a gift, and when what they did at
-ActBlue may not have reached us yet: their asks rest (`ask_rest`), which the last look of each letter goes by.
+"""Donors are left in peace when they have just given, or given a lot, when their bank asks about a gift, when one went back
+or an instalment failed, and when what they did at ActBlue may not have reached us yet: their asks rest (`ask_rest`), which
+the last look of each letter goes by.
 
-Whoever gives many times within days may be ill, pressed or robbed of her card; so may whoever gives far above her habit.
-Staff are told to look. Instalments are no new decision, and what happened long ago (a report that is imported, a
-catch-up) rests nothing. A rest of one reason is one row: it grows longer, and is told once until it is over.
+A gift, a refund and a failed instalment rest the asks of their own fund alone; all else rests every ask. Whoever gives many
+times within days may be ill, pressed or robbed of her card; so may whoever gives far above her habit: staff are told to look.
+Later instalments are no new decision, and what happened long ago (a report that is imported, a catch-up) rests nothing. A
+rest of one reason is one row for each fund: it grows longer, and is told once until it is over.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,9 @@ from engine.events import (
     Event,
     HumanNeeded,
     LetterClicked,
+    PlanFailed,
+    RefundFailed,
+    RefundRecorded,
 )
 from engine.giving.form_links import ACTBLUE
 from engine.money import dollars
@@ -32,6 +37,8 @@ MANY_GIFTS, MANY_DAYS = 3, 7
 # Five times the most she ever gave is another kind of decision; below $250 it does no harm ($5, then $27).
 LARGE_TIMES, LARGE_CENTS = 5, 25_000
 REST_DAYS = 30  # a month without an ask, for many or for one large
+REFUND_DAYS = 30  # after a gift went back whole
+FAILING_DAYS = 14  # after an instalment failed; less, when it is paid after all
 DISPUTE_DAYS = 90  # banks take two to three months to settle a dispute
 GRACE_HOURS = 24  # a day without word of ActBlue's is an outage of which people know
 # Whoever follows a link gives within minutes or not at all. A gift that was paid this long after a click and has been
@@ -45,7 +52,8 @@ _FRESH = f"g.id = ANY(:ids) AND c.email IS NOT NULL AND {_RECENT.format('g')} AN
 
 # An order with several line items is one gift.
 _MANY = f"""
-    SELECT her.contact_id, 'many' AS reason, week.at, week.id AS contribution_id, week.gifts AS said, {REST_DAYS} AS days
+    SELECT her.contact_id, CAST(NULL AS bigint) AS fund_id, 'many' AS reason, week.at, week.id AS contribution_id,
+        week.gifts AS said, {REST_DAYS} AS days
     FROM (SELECT DISTINCT g.contact_id FROM contribution g JOIN contact c ON c.id = g.contact_id WHERE {_FRESH}) her
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT coalesce(nullif(g.order_number, ''), g.source_key)) AS gifts, max(g.paid_at) AS at,
@@ -55,7 +63,7 @@ _MANY = f"""
     ) week WHERE week.gifts >= {MANY_GIFTS}
 """
 _LARGE = f"""
-    SELECT DISTINCT ON (g.contact_id) g.contact_id, 'large', g.paid_at, g.id, g.amount_cents, {REST_DAYS}
+    SELECT DISTINCT ON (g.contact_id) g.contact_id, NULL, 'large', g.paid_at, g.id, g.amount_cents, {REST_DAYS}
     FROM contribution g JOIN contact c ON c.id = g.contact_id CROSS JOIN LATERAL (
         SELECT max(b.amount_cents) AS cents FROM contribution b
         WHERE b.contact_id = g.contact_id AND (b.paid_at, b.id) < (g.paid_at, g.id) AND {_COUNTS.format("b")} OFFSET 0
@@ -65,27 +73,61 @@ _LARGE = f"""
 """
 # That a dispute needs a person is told by who keeps it (`reversals`).
 _DISPUTED = f"""
-    SELECT DISTINCT ON (g.contact_id) g.contact_id, 'dispute' AS reason, greatest(d.opened_at, d.settled_at) AS at,
-        g.id AS contribution_id, d.amount_cents AS said, {DISPUTE_DAYS} AS days
+    SELECT DISTINCT ON (g.contact_id) g.contact_id, CAST(NULL AS bigint) AS fund_id, 'dispute' AS reason,
+        greatest(d.opened_at, d.settled_at) AS at, g.id AS contribution_id, d.amount_cents AS said, {DISPUTE_DAYS} AS days
     FROM dispute d JOIN contribution g ON g.id = d.contribution_id JOIN contact c ON c.id = g.contact_id
     WHERE g.id = ANY(:ids) AND c.email IS NOT NULL AND d.state IN ('inquiry', 'open', 'lost')
-    ORDER BY g.contact_id, 3 DESC, g.id
+    ORDER BY g.contact_id, 4 DESC, g.id
 """
-# Those of `why` that rest something now; and of these the ones that were not resting for that reason already.
+# A gift of once, or the first of a plan, to a fund of ours.
+NEW_GIFT = "{0}.fund_id IS NOT NULL AND {0}.sequence = 0 AND {0}.status NOT IN ('refunded', 'duplicate')"
+_GIVEN = f"""
+    SELECT DISTINCT ON (g.contact_id, g.fund_id) g.contact_id, g.fund_id, 'gave', g.paid_at, g.id, g.amount_cents,
+        CAST(:rest_days AS int)
+    FROM contribution g JOIN contact c ON c.id = g.contact_id
+    WHERE g.id = ANY(:ids) AND c.email IS NOT NULL AND {NEW_GIFT.format("g")}
+    ORDER BY g.contact_id, g.fund_id, g.paid_at DESC, g.id
+"""
+_WHOLE = "{0}.fund_id IS NOT NULL AND {0}.status = 'refunded'"
+_REFUNDED = f"""
+    SELECT DISTINCT ON (g.contact_id, g.fund_id) g.contact_id, g.fund_id, 'refund' AS reason, r.refunded_at AS at,
+        g.id AS contribution_id, g.amount_cents AS said, {REFUND_DAYS} AS days
+    FROM refund r JOIN contribution g ON g.id = r.contribution_id JOIN contact c ON c.id = g.contact_id
+    WHERE g.id = ANY(:ids) AND c.email IS NOT NULL AND r.state = 'succeeded' AND {_WHOLE.format("g")}
+    ORDER BY g.contact_id, g.fund_id, r.refunded_at DESC, g.id
+"""
+_FAILING = f"""
+    SELECT DISTINCT ON (p.contact_id, p.fund_id) p.contact_id, p.fund_id, 'failing' AS reason, p.failed_at AS at,
+        p.id AS contribution_id, 0 AS said, {FAILING_DAYS} AS days
+    FROM recurring_plan p JOIN contact c ON c.id = p.contact_id
+    WHERE p.id = ANY(:ids) AND c.email IS NOT NULL AND p.fund_id IS NOT NULL AND p.failed_at IS NOT NULL
+    ORDER BY p.contact_id, p.fund_id, p.failed_at DESC, p.id
+"""
+# Those of `why` that rest something now; and of these the ones that staff are told of, and that were not resting for that
+# reason already.
 _REST = """
 WITH why AS MATERIALIZED ({why}), rested AS (
-    INSERT INTO ask_rest AS r (contact_id, reason, since, until)
-    SELECT contact_id, reason, least(at, :now), least(at, :now) + make_interval(days => days) FROM why
-    WHERE at + make_interval(days => days) > :now ORDER BY contact_id, reason
+    INSERT INTO ask_rest AS r (contact_id, fund_id, reason, since, until)
+    SELECT contact_id, fund_id, reason, least(at, :now), least(at, :now) + make_interval(days => days) FROM why
+    WHERE at + make_interval(days => days) > :now ORDER BY contact_id, reason, fund_id
     ON CONFLICT (contact_id, reason, fund_id) DO UPDATE SET since = excluded.since, until = excluded.until
         WHERE excluded.until > r.until
     RETURNING contact_id, reason, until, old.until AS before
 )
 SELECT w.reason, w.contribution_id, w.said, r.until FROM why w JOIN rested r USING (contact_id, reason)
-WHERE r.before IS NULL OR r.before <= :now ORDER BY w.contribution_id
+WHERE w.reason IN ('many', 'large') AND (r.before IS NULL OR r.before <= :now) ORDER BY w.contribution_id
 """
-_GAVE = text(_REST.format(why=f"({_MANY}) UNION ALL ({_LARGE}) UNION ALL ({_DISPUTED})"))
-_ASKED = text(_REST.format(why=_DISPUTED))
+_GAVE = text(_REST.format(why=" UNION ALL ".join(f"({why})" for why in (_MANY, _LARGE, _DISPUTED, _GIVEN, _REFUNDED))))
+_ASKED, _WENT_BACK, _FAILED = (text(_REST.format(why=why)) for why in (_DISPUTED, _REFUNDED, _FAILING))
+# The money is ours again; unless another gift of hers went back.
+_CAME_BACK = text(f"""
+UPDATE ask_rest r SET until = :now FROM contribution g
+WHERE g.id = ANY(:ids) AND r.contact_id = g.contact_id AND r.fund_id = g.fund_id AND r.reason = 'refund' AND r.until > :now
+    AND NOT EXISTS (
+        SELECT FROM contribution o JOIN refund f ON f.contribution_id = o.id AND f.state = 'succeeded'
+        WHERE o.contact_id = r.contact_id AND o.fund_id = r.fund_id AND {_WHOLE.format("o")}
+            AND f.refunded_at + interval '{REFUND_DAYS} days' > :now)
+""")
 
 _CLICKED = text(f"""
 INSERT INTO ask_rest AS r (contact_id, reason, since, until)
@@ -105,12 +147,18 @@ WORDS = {
     "many": "several gifts in few days",
     "large": "a gift far above habit",
     "dispute": "a bank asks about a gift",
+    "gave": "she has just given",
+    "refund": "a gift went back",
+    "failing": "an instalment failed",
     "clicked": "went to ActBlue, and what was given there may not be known yet",
 }
 _SAID = " ".join(f"WHEN '{reason}' THEN '{words}'" for reason, words in WORDS.items())
 # A rest `r` that still stands; with :now.
-STANDS = f"""r.until > :now AND (r.reason <> 'clicked'
-    OR coalesce({_CURRENT} < r.since + interval '{MARGIN_MINUTES} minutes', true))"""
+STANDS = f"""r.until > :now AND CASE r.reason
+    WHEN 'clicked' THEN coalesce({_CURRENT} < r.since + interval '{MARGIN_MINUTES} minutes', true)
+    WHEN 'failing' THEN EXISTS (SELECT FROM recurring_plan p WHERE p.contact_id = r.contact_id AND p.fund_id = r.fund_id
+        AND p.failed_at > coalesce(p.paid_at, '-infinity'))
+    ELSE true END"""
 # Over contact `{contact}` and fund `{fund}`, with :now and :zone: why she is not asked (NULL: she may be); when a grace
 # after a click ends, if nothing else forbids it (NULL: there is none).
 RESTING = f"""
@@ -122,20 +170,41 @@ FROM ask_rest r WHERE r.contact_id = {{contact}} AND {STANDS} AND (r.fund_id IS 
 
 
 def gave(
-    session: Session, recorded: Sequence[ContributionRecorded | DonorLearned], now: datetime, _: Settings
+    session: Session, recorded: Sequence[ContributionRecorded | DonorLearned], now: datetime, settings: Settings
 ) -> list[Event]:
-    """Rest asks to whom these gifts are many, far above her habit, or disputed already, and tell staff. One statement."""
+    """Rest the asks of the funds that these gifts are to; and all asks to whom they are many, far above her habit, or
+    disputed already, and tell staff. One statement."""
     causes = {event.contribution_id: event.cause for event in recorded if event.contact_id is not None}
     if not causes:
         return []
-    rested = session.execute(_GAVE, {"ids": list(causes), "now": now})
-    return [_look(row, causes.get(row.contribution_id)) for row in rested if row.reason != "dispute"]
+    rested = session.execute(_GAVE, {"ids": list(causes), "now": now, "rest_days": settings.ask_rest_days})
+    return [_look(row, causes.get(row.contribution_id)) for row in rested]
 
 
 def asked_about(session: Session, disputed: Sequence[DisputeRecorded], now: datetime, _: Settings) -> list[Event]:
     """Rest asks to the donors of gifts that a bank asks about, or took back."""
     if ids := [event.contribution_id for event in disputed if event.contribution_id is not None]:
         session.execute(_ASKED, {"ids": ids, "now": now})
+    return []
+
+
+def went_back(session: Session, refunded: Sequence[RefundRecorded], now: datetime, _: Settings) -> list[Event]:
+    """Rest the asks of the funds to which these gifts were, of those that went back whole."""
+    if ids := [event.contribution_id for event in refunded if event.contribution_id is not None]:
+        session.execute(_WENT_BACK, {"ids": ids, "now": now})
+    return []
+
+
+def came_back(session: Session, failed: Sequence[RefundFailed], now: datetime, _: Settings) -> list[Event]:
+    """These refunds failed: what they rested does so no more."""
+    if ids := [event.contribution_id for event in failed if event.contribution_id is not None]:
+        session.execute(_CAME_BACK, {"ids": ids, "now": now})
+    return []
+
+
+def failing(session: Session, failed: Sequence[PlanFailed], now: datetime, _: Settings) -> list[Event]:
+    """Rest the asks of the funds of these plans, until one is paid again."""
+    session.execute(_FAILED, {"ids": [event.plan_id for event in failed], "now": now})
     return []
 
 

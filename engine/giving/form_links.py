@@ -47,15 +47,18 @@ def link(
 
 @lru_cache(maxsize=4096)
 def rungs(
-    form: Form, cents: tuple[int, ...], refcode: str, language: str, *, express: bool, token: str = ""
-) -> tuple[MappingProxyType[str, str], ...]:
-    """A ladder of these amounts, as a letter says it."""
-    give = catalogue(language).gettext("Give %(amount)s")
+    form: Form, cents: tuple[int, ...], refcode: str, language: str, *, express: bool, token: str = "",
+    monthly: bool = False,
+) -> tuple[MappingProxyType[str, str], ...]:  # fmt: skip
+    """A ladder of these amounts, once or each month, as a letter says it."""
+    give = catalogue(language).gettext("Give %(amount)s a month" if monthly else "Give %(amount)s")
     return tuple(
         MappingProxyType({
             "amount": dollars(each),
             "words": give % {"amount": dollars(each)},
-            "url": link(form, cents=each, refcode=refcode, express=express, language=language, token=token),
+            "url": link(
+                form, cents=each, refcode=refcode, express=express, language=language, token=token, monthly=monthly
+            ),
         })
         for each in cents
     )  # fmt: skip

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine import languages
 from engine.errors import Invalid, NotFound
+from engine.giving import own_form
 from engine.money import dollars
 
 DEFAULT_PRESETS = (2700, 5000, 10000, 25000, 100000)
@@ -254,6 +255,7 @@ def write(
     }).one()  # fmt: skip
     if publish:
         session.execute(_PUBLISH, said | of | {"form_id": form_id, "version": row.version})
+        own_form.lend(session)
     return Written(row.id, row.version, form_id)
 
 
@@ -266,6 +268,7 @@ def publish(session: Session, slug: str, number: int, now: datetime) -> None:
     said = read(slug, row.definition)
     of = _places(session, said) | {"form_id": row.form_id, "version": number}
     session.execute(_PUBLISH, said.model_dump(mode="json") | of)
+    own_form.lend(session)
 
 
 def giving(session: Session, now: datetime) -> Giving:

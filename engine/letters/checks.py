@@ -17,13 +17,19 @@ LONGEST_SUBJECT = 78  # characters: a phone shows half of them
 LEAST_CONTRAST = 4.5
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
 _CLAIMS = {
-    "a match": re.compile(r"\b(\w+-match|match(ed|ing)?)\b(?! day)", re.IGNORECASE),
+    "a match": re.compile(
+        r"\b(\w+-match|match(ed|ing)?)\b(?! day)"
+        r"|\b((doubl|tripl|quadrupl)(ed?|es|ing)|[2-9]x)\b(?!.match)|\b[2-9]00%(?!.match)",
+        re.IGNORECASE,
+    ),
     "a final notice": re.compile(r"\bfinal (notice|warning|chance)\b|\blast (notice|chance|warning)\b", re.IGNORECASE),
     "that somebody has not given": re.compile(
         r"\b(you )?haven.?t (given|donated|chipped)\b|\bno (gift|donation) on record\b|\b(records|files) show\b",
         re.IGNORECASE,
     ),
-    "a membership that expires": re.compile(r"\b(membership|status)\W+\w*\W*(expire|lapse|suspend)", re.IGNORECASE),
+    "a membership that expires": re.compile(
+        r"\b(account|membership|status)\b(\W+\w+){0,3}?\W+(expire|lapse|suspend)", re.IGNORECASE
+    ),
 }  # fmt: skip
 _COLOUR = re.compile(r"(?:^|;)\s*(color|background|background-color)\s*:\s*#([0-9a-f]{6}|[0-9a-f]{3})\b", re.IGNORECASE)
 _NO_SITE = frozenset({"localhost", "example.com", "example.org", "example.net"})
@@ -58,7 +64,7 @@ def _weight(html: str) -> Iterator[str]:
 def _subject(subject: str) -> Iterator[str]:
     if len(subject) > LONGEST_SUBJECT:
         yield f"The subject has {len(subject)} characters: a phone shows about 40."
-    if re.match(r"(re|fwd?):", subject, re.IGNORECASE):
+    if pretends(subject):
         yield "The subject pretends to be an answer: the law asks for subjects that are true."
 
 
@@ -70,10 +76,21 @@ def _shouting(said: str) -> Iterator[str]:
         yield "It has many exclamation marks."
 
 
-def _claims(said: str) -> Iterator[str]:
+def pretends(subject: str) -> bool:
+    """Whether a subject looks like the answer to a letter that nobody wrote."""
+    return re.match(r"(re|fwd?):", subject, re.IGNORECASE) is not None
+
+
+def claims(said: str) -> Iterator[tuple[str, str]]:
+    """What these words claim that somebody may have to prove, and by which words: ("a match", "triple")."""
     for claim, pattern in _CLAIMS.items():
         if found := pattern.search(said):
-            yield f"It claims {claim} (\u201c{found[0]}\u201d): be sure that you can prove it."
+            yield claim, found[0]
+
+
+def _claims(said: str) -> Iterator[str]:
+    for claim, words in claims(said):
+        yield f"It claims {claim} (\u201c{words}\u201d): be sure that you can prove it."
 
 
 def _links(links: list[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.errors import Invalid
 from engine.letters.senders import Sender
-from engine.letters.vocabulary import GIVES, READER, plain
+from engine.letters.vocabulary import GIVES, READER, fact, plain
 
 
 def columns(names: Iterable[str]) -> str:
@@ -31,7 +31,7 @@ def _value(
     if name in addresses:
         return addresses[name]
     if name in facts:
-        return _fact(facts[name])
+        return fact(facts[name], language)
     known = READER.get(name)
     if known is None:
         raise Invalid(f"there is nothing to say for {name}")
@@ -39,10 +39,3 @@ def _value(
     if known.make is not None:
         return known.make(value, language)
     return value if isinstance(value, bool) else plain(value)
-
-
-def _fact(value: Any) -> Any:
-    """A fact as a template may have it."""
-    if isinstance(value, list):
-        return [{part: plain(said) for part, said in each.items()} for each in value]
-    return value if isinstance(value, bool | int) else plain(value)

@@ -24,7 +24,15 @@ LAYOUTS = ROOT / "templates" / "layouts"
 BODY_PLACE, PREVIEW_PLACE = "<!-- body -->", "<!-- preview -->"
 # Left alone, mrml links a font service for every well-known family: a third party in each reader's letter.
 _NO_WEB_FONTS = mrml.RenderOptions(fonts={})
-OWN_BUSINESS = ("unsubscribe_url", "preferences_url", "confirm_url", "sign_in_url", "giving_url", "own_plans_url")
+OWN_BUSINESS = (
+    "unsubscribe_url",
+    "preferences_url",
+    "confirm_url",
+    "sign_in_url",
+    "giving_url",
+    "own_plans_url",
+    "offers_url",
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
 
@@ -38,6 +46,16 @@ def names() -> tuple[str, ...]:
 def block(name: str) -> Template:
     """The MJML of a block, with `$names` for what the letter fills in."""
     return Template((LAYOUTS / "blocks" / f"{name}.mjml").read_text("utf-8").strip())
+
+
+def ladder(*, monthly: bool) -> str:
+    """The MJML of a ladder of gifts, once or each month."""
+    return of_months(block("ladder").template, monthly=monthly)
+
+
+def of_months(said: str, *, monthly: bool) -> str:
+    """What is said of a ladder, of one of gifts that come each month."""
+    return said.replace("in ladder", "in monthly_ladder").replace("give_url", "give_monthly_url") if monthly else said
 
 
 def pour(layout: str, spoken: str, preview: str, body: str, holding: Holding) -> str:

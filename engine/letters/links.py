@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.tokens import Signer
 
@@ -15,16 +15,19 @@ GIVING_SPAN = timedelta(hours=24)  # the same of the link to her monthly gifts, 
 class Links:
     """What links are made with. `now`: of the house, when the letters are rendered."""
 
+    ALWAYS: ClassVar = frozenset({"unsubscribe_url", "preferences_url", "offers_url"})
+
     signer: Signer
     base_url: str
     now: datetime
 
     def of(self, contact_id: int, message_id: int, facts: Mapping[str, Any]) -> dict[str, str]:
         """The addresses for one letter's words. `confirm_url`, `sign_in_url` and `giving_url` are there when its facts name
-        what for."""
+        what for; `offers_url` is for who leads a chapter."""
         found = {
             "unsubscribe_url": f"{self.base_url}/u/{self.signer.sign('unsubscribe', contact_id, message_id)}",
             "preferences_url": f"{self.base_url}{preferences(self.signer, contact_id, self.now)}",
+            "offers_url": f"{self.base_url}/staff/offers",
         }
         if "confirmation_id" in facts:
             found["confirm_url"] = f"{self.base_url}/confirm/{self.signer.sign('confirm', facts['confirmation_id'])}"

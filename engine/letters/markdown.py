@@ -4,8 +4,8 @@
     Write to your senator
     :::
 
-    ::: ladder                                       the five amounts that were chosen for each reader
-    :::
+    ::: ladder                                       the five amounts that were chosen for each reader;
+    :::                                              `::: ladder monthly`: those of a gift that comes each month
 
     ::: note                                         what her chapter added, or these words if it added nothing
     More from your chapter soon.
@@ -103,6 +103,13 @@ def button_of(block: Block, part: str) -> tuple[str, str]:
     return href, label
 
 
+def monthly_ladder(block: Block, part: str) -> bool:
+    """Whether a ladder is of gifts that come each month. Raises Faulty for words that say neither."""
+    if block.said not in ("", "monthly"):
+        raise Faulty([Fault(part, block.line, 1, "behind ::: ladder stands nothing, or monthly")])
+    return block.said == "monthly"
+
+
 def inside(block: Block) -> list[Block]:
     """The things inside of a block."""
     return list(_blocks(block.tokens))
@@ -128,7 +135,7 @@ def _mjml(block: Block, part: str, holding: Holding, removed: list[str]) -> str:
         case "ladder":
             if block.tokens:
                 raise Faulty([Fault(part, block.line, 1, "a ladder has nothing inside: the line after it is :::")])
-            made = holding.hold(layouts.block("ladder").template, "the ladder")
+            made = holding.hold(layouts.ladder(monthly=monthly_ladder(block, part)), "the ladder")
         case "note":
             otherwise = "\n".join(_mjml(each, part, holding, removed) for each in inside(block))
             made = holding.hold(layouts.block("note").template, "the note").replace("$otherwise", otherwise)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from markdown_it.token import Token
 
-from engine.letters import markdown
+from engine.letters import layouts, markdown
 from engine.letters.holding import Holding
 from engine.letters.markdown import Block
 
@@ -42,7 +42,7 @@ def _text(block: Block, part: str, holding: Holding) -> str:
             href, label = markdown.button_of(block, part)
             made = f"{label}:\n{href}\n\n"
         case "ladder":
-            made = holding.hold(LADDER, "the ladder")
+            made = holding.hold(layouts.of_months(LADDER, monthly=markdown.monthly_ladder(block, part)), "the ladder")
         case "note":
             otherwise = "".join(_text(each, part, holding) for each in markdown.inside(block))
             made = holding.hold(NOTE, "the note").replace("$otherwise", otherwise)

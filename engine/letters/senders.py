@@ -1,8 +1,10 @@
 """Who sends a letter: the nearest chapter upwards that says each part of it, the fund whose disclaimer it carries, the form
 that its links to give lead to; and what letters can name of all that."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -15,7 +17,7 @@ from engine.giving.ask_links import Offered
 from engine.giving.asks import Terms
 from engine.giving.form_links import Form
 from engine.languages import catalogue
-from engine.letters.vocabulary import one_line
+from engine.letters.vocabulary import days_of, fact, one_line
 from engine.tokens import Signer
 
 _LOAD = text("""
@@ -36,8 +38,8 @@ WITH RECURSIVE wanted AS (
 )
 SELECT w.chapter_id, w.fund_id, w.mailing_id, s.chapter, s.sender_name, s.sender_email, s.reply_to, s.postal_address,
     (SELECT name FROM root) AS organisation, f.disclaimer, f.deductibility, f.others, f.express_lane, d.slug AS form,
-    d.processor, d.preset_cents, d.floor_cents, d.cap_cents, d.fund_id AS form_fund_id, m.language, n.html AS note_html,
-    n.plain AS note_text
+    d.processor, d.preset_cents, d.floor_cents, d.cap_cents, d.monthly, d.fund_id AS form_fund_id, m.language,
+    n.html AS note_html, n.plain AS note_text
 FROM wanted w JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
 JOIN said s ON s.of = coalesce(w.chapter_id, 0)
 LEFT JOIN donation_form d ON d.id = l.donation_form_id
@@ -46,12 +48,14 @@ LEFT JOIN chapter_note n ON n.letter_id = l.id AND n.chapter_id = w.chapter_id A
 """)
 
 Key = tuple[int | None, int | None, int]  # chapter (none: the root), fund, mailing
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
     """One sender of one mailing. `email` and `postal_address` are "" where nobody says them: then nothing can leave.
-    `terms`: what the form says of amounts; `form_fund_id`: who receives what is given by it."""
+    `terms`: what the form says of amounts; `monthly`: whether it takes gifts that come each month; `form_fund_id`: who
+    receives what is given by it."""
 
     name: str
     email: str
@@ -60,17 +64,26 @@ class Sender:
     express: bool
     form: Form | None
     terms: Terms
+    monthly: bool
     form_fund_id: int | None
     language: str
     _said: Mapping[str, Any]
 
-    def values(self, kind: str, refcode: str, *, offers: bool) -> dict[str, Any]:
+    def values(
+        self,
+        kind: str,
+        refcode: str,
+        *,
+        offers: bool,
+        deadline: datetime | None = None,
+        facts: Mapping[str, Any] = NOTHING,
+    ) -> dict[str, Any]:
         """What a letter of this kind can name of its sender; `refcode` goes into its links to give. Of a letter that `offers`
-        amounts on a page of ours, `give_url` is each reader's own: see `offer`."""
+        amounts on a page of ours, these are each reader's own: see `offer`. `deadline`, in the zone of its days, and `facts`:
+        those of its campaign."""
         spoken = catalogue(self.language).gettext
         because = spoken("You get this letter because you signed up with %(organisation)s or gave to it.")
         hers = offers and self.form is not None and self.form.processor == "stripe"
-        give = form_links.link(self.form, refcode=refcode, language=self.language) if self.form else ""
         return {
             **self._said,
             "because_words": because % {"organisation": self._said["organisation"]},
@@ -78,21 +91,45 @@ class Sender:
             "choose_words": spoken("Choose what you get"),
             "other_words": spoken("Another amount"),
             "stoppable": kind != "",
-        } | ({} if hers else {"give_url": give})
+            **days_of(deadline, self.language),
+            **{name: fact(value, self.language) for name, value in facts.items()},
+        } | ({} if hers else {"give_url": self._give(refcode), "give_monthly_url": self._give(refcode, monthly=True)})
 
-    def offer(self, offered: Offered, refcode: str, signer: Signer, *, express: bool) -> dict[str, Any]:
+    def offer(
+        self, once: Offered, refcode: str, signer: Signer, *, express: bool, monthly: Offered | None = None
+    ) -> dict[str, Any]:
         """What a letter names of what its reader is offered: the rungs of her `ladder`, and `give_url`, which leads to a page
-        with the same amounts."""
-        if self.form is None:
-            return {"ladder": (), "give_url": ""}
+        with the same amounts; likewise those of a month, if there are any."""
+        offers = ((once, "ladder", "give_url"), (monthly, "monthly_ladder", "give_monthly_url"))
+        return {
+            name: value
+            for offered, ladder, link in offers
+            for name, value in zip(
+                (ladder, link),
+                self._offer(offered, refcode, signer, express=express, monthly="monthly" in ladder),
+                strict=True,
+            )
+        }
+
+    def _offer(
+        self, offered: Offered | None, refcode: str, signer: Signer, *, express: bool, monthly: bool
+    ) -> tuple[Sequence[Mapping[str, str]], str]:
+        if self.form is None or offered is None:
+            return (), self._give(refcode, monthly=monthly)
         token = ""
         if self.form.processor == "stripe" and offered.cents:
             token = ask_links.token(signer, self.form.slug, offered)
         lane = express and self.express
-        return {
-            "ladder": form_links.rungs(self.form, offered.cents, refcode, self.language, express=lane, token=token),
-            "give_url": form_links.link(self.form, refcode=refcode, language=self.language, token=token),
-        }
+        rungs = form_links.rungs(
+            self.form, offered.cents, refcode, self.language, express=lane, token=token, monthly=monthly
+        )
+        return rungs, self._give(refcode, token=token, monthly=monthly)
+
+    def _give(self, refcode: str, *, token: str = "", monthly: bool = False) -> str:
+        """The link to its form; '': there is none."""
+        if self.form is None:
+            return ""
+        return form_links.link(self.form, refcode=refcode, language=self.language, token=token, monthly=monthly)
 
 
 def load(session: Session, keys: Collection[Key], base_url: str) -> dict[Key, Sender]:
@@ -120,6 +157,6 @@ def _sender(row: Row[Any], base_url: str) -> Sender:
     return Sender(
         name=name, email=row.sender_email or "", reply_to=row.reply_to or "", postal_address=postal_address,
         express=bool(row.express_lane), form=Form(row.form, row.processor, base_url) if row.form else None,
-        terms=Terms(tuple(row.preset_cents or ()), row.floor_cents or 0, row.cap_cents), form_fund_id=row.form_fund_id,
-        language=row.language, _said=said,
+        terms=Terms(tuple(row.preset_cents or ()), row.floor_cents or 0, row.cap_cents), monthly=bool(row.monthly),
+        form_fund_id=row.form_fund_id, language=row.language, _said=said,
     )  # fmt: skip

@@ -21,7 +21,7 @@ MOST_BYTES = 512 * 1024  # of one reader's part of a letter
 _SEPARATOR = "\x00"  # neither values nor the words of a letter hold controls
 _HTML, _PLAIN = language.environment(html=True), language.environment(html=False)
 _PARTS = ("subject", "html", "text")
-LADDER, MOST_LADDERS = "ladder", 1000
+LADDER, MONTHLY, MOST_LADDERS = "ladder", "monthly_ladder", 1000
 OFFERED = frozenset(GIVES)
 
 Where = frozenset[tuple[str, bool]]  # names of conditions, and whether each holds
@@ -93,9 +93,8 @@ class Sheet:
     names: frozenset[str]  # what a reader's values have to say
     _makers: tuple[_Maker, ...]
     _known: Mapping[str, Any]  # what the sender says inside of a hole
-    _ladders: dict[int, tuple[Any, Any, dict[str, str]]] = field(
-        default_factory=dict
-    )  # what each said, by its identity
+    # What each said, by the identity of both ladders.
+    _ladders: dict[tuple[int, int], tuple[tuple[Any, ...], dict[str, str]]] = field(default_factory=dict)
 
     def substitutions(self, values: Mapping[str, Any]) -> dict[str, str]:
         """What to put in place of each token. Raises Invalid for more than MOST_BYTES."""
@@ -108,18 +107,20 @@ class Sheet:
         return made
 
     def _shared(self, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """What the holes say of what is offered alone: the ladder, and the link to give that goes with it; rendered once for
-        each ladder that is a value (a tuple)."""
-        ladder, give_url = values.get(LADDER, ()), values.get("give_url")
-        known = self._ladders.get(id(ladder))
-        if known is None or known[0] is not ladder or known[1] != give_url:
-            made = dict(pair for maker in self._makers if maker.shared for pair in maker.made(values))
-            known = ladder, give_url, made
-            if isinstance(ladder, tuple):
-                if len(self._ladders) >= MOST_LADDERS:
-                    self._ladders.clear()
-                self._ladders[id(ladder)] = known
-        return known[2]
+        """What the holes say of what is offered alone: the ladders, and the links to give that go with them; rendered once
+        for each that are values (tuples)."""
+        ladders = values.get(LADDER, ()), values.get(MONTHLY, ())
+        links = values.get("give_url"), values.get("give_monthly_url")
+        which = id(ladders[0]), id(ladders[1])
+        known = self._ladders.get(which)
+        if known is not None and known[0][0] is ladders[0] and known[0][1] is ladders[1] and known[0][2:] == links:
+            return known[1]
+        made = dict(pair for maker in self._makers if maker.shared for pair in maker.made(values))
+        if all(isinstance(each, tuple) for each in ladders):
+            if len(self._ladders) >= MOST_LADDERS:
+                self._ladders.clear()
+            self._ladders[which] = (*ladders, *links), made
+        return made
 
     def letter(self, values: Mapping[str, Any]) -> Rendered:
         """The whole letter of one reader."""
@@ -202,7 +203,7 @@ def _holds(test: nodes.Node, known: Mapping[str, Any]) -> bool:
 
 
 def ladders(words: Words) -> bool:
-    """Whether somewhere in its words a ladder is named."""
+    """Whether somewhere in its words a ladder is named, of either kind."""
     return any(LADDER in part for part in (words.html, words.text))
 
 

@@ -7,14 +7,15 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 from markupsafe import Markup
 
+from engine.languages import ENGLISH
 from engine.money import dollars
 
 # What a value is: TEXT and NUMBER are printed, a FLAG is asked for, a URL is a link that we made, HTML a piece that we made.
@@ -40,7 +41,8 @@ Vocabulary = Mapping[str, Kind]
 
 RUNG: Mapping[str, Kind] = MappingProxyType({"words": TEXT, "amount": TEXT, "url": URL})
 
-# What the sender says, the same for all who get one mailing from one chapter. The ladder's words are in its language.
+# What the sender says, the same for all who get one mailing from one chapter, of one campaign: the deadline is the campaign's
+# or the sequence's. The ladder's words are in its language.
 SENDER: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "sender_name": (TEXT, "Common Ground, Worcester"),
     "chapter": (TEXT, "Worcester"),
@@ -54,11 +56,14 @@ SENDER: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "stop_words": (TEXT, "Stop these letters"),
     "choose_words": (TEXT, "Choose what you get"),
     "other_words": (TEXT, "Another amount"),
+    "deadline": (TEXT, "January 1"),
+    "last_day": (TEXT, "December 31"),
     "stoppable": (FLAG, True),
     "chapter_wrote": (FLAG, True),
     "chapter_note": (HTML, Markup("We meet on Thursday.")),
     "chapter_note_text": (HTML, "We meet on Thursday."),
     "give_url": (URL, "https://secure.actblue.com/donate/common-ground"),
+    "give_monthly_url": (URL, "https://secure.actblue.com/donate/common-ground?recurring=1"),
 })  # fmt: skip
 
 # What is made for each reader when her letter leaves.
@@ -66,10 +71,13 @@ MADE: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
     "unsubscribe_url": (URL, "https://www.example.org/u/sample"),
     "preferences_url": (URL, "https://www.example.org/me/sample"),
     "ladder": (Rows(RUNG), ()),
+    "monthly_ladder": (Rows(RUNG), ()),
 })  # fmt: skip
 
 
-GIVES = ("give_url", "ladder")  # what leads to the letter's donation form, and carries a refcode
+SAMPLE_DEADLINE = datetime(2030, 1, 1, tzinfo=UTC)  # of letters that are shown or tested without a campaign
+# What leads to the letter's donation form, and carries a refcode.
+GIVES = ("give_url", "ladder", "give_monthly_url", "monthly_ladder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,16 @@ def plain(value: Any) -> str:
     return one_line(str(value))[:LONGEST_VALUE] if value is not None else ""
 
 
+def fact(value: Any, language: str) -> Any:
+    """A fact as a template may have it; one that is told in several languages ({"en": …, "es": …}) in this, else in
+    English."""
+    if isinstance(value, dict):
+        value = value.get(language, value.get(ENGLISH))
+    if isinstance(value, list):
+        return [{part: plain(said) for part, said in each.items()} for each in value]
+    return value if isinstance(value, bool | int) else plain(value)
+
+
 def _name(value: Any, _: str) -> str:
     return greeted(value or "")
 
@@ -121,6 +139,15 @@ def _money(value: int | None, _: str) -> str:
 @lru_cache(maxsize=4096)
 def _day(value: date | None, language: str) -> str:
     return format_date(value, "long", locale=language) if isinstance(value, date) else ""
+
+
+def days_of(deadline: datetime | None, language: str) -> dict[str, str]:
+    """What letters say of a deadline, told in the zone in which its days are meant: the day before which all is over
+    ("January 1"), and the last one on which it is not; nothing where there is none."""
+    if deadline is None:
+        return {"deadline": "", "last_day": ""}
+    days = {"deadline": deadline.date(), "last_day": (deadline - timedelta(microseconds=1)).date()}
+    return {name: format_skeleton("MMMMd", day, locale=language) for name, day in days.items()}
 
 
 class Said(dict[str, str]):

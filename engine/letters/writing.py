@@ -108,7 +108,10 @@ def check(session: Session, draft: Draft) -> dict[str, Finished]:
         raise Invalid(
             "letters that need nobody's leave come with Groundswell: say a kind, and of those do not change it"
         )
-    known = vocabulary(own.facts if own else {}, _custom(session, draft))
+    sources = [
+        part for body in draft.bodies.values() for part in (body.subject, body.preview, body.markdown, body.text)
+    ]
+    known = vocabulary(own.facts if own else {}, custom_fields(session, sources))
     done: dict[str, Finished] = {}
     faults: list[Fault] = []
     for spoken, body in draft.bodies.items():
@@ -182,12 +185,11 @@ def _keep(
     return version, dict(zip((str(record["language"]) for record in records), made, strict=True)), True
 
 
-def _custom(session: Session, draft: Draft) -> list[str]:
-    """The custom fields that the draft names and that somebody has."""
+def custom_fields(session: Session, sources: Iterable[str]) -> list[str]:
+    """The custom fields that these sources name and that somebody has."""
     named = {
         tag.says.partition("custom.")[2].split("|")[0].strip()
-        for body in draft.bodies.values()
-        for source in (body.subject, body.preview, body.markdown, body.text)
+        for source in sources
         for tag in language.tags(source)
         if tag.says and "custom." in tag.says
     }

@@ -97,7 +97,9 @@ FROM proven p WHERE h.id = p.id
 RETURNING h.id, h.state
 """)
 
-_LOCK = text("SELECT id FROM message WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+# Of which step each is, for its tally.
+_STEP = "version_id, campaign_id, mailing_id, coalesce(chapter_id, 0) AS chapter, step, handover_id"
+_LOCK = text(f"SELECT id, {_STEP} FROM message WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
 
 _KEEP = text("""
 INSERT INTO mail_event (message_id, handover_id, kind, at, url, reason, machine, inbound_event_id)
@@ -120,7 +122,8 @@ UPDATE message m SET delivered_at = least(m.delivered_at, v.delivered_at),
     reason = CASE WHEN {_BACK} THEN '' ELSE m.reason END
 FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, state text, delivered_at timestamptz, proven bigint)
 WHERE m.id = v.id
-RETURNING m.id, m.mailing_id, m.lane, m.handover_id, old.state AS before, new.state AS after,
+RETURNING m.id, m.lane, m.mailing_id, m.version_id, m.campaign_id, coalesce(m.chapter_id, 0) AS chapter, m.step,
+    m.handover_id, old.state AS before, new.state AS after,
     old.delivered_at IS NULL AND new.delivered_at IS NOT NULL AS delivered
 """)
 
@@ -128,7 +131,7 @@ RETURNING m.id, m.mailing_id, m.lane, m.handover_id, old.state AS before, new.st
 # Judged anew for all clicks of these letters, so that the order in which they are told does not matter.
 _JUDGE = text("""
 WITH judged AS MATERIALIZED (
-    SELECT e.id, coalesce(e.at <= m.delivered_at + interval '5 seconds', false)
+    SELECT e.id, e.message_id, e.machine AS was, coalesce(e.at <= m.delivered_at + interval '5 seconds', false)
         OR min(e.url) OVER near <> max(e.url) OVER near AS machine
     FROM mail_event e JOIN message m ON m.id = e.message_id WHERE e.message_id = ANY(:ids) AND e.kind = 'click'
     WINDOW near AS (PARTITION BY e.message_id ORDER BY e.at
@@ -136,7 +139,7 @@ WITH judged AS MATERIALIZED (
 ), changed AS (
     UPDATE mail_event e SET machine = j.machine FROM judged j WHERE e.id = j.id AND e.machine <> j.machine
 )
-SELECT id FROM judged WHERE machine
+SELECT id, message_id, was, machine FROM judged
 """)
 
 
@@ -169,14 +172,18 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     if not words:
         return [*unknown]
     doubted = _prove(session, words.values())
-    session.execute(_LOCK, {"ids": sorted({word.message_id for word in words.values()})})
+    ids = sorted({word.message_id for word in words.values()})
+    letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})}
     fresh = _kept(session, words)
     if not fresh:
         return [*unknown]
     moved = _move(session, fresh, doubted)
     _forbid(session, fresh)
-    machines = _judged(session, fresh)
+    machines, clicked = _judged(session, fresh)
     told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
+    stopped = {word.message_id for word in fresh if word.told.kind == "unsubscribe"}
+    read = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
+    told_of += tally.of_steps([*read, *((letters[each], "unsubscribed") for each in stopped)])
     told_of += [
         MatterSettled(None, handovers.FAILED, handovers.name(row.id))
         for row in moved if row.before == "failed" and row.after != "failed"
@@ -275,12 +282,18 @@ def _forbid(session: Session, fresh: Sequence[_Word]) -> None:
     )
 
 
-def _judged(session: Session, fresh: Sequence[_Word]) -> set[int]:
-    """The words among these, and among earlier clicks on the same letters, that no person made."""
-    machines = {word.id for word in fresh if word.told.machine}
-    if ids := sorted({word.message_id for word in fresh if word.told.kind in ("click", "delivered")}):
-        machines |= set(session.scalars(_JUDGE, {"ids": ids}))
-    return machines
+def _judged(session: Session, fresh: Sequence[_Word]) -> tuple[set[int], dict[int, int]]:
+    """The words among these, and among earlier clicks on the same letters, that no person made; and the letters that persons
+    clicked since these words (1), or did not after all (-1)."""
+    machines, new = {word.id for word in fresh if word.told.machine}, {word.id for word in fresh}
+    before: dict[int, bool] = {}
+    after: dict[int, bool] = {}
+    ids = sorted({word.message_id for word in fresh if word.told.kind in ("click", "delivered")})
+    for row in session.execute(_JUDGE, {"ids": ids}) if ids else ():
+        machines |= {row.id} if row.machine else set()
+        before[row.message_id] = before.get(row.message_id, False) or not (row.was or row.id in new)
+        after[row.message_id] = after.get(row.message_id, False) or not row.machine
+    return machines, {each: after[each] - before[each] for each in after if after[each] != before[each]}
 
 
 def _facts(word: _Word, *, machine: bool) -> list[Event]:

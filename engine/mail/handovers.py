@@ -17,12 +17,17 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
-from engine.mail import allowances
+from engine.mail import allowances, tally
 
 MOST_DOUBTS = 3  # handovers of one letter that may each have been taken
 FAILED, SENDER = "letter failed", "sender refused"  # kinds of notice
 _PLAIN: Mapping[str, object] = {
     "doubtful": False, "pause": 0.0, "together": None, "ids": None, "others": None, "pointless": False,
+}  # fmt: skip
+
+# What is counted of a letter of a sequence that is with nobody, by what it is now.
+_BECAME: Mapping[str, Sequence[tuple[str, int]]] = {
+    "ready": [("handed", -1)], "failed": [("handed", -1), ("refused", 1)], "skipped": [("handed", -1), ("skipped", 1)],
 }  # fmt: skip
 
 # An answer may come after the sweep called it uncertain; it counts as long as nobody settled it otherwise.
@@ -62,8 +67,9 @@ UPDATE message m SET
     due_at = CASE WHEN j.again THEN greatest(m.due_at, CAST(:now AS timestamptz) + make_interval(secs => j.pause))
         ELSE m.due_at END
 FROM judged j WHERE m.id = j.id
-RETURNING m.id, m.mailing_id, j.under, m.state, m.lane, m.reason, m.inbound_event_id, m.due_at <= :now AS due,
-    coalesce(m.chapter_id, 0) AS chapter, CAST(j.handed_at AT TIME ZONE 'UTC' AS date) AS day
+RETURNING m.id, m.mailing_id, m.version_id, m.campaign_id, m.step, j.under, m.state, m.lane, m.reason, m.inbound_event_id,
+    m.due_at <= :now AS due, m.handover_id, coalesce(m.chapter_id, 0) AS chapter,
+    CAST(j.handed_at AT TIME ZONE 'UTC' AS date) AS day
 """)
 
 # What comes back of a handover from before a person let the mailing go on is excused, too.
@@ -152,6 +158,7 @@ def _returned(
     return [
         *(HumanNeeded(row.inbound_event_id, FAILED, name(row.id), row.reason) for row in told.values()),
         *(LettersComposed(None, lane) for lane in sorted(ready)),
+        *tally.of_steps((row, what) for row in returned if row.lane == bell.DELIVERY for what in _BECAME[row.state]),
     ]
 
 

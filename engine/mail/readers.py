@@ -6,11 +6,13 @@ the earlier; the other stays with the old row and does not leave any more.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.events import ContactErased, ContactMerged, Event
+from engine.mail import tally
 from engine.settings import Settings
 
 # While they change places, the letter that is one too many has a name that no occasion has.
@@ -30,6 +32,7 @@ UPDATE message m SET occasion = m.occasion || CAST(:mark AS text) || m.id,
     state = CASE m.state WHEN 'ready' THEN 'cancelled' ELSE m.state END,
     reason = CASE m.state WHEN 'ready' THEN 'the same letter under another address' ELSE m.reason END
 FROM ranked r WHERE m.id = r.id AND r.place > 1
+RETURNING old.state AS before, m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step
 """)
 # What is for whoever has this very address (a link to sign in, a word to the operator) stays with it.
 _MOVE = text("""
@@ -60,6 +63,7 @@ _LETTERS = text("""
 UPDATE message SET facts = '{}', state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END,
     reason = CASE state WHEN 'ready' THEN 'erased' WHEN 'skipped' THEN reason ELSE '' END
 WHERE contact_id = ANY(:ids)
+RETURNING old.state AS before, version_id, campaign_id, mailing_id, coalesce(chapter_id, 0) AS chapter, step
 """)
 _NOTICES = text("""
 UPDATE notice n SET detail = '' FROM message m
@@ -73,14 +77,20 @@ MOVED = KEPT = frozenset({"message"})
 def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __: Settings) -> list[Event]:
     """Her letters are the other's, but for those that the other has already."""
     values = {"ids": [event.contact_id for event in merged], "mark": _MARK}
-    for statement in (_SPARE, _MOVE, _UNMARK):
+    spare = session.execute(_SPARE, values).all()
+    for statement in (_MOVE, _UNMARK):
         session.execute(statement, values)
-    return []
+    return _cancelled(spare)
 
 
 def forget(session: Session, erased: Sequence[ContactErased], _: datetime, __: Settings) -> list[Event]:
     """Take out the values of her letters, the links she followed, what servers said of her address; nothing more leaves."""
     ids = {"ids": [event.contact_id for event in erased]}
-    for statement in (_SAME_CLICKS, _EVENTS, _HANDOVERS, _NOTICES, _LETTERS):
+    for statement in (_SAME_CLICKS, _EVENTS, _HANDOVERS, _NOTICES):
         session.execute(statement, ids)
-    return []
+    return _cancelled(session.execute(_LETTERS, ids).all())
+
+
+def _cancelled(letters: Sequence[Row[Any]]) -> list[Event]:
+    """Of those letters the ones that were ready, for the tallies of their steps."""
+    return tally.of_steps((row, "cancelled") for row in letters if row.before == "ready")

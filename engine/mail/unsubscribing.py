@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.events import Event, LettersComposed, Unsubscribed
-from engine.mail import suppressions
+from engine.mail import suppressions, tally
 from engine.mail.suppressions import Suppressed
 from engine.people import consent, contacts, preferences
 from engine.people.consent import KINDS, PAUSED, Said
@@ -36,6 +36,14 @@ WITH unwanted AS MATERIALIZED (
     ORDER BY m.id FOR NO KEY UPDATE OF m
 )
 UPDATE message m SET state = 'cancelled', reason = 'unsubscribed' FROM unwanted u WHERE m.id = u.id
+RETURNING m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step
+""")
+
+# The letter whose link she followed, unless she has stopped something by it before.
+_STOPPED_BY = text("""
+SELECT m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step, m.handover_id
+FROM message m WHERE m.id = :message_id AND m.contact_id = ANY(:ids) AND m.version_id <> 0 AND NOT EXISTS (
+    SELECT FROM consent s WHERE s.contact_id = ANY(:ids) AND s.channel = 'mail' AND NOT s.given AND s.place = :place)
 """)
 
 _WAKE = text("""
@@ -101,18 +109,21 @@ def unsubscribe(
     same = _held(session, contact_id)
     if not same:
         return []
-    session.execute(_CANCEL, {"ids": _ids(same), "scope": scope})
+    place = {"message_id": message_id, "place": _place(message_id)}
+    by = session.execute(_STOPPED_BY, {"ids": _ids(same)} | place).all() if message_id is not None else []
+    unwanted = session.execute(_CANCEL, {"ids": _ids(same), "scope": scope}).all()
+    counted = tally.of_steps([*((row, "unsubscribed") for row in by), *((row, "cancelled") for row in unwanted)])
     kind = "" if scope == EVERYTHING else scope
     at = consent.say(
         session, _ids(same), [Said(kind, given=False, wording=wording)], now, source=source, place=_place(message_id)
     )
     if scope != EVERYTHING:
-        return []
+        return counted
     addresses = [one.email for one in same if one.email]
     known = consent.standing(session, addresses)
     fresh = [each for each in addresses if "unsubscribe" not in known.get(each, ())]
     suppressions.suppress(session, (Suppressed(each, "unsubscribe", at, None) for each in fresh))
-    return [Unsubscribed(None, same[-1].id)]
+    return [Unsubscribed(None, same[-1].id), *counted]
 
 
 def pause(

@@ -1,34 +1,38 @@
 """The last look: who may still be written to is decided in the transaction that claims the letter.
 
 Receipts are claimed as they fall due, each under a handover of its own. Of all other letters a claim takes those of one
-mailing from one sender, up to a whole request, under one lock for all workers: so that caps and allowances hold to the
-letter. One statement locks what is due, gives each letter its verdict, and writes the handover of those that may go.
+line (`lines`), up to a whole request, under one lock for all workers: so that caps and allowances hold to the letter. One
+statement locks what is due, gives each letter its verdict, and writes the handover of those that may go. Letters of
+sequences are counted as they are decided.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine import bell
+from engine.events import StepCounted
 from engine.giving import ask_rests
 from engine.mail import allowances
 from engine.mail.holds import HELD
+from engine.outreach import arbitration, goals, lines, tallies
+from engine.outreach.arbitration import BEHIND, BEHIND_UNTIL, CAPPED, EQUAL, FREE_AT, RECENT
+from engine.outreach.goals import REACHED, Ends
+from engine.outreach.lines import STANDING
+from engine.outreach.zones import WAKES_AT
 from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
 
 LOCK = 0x67726E6C
 RECEIPTS = 16
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 MARGIN_SECONDS = 3.0
-CAPPED, QUIET, GRACE = (
-    "had enough letters for now",
-    "it is night where she lives",
-    "rests after a click to ActBlue",
-)  # refusals that end by themselves, like PAUSED
+# Refusals that end by themselves, like PAUSED, CAPPED and BEHIND.
+QUIET, GRACE = "it is night where she lives", "rests after a click to ActBlue"
 AGAIN_MINUTES = 30  # how soon a letter is looked at again whose reader may have given at ActBlue
 
 # A letter that needs nobody's leave: that somebody unsubscribed or was erased does not hold it back: a gift is thanked for,
@@ -68,125 +72,57 @@ RETURNING m.id, m.contact_id, m.state, m.handover_id
 # has in one mailing, would read all of them for each request.
 _TAKE_TURNS = text("SELECT set_config('enable_bitmapscan', 'off', true), pg_advisory_xact_lock(:lock)")
 
-# What is due, by mailing and sender: one look into the index each. Of mailings of the same priority the one that was served
-# longest ago goes first; of its senders the next one after the last: so that neither a large campaign nor a large chapter
-# makes the others wait.
-_LINES = """
-WITH RECURSIVE line AS (
-    (SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
-     WHERE state = 'ready' AND lane = 'delivery' ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1)
-    UNION ALL
-    SELECT n.* FROM line CROSS JOIN LATERAL (
-        SELECT mailing_id, coalesce(chapter_id, 0) AS chapter, due_at, together, fund_id FROM message
-        WHERE state = 'ready' AND lane = 'delivery'
-            AND (mailing_id, coalesce(chapter_id, 0)) > (line.mailing_id, line.chapter)
-        ORDER BY mailing_id, coalesce(chapter_id, 0), due_at, id LIMIT 1) n
-)
-"""
-_OPEN_LINES = f"""
-FROM (
-    SELECT line.mailing_id, line.chapter, line.together, line.fund_id AS own_fund_id,
-        coalesce(line.fund_id, l.fund_id) AS fund_id, l.quiet_from, l.quiet_until,
-        w.priority, w.served_at, line.chapter <= w.served_chapter AS had_its_turn
-    FROM line JOIN mailing w ON w.id = line.mailing_id AND w.paused_at IS NULL JOIN letter l ON l.id = w.letter_id
-    WHERE line.due_at <= :now AND NOT ({HELD})
-        AND (NOT :production OR EXISTS (SELECT FROM handover WHERE heard_at IS NOT NULL))
-    ORDER BY w.priority, w.served_at NULLS FIRST, line.mailing_id, line.chapter <= w.served_chapter, line.chapter
-) next
-LEFT JOIN chapter h ON h.id = CASE next.chapter WHEN 0 THEN ({allowances.ROOT}) ELSE next.chapter END
-CROSS JOIN LATERAL ({allowances.writes_from("next.chapter")}) sender
-LEFT JOIN sending_domain d ON d.domain = sender.domain
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN d.domain IS NULL AND :production THEN CAST(:day AS date) ELSE d.warming_since END AS day
-) since
-LEFT JOIN sent_count of_domain ON of_domain.scope = 'domain ' || sender.domain AND of_domain.day = CAST(:day AS date)
-LEFT JOIN sent_count of_chapter ON of_chapter.scope = 'chapter ' || coalesce(h.id, 0) AND of_chapter.day = CAST(:day AS date)
-CROSS JOIN LATERAL (
-    SELECT least(:most, next.together, h.daily_letters - coalesce(of_chapter.letters, 0),
-        (CAST(:warm_up AS bigint[]))[1 + CASE WHEN since.day > CAST(:day AS date) THEN 0
-            ELSE CAST(:day AS date) - since.day END] - coalesce(of_domain.letters, 0)) AS most
-) room
-WHERE room.most > 0
-"""
-_TURN = "next.priority, next.served_at NULLS FIRST, next.mailing_id, next.had_its_turn, next.chapter"
-_PICK = text(f"""{_LINES}
-SELECT next.mailing_id, next.chapter, next.together, next.own_fund_id, next.fund_id, next.quiet_from, next.quiet_until,
-    sender.domain, d.domain IS NOT NULL AS known, since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming,
-    room.most, coalesce(h.id, 0) AS counted_for
-{_OPEN_LINES} AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
-ORDER BY {_TURN} LIMIT 2
-""")
-
-# Of each domain the line whose turn it is, and how many of its letters a claim would take.
-_ROOMS = text(f"""{_LINES}, first AS (
-    SELECT DISTINCT ON (sender.domain) next.*, sender.domain, room.most {_OPEN_LINES}
-    ORDER BY sender.domain, {_TURN}
-)
-SELECT next.domain, (SELECT count(*) FROM (
-    SELECT FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = next.mailing_id
-        AND coalesce(m.chapter_id, 0) = next.chapter AND m.due_at <= :now
-        AND m.together IS NOT DISTINCT FROM next.together AND m.fund_id IS NOT DISTINCT FROM next.own_fund_id
-    LIMIT next.most) due) AS wanted
-FROM first next ORDER BY {_TURN}
-""")
-
-# When she may have the next one, by how many she was handed in the last day and week; NULL: now.
-_FREE_AT = """
-(SELECT greatest(recent.at[:a_day] + interval '1 day',
-    recent.at[CASE WHEN said.fewer THEN :a_week_fewer ELSE :a_week END] + interval '7 days')
-FROM (SELECT array_agg(x.handed_at ORDER BY x.handed_at DESC) AS at FROM message x
-    WHERE x.contact_id = c.id AND x.lane = 'delivery' AND x.kind <> '' AND x.handed_at > :now - interval '7 days') recent)
-"""
-# When the quiet hours end that are where she lives; NULL: they are not.
-_WAKES_AT = """
-(SELECT (date_trunc('day', there.at) + make_interval(hours => quiet.until,
-        days => CASE WHEN quiet.since > quiet.until AND there.hour >= quiet.since THEN 1 ELSE 0 END)) AT TIME ZONE there.zone
-FROM (SELECT CAST(:quiet_from AS int) AS since, CAST(:quiet_until AS int) AS until) quiet,
-    (SELECT zone, :now AT TIME ZONE zone AS at, extract(hour FROM :now AT TIME ZONE zone) AS hour
-    FROM (SELECT coalesce(nullif(c.time_zone, ''), :zone) AS zone) z) there
-WHERE CASE WHEN quiet.since > quiet.until THEN there.hour >= quiet.since OR there.hour < quiet.until
-    ELSE there.hour >= quiet.since AND there.hour < quiet.until END)
-"""
 # A one-off gift, or the first of a plan, to the fund that the letter asks for, since it was written.
 GAVE = """
 m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id AND g.fund_id = :fund_id
     AND g.paid_at > m.created_at AND (g.recurring_period = 'once' OR g.sequence = 0)
     AND g.status NOT IN ('refunded', 'duplicate'))
 """
-_LATER = f"'{PAUSED}', '{CAPPED}', '{QUIET}', '{GRACE}'"
+# Of a letter of a sequence: whoever gave to one of its funds, where that is its goal; and what its rules say of her
+# ({ended}).
+_OF_SEQUENCES = """WHEN :gave_ends AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id
+        AND g.fund_id = ANY(CAST(:goal_fund_ids AS bigint[])) AND g.paid_at > m.created_at AND g.sequence = 0
+        AND g.status NOT IN ('refunded', 'duplicate')) THEN 'gave'
+    ELSE {ended}"""
+_LATER = ", ".join(f"'{reason}'" for reason in (PAUSED, QUIET, CAPPED, BEHIND, GRACE))
+_CANCELS = ", ".join(f"'{reason}'" for reason in REACHED)
 
 _RESTS = ask_rests.RESTING.format(contact="m.contact_id", fund=":fund_id")
 _REFUSAL = refusal("m.kind", "m.chapter_id", "said")
 
+_CAPS = "m.kind <> '' AND m.at_cap <> 'exempt'"
+
 # Of two letters to one person a claim takes one: two in one batch would both pass a cap.
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
-    SELECT m.* FROM message m {{joined}}
-    WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = :mailing_id AND coalesce(m.chapter_id, 0) = :chapter
-        AND m.due_at <= :now AND m.together IS NOT DISTINCT FROM CAST(:together AS int)
+    SELECT m.id, m.contact_id, m.occasion, m.lane, m.kind, m.chapter_id, m.at_cap, m.expires_at, m.created_at
+    FROM message m {{joined}}
+    WHERE {STANDING.format(":")} AND m.together IS NOT DISTINCT FROM CAST(:together AS int)
         AND m.fund_id IS NOT DISTINCT FROM CAST(:own_fund_id AS bigint)
     ORDER BY {{order}} LIMIT :most FOR UPDATE OF m SKIP LOCKED
 ), once AS MATERIALIZED (
     SELECT DISTINCT ON (contact_id) * FROM due ORDER BY contact_id, id
 ), look AS MATERIALIZED (
     SELECT m.id, m.expires_at, why.reason,
-        CASE why.reason WHEN '{PAUSED}' THEN later.paused_until WHEN '{CAPPED}' THEN later.free_at
-            WHEN '{QUIET}' THEN later.wakes_at
+        CASE why.reason WHEN '{PAUSED}' THEN later.paused_until WHEN '{QUIET}' THEN later.wakes_at
+            WHEN '{CAPPED}' THEN CASE WHEN m.at_cap <> 'drop' THEN later.free_at END
+            WHEN '{BEHIND}' THEN CASE WHEN m.at_cap <> 'drop' THEN later.behind_until END
             WHEN '{GRACE}' THEN least(rest.grace_until, :now + interval '{AGAIN_MINUTES} minutes') END AS until
     FROM once m JOIN contact c ON c.id = m.contact_id
     CROSS JOIN LATERAL ({words("m.kind")} OFFSET 0) said
     CROSS JOIN LATERAL ({_RESTS} AND m.kind = 'asks' OFFSET 0) rest
-    CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until,
-        CASE WHEN m.kind <> '' THEN {_FREE_AT} END AS free_at, {_WAKES_AT} AS wakes_at OFFSET 0) later
-    CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {{unless}} THEN 'gave'
-        ELSE coalesce(nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
-            rest.words, CASE WHEN rest.grace_until > :now THEN '{GRACE}' WHEN later.free_at > :now THEN '{CAPPED}'
-                WHEN later.wakes_at > :now THEN '{QUIET}' ELSE '' END)
+    {{recent}} CROSS JOIN LATERAL (SELECT CASE WHEN m.kind <> '' THEN said.paused_until END AS paused_until,
+        CASE WHEN {_CAPS} THEN {{free_at}} END AS free_at, CASE WHEN {_CAPS} THEN {{behind}} END AS behind_until,
+        CASE WHEN CAST(:quiet_from AS int) IS NOT NULL THEN {WAKES_AT} END AS wakes_at OFFSET 0) later
+    CROSS JOIN LATERAL (SELECT CASE WHEN m.expires_at <= :now THEN 'its time has passed' WHEN {GAVE} THEN 'gave'
+        ELSE coalesce({{ended}}, nullif(CASE WHEN m.kind = '' THEN {_NO_LEAVE_NEEDED} ELSE {_REFUSAL} END, ''),
+            rest.words, CASE WHEN rest.grace_until > :now THEN '{GRACE}' WHEN later.wakes_at > :now THEN '{QUIET}'
+                WHEN later.free_at > :now THEN '{CAPPED}' WHEN later.behind_until > :now THEN '{BEHIND}' ELSE '' END)
         END AS reason OFFSET 0) why
 ), verdict AS MATERIALIZED (
     SELECT id, reason, until, CASE WHEN expires_at <= :now THEN 'expired' WHEN reason = '' THEN 'handed'
-        WHEN reason = 'gave' THEN 'cancelled' WHEN reason NOT IN ({_LATER}) OR expires_at <= until THEN 'skipped'
-        ELSE 'ready' END AS state
+        WHEN reason IN ({_CANCELS}) THEN 'cancelled'
+        WHEN reason NOT IN ({_LATER}) OR until IS NULL OR expires_at <= until THEN 'skipped' ELSE 'ready' END AS state
     FROM look
 ), request AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('handover', 'id')) AS id, count(*) AS letters FROM verdict WHERE state = 'handed'
@@ -202,13 +138,25 @@ WITH due AS MATERIALIZED (
         handed_at = CASE v.state WHEN 'handed' THEN CAST(:now AS timestamptz) END,
         attempts = m.attempts + CASE v.state WHEN 'handed' THEN 1 ELSE 0 END
     FROM verdict v CROSS JOIN request LEFT JOIN opened ON opened.id = request.id WHERE m.id = v.id
-    RETURNING m.id, m.contact_id, m.handover_id
+    RETURNING m.id, m.contact_id, m.handover_id, m.state, m.step
 )
-SELECT count(*) AS decided, max(handover_id) AS handover_id,
+SELECT count(*) AS decided, max(handover_id) AS handover_id, min(step) AS step,
+    count(*) FILTER (WHERE state = 'skipped') AS skipped, count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE state = 'expired') AS expired,
     array_agg(id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS going,
     array_agg(contact_id ORDER BY id) FILTER (WHERE handover_id IS NOT NULL) AS readers
 FROM decided
 """
+
+# What differs between letters of no sequence and the others.
+_ALONE = {
+    "recent": "", "free_at": f"(SELECT {FREE_AT} FROM {RECENT} recent)", "behind": "CAST(NULL AS timestamptz)",
+    "ended": "CAST(NULL AS text)",
+}  # fmt: skip
+_ARBITRATED = {
+    "recent": f"CROSS JOIN LATERAL (SELECT CASE WHEN {_CAPS} THEN (SELECT at FROM {RECENT} r) END AS at OFFSET 0) recent",
+    "free_at": FREE_AT, "behind": BEHIND_UNTIL,
+}  # fmt: skip
 
 _SERVED = text("""
 UPDATE mailing SET served_at = clock_timestamp(), served_chapter = :chapter, handed = handed + :letters WHERE id = :mailing_id
@@ -230,6 +178,8 @@ class Terms:
         bool  # a new domain is warmed up, and nothing leaves before the provider has told anything of any letter
     )
     domain: str | None = None  # claim from this domain alone
+    first: str = EQUAL  # of campaigns the root's (national) or the chapters' go first
+    lock: int = LOCK  # under which claims wait for each other
 
     @property
     def lease(self) -> float:
@@ -256,53 +206,79 @@ def receipts(session: Session, terms: Terms) -> Claimed:
     return Claimed(letters, len(decided) == RECEIPTS, readers)
 
 
-def campaign(session: Session, terms: Terms, unless: str = GAVE) -> Claimed:
-    """Claim letters of one mailing from one sender, up to a whole request, all under one handover.
-
-    `unless`: SQL of message `m` and contact `c`: whoever it holds for needs this letter no more.
-    """
-    session.execute(_TAKE_TURNS, {"lock": LOCK})
-    line = _line(session, terms)
-    if not line:
+def campaign(session: Session, terms: Terms) -> Claimed:
+    """Claim letters of one line, up to a whole request, all under one handover."""
+    session.execute(_TAKE_TURNS, {"lock": terms.lock})
+    next_ones = lines.due(session, _looked_for(terms), terms.domain)
+    if not next_ones:
         return Claimed({}, more=False)
-    found = line[0]
-    named = ("mailing_id", "chapter", "together", "own_fund_id", "fund_id", "quiet_from", "quiet_until", "most")
-    values = {name: getattr(found, name) for name in named} | {
-        "now": terms.now, "lease": terms.lease, "zone": terms.zone, "a_day": terms.a_day, "a_week": terms.a_week,
-        "a_week_fewer": terms.a_week_fewer,
-    }  # fmt: skip
-    done = session.execute(_statement(unless, warming=bool(found.warming)), values).one()
+    line = next_ones[0]
+    ends = goals.load(session, [line.version_id]) if line.version_id else []
+    statement, values = _look(session, line, ends)
+    done = session.execute(statement, values | _limits(terms)).one()
     going: list[int] = done.going or []
-    session.execute(_SERVED, {"mailing_id": found.mailing_id, "chapter": found.chapter, "letters": len(going)})
+    session.execute(_SERVED, {"mailing_id": line.mailing_id, "chapter": line.chapter, "letters": len(going)})
     if going:
-        if not found.known:
-            allowances.seen(session, found.domain, terms.now.date() if terms.production else None)
-        allowances.count(session, found.domain, found.counted_for, len(going), terms.now)
+        if not line.known:
+            allowances.seen(session, line.domain, terms.now.date() if terms.production else None)
+        allowances.count(session, line.domain, line.counted_for, len(going), terms.now)
+    if line.version_id:
+        tallies.write(session, [_counted(line, done, len(going))])
     letters = {done.handover_id: going} if going else {}
-    more = done.decided >= found.most or len(line) > 1
+    more = done.decided >= line.most or len(next_ones) > 1
     return Claimed(letters, more, dict(zip(going, done.readers or (), strict=True)))
 
 
 def rooms(session: Session, terms: Terms) -> list[tuple[str, int]]:
     """The domains that letters which are due would leave from, in the order of their turns; and how many of each the next
     claim from it would take."""
-    return [(row.domain, row.wanted) for row in session.execute(_ROOMS, _looked_for(terms))]
-
-
-def _line(session: Session, terms: Terms) -> list[Row[Any]]:
-    """What could be claimed next, and after that: rows of a mailing and a sender, two at most."""
-    return list(session.execute(_PICK, _looked_for(terms) | {"domain": terms.domain}))
+    return lines.rooms(session, _looked_for(terms))
 
 
 def _looked_for(terms: Terms) -> dict[str, Any]:
     return {
         "lane": bell.DELIVERY, "now": terms.now, "most": terms.most, "day": terms.now.date(),
         "production": terms.production, "warm_up": list(allowances.WARM_UP), "warm_days": allowances.DAYS,
+        "first": terms.first,
     }  # fmt: skip
 
 
-@cache
-def _statement(unless: str, *, warming: bool) -> TextClause:
+def _limits(terms: Terms) -> dict[str, Any]:
+    return {
+        "now": terms.now, "lease": terms.lease, "zone": terms.zone, "a_day": terms.a_day, "a_week": terms.a_week,
+        "a_week_fewer": terms.a_week_fewer, "first": terms.first,
+    }  # fmt: skip
+
+
+def _look(session: Session, line: Row[Any], ends: Sequence[Ends]) -> tuple[TextClause, dict[str, Any]]:
+    """The last look at this line, and its values; `ends`: what ends its version, if it is one's."""
+    named = (
+        "mailing_id", "chapter", "version_id", "campaign_id", "together", "own_fund_id", "fund_id", "quiet_from",
+        "quiet_until", "most", "rank",
+    )  # fmt: skip
+    values = {name: getattr(line, name) for name in named}
+    ended = ""
+    for version in ends:
+        found = goals.compiled(session, [version], ":version_id")
+        ended = found.sql
+        values |= {"gave_ends": version.gave, "goal_fund_ids": list(version.fund_ids), **found.values}
+        quiet = version.quiet or (None if line.quiet_from is None else (line.quiet_from, line.quiet_until))
+        since, until = arbitration.quiet_hours(quiet, urgent=line.urgent) or (None, None)
+        values |= {"quiet_from": since, "quiet_until": until}
+    return _statement(ended, warming=bool(line.warming)), values
+
+
+@lru_cache(maxsize=512)
+def _statement(ended: str, *, warming: bool) -> TextClause:
+    """`ended`: SQL that says why her sequence is over; "": the letter belongs to none, and waits for no other."""
     joined = "JOIN contact engaged ON engaged.id = m.contact_id" if warming else ""
     order = "engaged.engaged_last_at DESC NULLS LAST, m.due_at, m.id" if warming else "m.due_at, m.id"
-    return text(_CLAIM.format(joined=joined, order=order, unless=unless))
+    parts = _ALONE
+    if ended:
+        parts = _ARBITRATED | {"ended": f"CASE {_OF_SEQUENCES.format(ended=ended)} END"}
+    return text(_CLAIM.format(joined=joined, order=order, **parts))
+
+
+def _counted(line: Row[Any], done: Row[Any], handed: int) -> StepCounted:
+    counts = {"handed": handed, "skipped": done.skipped, "cancelled": done.cancelled, "expired": done.expired}
+    return StepCounted(None, line.version_id, line.campaign_id, line.mailing_id, line.chapter, done.step or "", counts)

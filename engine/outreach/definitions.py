@@ -22,34 +22,38 @@ to one person is decided in `plan`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
     StringConstraints,
+    Tag,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from engine.outreach import waits
+from engine.outreach.waits import LONGEST_WAIT, WEEKDAYS, Wait, Waits, span
 from engine.segments import rules
 from engine.segments.rules import Name, Rule, Words
 
 MOST_STEPS, MOST_VARIANTS = 50, 6
-LONGEST_WAIT = timedelta(days=400)
 
 # What lets people enter by themselves, and what it is in words. `daily`: nobody's event; once a day, everybody whom `if`
 # chooses.
 TRIGGERS: Mapping[str, str] = {
-    "joined": "somebody's yes to letters begins to hold",
+    "joined": "somebody's yes to letters begins to hold, and a chapter is near her",
     "joined_far": "the same of somebody who has no chapter near her",
     "first_gift": "the first gift of somebody's life to a fund of ours",
     "gave": "a one-off gift, or the first of a plan",
@@ -70,79 +74,23 @@ EVENTS: Mapping[str, str] = {
     "monthly_started": "her monthly plan began",
     "instalment_paid": "an instalment of her plan was paid",
 }
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ACTIONS = ("email", "ask", "wait", "wait_for", "tag", "notify", "stop")
-MORNING = time(9, 0)  # of days that a wait names without a time
+RULES = ("if", "goal", "exit_when")  # where rules stand
+OF_LETTERS = ("variants", "holdout", "late", "expires", "at_cap")  # what only steps say that write a letter
 
-_SPAN = re.compile(r"([1-9][0-9]{0,3}) (minute|hour|day|week|month)s?")
-_CLOCK = re.compile(r"(.+?) at ([01]?[0-9]|2[0-3]):([0-5][0-9])")
-_BEFORE = re.compile(r"(.+) before (deadline|gathering)")
+_LETTER = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
 _HOURS = re.compile(r"([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-3])")
-_SPANS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1),
-          "week": timedelta(weeks=1), "month": timedelta(days=30)}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """How long a wait is. One of: `span` since the step before; `weekday` (0: Monday) next; `day`; `span` before an `anchor`
-    (deadline, gathering). `at`: the clock where she lives, on that day; of a span without it, to the minute."""
-
-    said: str
-    span: timedelta | None = None
-    weekday: int | None = None
-    day: date | None = None
-    anchor: str = ""
-    at: time | None = None
-
-
-def _wait(told: Any) -> Any:
-    """Raises for what is none; see Wait."""
-    said = told.isoformat() if isinstance(told, date) and not isinstance(told, datetime) else told
-    if not isinstance(said, str):
-        raise PydanticCustomError("wait", _NO_WAIT)
-    clock = _CLOCK.fullmatch(said)
-    rest, at = (clock[1], time(int(clock[2]), int(clock[3]))) if clock else (said, None)
-    if rest in WEEKDAYS:
-        return Wait(said, weekday=WEEKDAYS.index(rest), at=at or MORNING)
-    if before := _BEFORE.fullmatch(rest):
-        return Wait(said, span=_span(before[1], "wait"), anchor=before[2], at=at)
-    if _SPAN.fullmatch(rest):
-        return Wait(said, span=_span(rest, "wait"), at=at)
-    try:
-        return Wait(said, day=date.fromisoformat(rest), at=at or MORNING)
-    except ValueError:
-        raise PydanticCustomError("wait", _NO_WAIT) from None
-
-
-_NO_WAIT = (
-    "is no wait: write it like 3 days, 1 day at 10:00, tuesday at 10:00, 2027-02-01 at 09:00, or 2 days before deadline"
-)
-
-
-def span(said: str) -> timedelta:
-    """How long that is: "3 days". Raises PydanticCustomError for what is none or too long."""
-    return _span(said, "span")
-
-
-def _span(said: Any, kind: str) -> timedelta:
-    found = _SPAN.fullmatch(said) if isinstance(said, str) else None
-    if not found:
-        raise PydanticCustomError(kind, _NO_WAIT if kind == "wait" else "is no span: write it like 12 hours or 30 days")
-    length = int(found[1]) * _SPANS[found[2]]
-    if length > LONGEST_WAIT:
-        raise PydanticCustomError(kind, f"is longer than {LONGEST_WAIT.days} days")
-    return length
 
 
 def _spelt(told: Any) -> Any:
     """A span, as it is written."""
-    _span(told, "span")
+    waits.span(told)
     return told
 
 
 def _hours(told: Any) -> Any:
     found = _HOURS.fullmatch(told) if isinstance(told, str) else None
-    if not found or found[1] == found[2]:
+    if not found or int(found[1]) == int(found[2]):
         raise PydanticCustomError("hours", "is written like 21-8: full hours of the reader's day")
     return int(found[1]), int(found[2])
 
@@ -150,34 +98,60 @@ def _hours(told: Any) -> Any:
 def _expiry(told: Any) -> Any:
     if told == "deadline":
         return told
-    if isinstance(told, date):
-        return told.isoformat()
-    try:
-        date.fromisoformat(told if isinstance(told, str) else "")
-    except ValueError:
-        _span(told, "span")
-    return told
+    found = waits.day(told)
+    return _spelt(told) if found is None else found.isoformat()
 
 
 def _day(told: Any) -> Any:
-    try:
-        return date.fromisoformat(told) if isinstance(told, str) else told
-    except ValueError:
-        return told
+    found = waits.day(told)
+    return told if found is None else found
 
 
 def _again(told: Any) -> Any:
-    if told not in ("never", "always"):
-        _span(told, "span")
+    return told if told in ("never", "always") else _spelt(told)
+
+
+def _named(told: Any) -> Any:
+    """A letter's name, or true."""
+    if told is not True and not (isinstance(told, str) and _LETTER.fullmatch(told)):
+        raise PydanticCustomError("letter", "is no letter's name: small letters, digits, hyphens and underscores")
     return told
 
 
-Waits = Annotated[Wait, BeforeValidator(_wait), PlainSerializer(lambda wait: wait.said)]
+def _trigger(told: str) -> str:
+    if told != LAUNCH and told not in TRIGGERS:
+        raise PydanticCustomError("trigger", "must be launch, or {triggers}", {"triggers": ", ".join(TRIGGERS)})
+    return told
+
+
+def _aim(told: Any) -> str:
+    return "gave" if told == "gave" else "rule"
+
+
+def _refuse(of: BaseModel, found: Sequence[tuple[Sequence[str | int], str]]) -> None:
+    """Raises ValidationError when something was found: where in the model, and what to say of it."""
+    if found:
+        told = [
+            InitErrorDetails(
+                type=PydanticCustomError("contradiction", "{says}", {"says": says}), loc=tuple(at), input=None
+            )
+            for at, says in found
+        ]
+        raise ValidationError.from_exception_data(type(of).__name__, told)
+
+
 Span = Annotated[str, BeforeValidator(_spelt)]
-Hours = Annotated[tuple[int, int], BeforeValidator(_hours), PlainSerializer(lambda hours: f"{hours[0]}-{hours[1]}")]
+Hours = Annotated[
+    tuple[int, int],
+    BeforeValidator(_hours),
+    PlainSerializer(lambda hours: f"{hours[0]}-{hours[1]}"),
+    WithJsonSchema({"type": "string", "format": "hours"}),
+]
 Day = Annotated[date, BeforeValidator(_day)]
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
-Letter = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=61)]
+Letter = Annotated[str, BeforeValidator(_named)]
+Named = Annotated[str | Literal[True], BeforeValidator(_named)]
+Aim = Annotated[Annotated[Literal["gave"], Tag("gave")] | Annotated[Rule, Tag("rule")], Discriminator(_aim)]
 
 
 class _Strict(BaseModel):
@@ -226,8 +200,8 @@ class Step(_Strict):
 
     key: Key
     when: Annotated[Rule | None, Field(alias="if")] = None
-    email: Letter | Literal[True] | None = None
-    ask: Letter | Literal[True] | None = None
+    email: Named | None = None
+    ask: Named | None = None
     variants: Annotated[tuple[Variant, ...], Field(min_length=2, max_length=MOST_VARIANTS, strict=False)] | None = None
     holdout: Annotated[int, Field(ge=1, le=50)] | None = None
     late: Late | None = None
@@ -248,15 +222,13 @@ class Step(_Strict):
     def _one_action(self) -> Self:
         said = [name for name in ACTIONS if getattr(self, name) is not None]
         if len(said) != 1:
-            raise PydanticCustomError("step", "does one thing: " + ", ".join(ACTIONS))
-        of_letters = {"variants", "holdout", "late", "expires", "at_cap"} & self.model_fields_set
-        if of_letters and not self.mails:
-            raise PydanticCustomError("step", f"{min(of_letters)} belongs to email and ask")
+            _refuse(self, [(said[1:2], "does one thing: " + ", ".join(ACTIONS))])
+        of_letters = [name for name in OF_LETTERS if name in self.model_fields_set and not self.mails]
+        _refuse(self, [([name], "belongs to email and ask") for name in of_letters])
         if self.mails and (self.variants is None) == (True in (self.email, self.ask)):
-            raise PydanticCustomError("step", "names its letter; of several it says true, and they are its variants")
-        keys = [each.key for each in self.variants or ()]
-        if len(set(keys)) != len(keys):
-            raise PydanticCustomError("step", "two variants have the same key")
+            _refuse(self, [(said, "names its letter; of several it says true, and they are its variants")])
+        twice = _twice([each.key for each in self.variants or ()])
+        _refuse(self, [(["variants", at, "key"], says) for at, says in twice])
         return self
 
     @property
@@ -284,31 +256,37 @@ class Definition(_Strict):
     TRIGGERS; `when` (if): of whom that lets in, whom it takes. `deadline`: the day before which all is over (that day's
     beginning, where the organisation is), from which waits and `expires` count; a campaign's own goes before."""
 
+    model_config = ConfigDict(title="Sequence")
+
     slug: Name
     name: Words
     chapter: Name | None = None
-    on: str = LAUNCH
+    on: Annotated[str, AfterValidator(_trigger)] = LAUNCH
     when: Annotated[Rule | None, Field(alias="if")] = None
     again: Annotated[str, BeforeValidator(_again)] = "never"
-    goal: Literal["gave"] | Rule | None = None
+    goal: Aim | None = None
     exit_when: Rule | None = None
     expires: Annotated[str, BeforeValidator(_expiry)] | None = None
     deadline: Day | None = None
-    quiet_hours: Hours | None = (21, 8)
+    quiet_hours: Annotated[Hours | None, Field(json_schema_extra={"default": "21-8"})] = (21, 8)
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS, strict=False)]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        keys = [step.key for step in self.steps]
-        if len(set(keys)) != len(keys):
-            raise PydanticCustomError("keys", "two steps have the same key")
-        if self.on != LAUNCH and self.on not in TRIGGERS:
-            raise PydanticCustomError("trigger", "on must be launch, or " + ", ".join(TRIGGERS))
+        found: list[tuple[Sequence[str | int], str]] = []
+        found += [(["steps", at, "key"], says) for at, says in _twice([step.key for step in self.steps])]
         if self.on == "daily" and self.when is None:
-            raise PydanticCustomError("trigger", "daily needs an `if`: it would take everybody")
+            found.append((["if"], "is missing: daily would take everybody"))
         if self.goal == "gave" and not any(step.ask for step in self.steps):
-            raise PydanticCustomError("goal", "the goal gave is about the fund of its asks, and it asks for nothing")
+            found.append((["goal"], "gave is about the fund of its asks, and it asks for nothing"))
+        _refuse(self, found)
         return self
+
+    @property
+    def anchors(self) -> frozenset[str]:
+        """What it counts from: deadline, gathering. Whoever launches it says when that is; a deadline it may say itself."""
+        found = {step.wait.anchor for step in self.steps if step.wait is not None and step.wait.anchor}
+        return frozenset(found | ({"deadline"} if self.expires == "deadline" else set()))
 
     def step(self, key: str) -> Step | None:
         """The step of this key, if there is one."""
@@ -324,21 +302,35 @@ class Definition(_Strict):
                 yield ("steps", place, "if"), step.when
 
 
+def _twice(keys: Sequence[str]) -> list[tuple[int, str]]:
+    return [(at, f"is already that of {keys.index(key) + 1}") for at, key in enumerate(keys) if key in keys[:at]]
+
+
+def rules_told(told: Any) -> Iterator[tuple[Sequence[str | int], Any]]:
+    """What stands where rules do in a sequence that nobody has read yet, each with its place."""
+    steps = told.get("steps") if isinstance(told, dict) else None
+    placed: list[tuple[list[str | int], Any]] = [([], told)]
+    placed += [(["steps", at], step) for at, step in enumerate(steps if isinstance(steps, list | tuple) else ())]
+    for path, each in placed:
+        for name in RULES if isinstance(each, dict) else ():
+            if isinstance(each.get(name), dict):
+                yield [*path, name], each[name]
+
+
 def read(told: Any) -> Definition:
     """A sequence, out of what was read from YAML or JSON. Raises ValidationError, and Invalid for a rule that is too deep or
     too large."""
-    if isinstance(told, dict):
-        steps = told.get("steps")
-        for each in (told, *(steps if isinstance(steps, list) else ())):
-            for name in ("if", "goal", "exit_when"):
-                if isinstance(each, dict) and isinstance(each.get(name), dict):
-                    rules.measure(each[name])
+    for _, rule in rules_told(told):
+        rules.measure(rule)
     return Definition.model_validate(told)
 
 
 def said(definition: Definition) -> dict[str, Any]:
     """The sequence as JSON says it; `read` finds the same in it."""
     told = definition.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for step in told["steps"]:
+        if step.get("stop") == {}:
+            step["stop"] = True
     for path, rule in definition.rules():
         place: Any = told
         for step in path[:-1]:
@@ -348,6 +340,8 @@ def said(definition: Definition) -> dict[str, Any]:
 
 
 __all__ = [
+    "LONGEST_WAIT",
+    "WEEKDAYS",
     "Definition",
     "Late",
     "Step",

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from jinja2 import TemplateError
@@ -20,8 +21,8 @@ from engine.errors import Invalid
 from engine.letters import filling, refcodes, senders, sheets
 from engine.letters.links import Links
 from engine.letters.senders import Sender
-from engine.letters.sheets import OFFERED, Words
-from engine.letters.vocabulary import GIVES, one_line
+from engine.letters.sheets import MONTHLY, OFFERED, Words
+from engine.letters.vocabulary import GIVES, SAMPLE_DEADLINE, one_line
 from engine.outreach import ladders
 from engine.outreach.ladders import Offers
 from engine.ports import Copy, Sheet
@@ -32,11 +33,22 @@ TOO_LONG, MOVED = "too long to travel with others", "her reader is another since
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 ASKS = "asks"  # the kind of letters that are not sent when there is nothing to ask for
 
+# The deadline of a campaign is meant in the zone of its chapter, the nearest one upwards that says it.
 _PARCELS = text("""
-SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.lane, CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
-    w.subject, w.body_html, w.body_text
+SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.version_id, m.campaign_id, m.lane,
+    CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
+    w.subject, w.body_html, w.body_text, coalesce(k.facts, '{}') AS facts, coalesce(z.time_zone, :zone) AS zone,
+    coalesce(k.deadline, CAST(v.definition ->> 'deadline' AS timestamp) AT TIME ZONE :zone) AS deadline
 FROM message m CROSS JOIN LATERAL (SELECT m.occasion LIKE 'trial:%' AS trial) of_staff
-JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id WHERE m.id = ANY(:ids)
+JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
+LEFT JOIN campaign k ON k.id = m.campaign_id LEFT JOIN sequence_version v ON v.id = m.version_id
+LEFT JOIN LATERAL (
+    WITH RECURSIVE up AS (
+        SELECT parent_id, time_zone, 0 AS level FROM chapter WHERE id = k.chapter_id
+        UNION ALL SELECT h.parent_id, h.time_zone, up.level + 1 FROM chapter h JOIN up ON h.id = up.parent_id
+    ) SELECT time_zone FROM up WHERE time_zone <> '' ORDER BY level LIMIT 1
+) z ON true
+WHERE m.id = ANY(:ids)
 """)
 _READERS = """
 SELECT m.id, m.contact_id, CAST(m.facts AS text) AS facts, m.attempts, m.inbound_event_id, c.email,
@@ -93,7 +105,7 @@ def load(
 ) -> list[Parcel]:  # fmt: skip
     """The parcels of these claimed letters, told by their handovers: each is of one mailing, sender and fund. `zone`: of the
     organisation, by which limits are counted; `looked_at`: whose each was at the last look."""
-    found = session.execute(_PARCELS, {"ids": [ids[0] for ids in letters.values()]}).all()
+    found = session.execute(_PARCELS, {"ids": [ids[0] for ids in letters.values()], "zone": zone}).all()
     known = senders.load(session, [(row.chapter_id, row.fund_id, row.mailing_id) for row in found], links.base_url)
     opened = [_opened(session, row, known[row.chapter_id, row.fund_id, row.mailing_id]) for row in found]
     names = {name for each in opened for name in each.sheet.names}
@@ -103,7 +115,7 @@ def load(
     moved = {each for each, whose in (looked_at or {}).items() if readers[each]["contact_id"] != whose}
     together = list(zip(found, opened, strict=True))
     asked = [  # a test shows staff a sample
-        (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else ())
+        (one.sender, [readers[each] for each in of[row.id][1]] if one.offers and not row.trial else (), one.monthly)
         for row, one in together
     ]
     offered = ladders.load(session, asked, links.now, zone)
@@ -181,13 +193,22 @@ class _Opened:
         """Whether its words name what each reader is offered."""
         return bool(OFFERED & self.sheet.names)
 
+    @property
+    def monthly(self) -> bool:
+        """Whether that is gifts that come each month."""
+        return MONTHLY in self.sheet.names
+
 
 def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     words = Words(TEST + row.subject if row.trial else row.subject, row.body_html, row.body_text)
     gives = any(name in part for part in (words.html, words.text) for name in GIVES)
-    refcode = refcodes.code(session, row.mailing_id, row.chapter_id) if gives and row.lane == bell.DELIVERY else ""
+    refcode = ""
+    if gives and row.lane == bell.DELIVERY:
+        of = {"version_id": row.version_id, "campaign_id": row.campaign_id}
+        refcode = refcodes.code(session, row.mailing_id, row.chapter_id, **of)
+    deadline = row.deadline.astimezone(ZoneInfo(row.zone)) if row.deadline else SAMPLE_DEADLINE if row.trial else None
     try:
-        said = sender.values(row.kind, refcode, offers=sheets.ladders(words))
+        said = sender.values(row.kind, refcode, offers=sheets.ladders(words), deadline=deadline, facts=row.facts)
         return _Opened(sender, refcode, sheets.fold(words, said))
     except UNFIT as error:
         return _Opened(sender, refcode, fault=_why(error))
@@ -223,7 +244,10 @@ def _copy(
     if OFFERED & parcel.sheet.names:
         express = reader["express"] and parcel.lane == bell.DELIVERY  # never in a test
         offered = parcel.offers.made.get(reader["id"]) or ladders.sample(parcel.sender)
-        values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express)
+        monthly = parcel.offers.monthly.get(reader["id"])
+        if MONTHLY in parcel.sheet.names and monthly is None:
+            monthly = ladders.sample(parcel.sender, monthly=True)
+        values |= parcel.sender.offer(offered, parcel.refcode, links.signer, express=express, monthly=monthly)
     headers = {"X-Entity-Ref-ID": f"{reader['id']}.{reader['attempts']}"} | _one_click(parcel.kind, addresses)
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None

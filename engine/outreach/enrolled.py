@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import ContactErased, ContactMerged, Event
+from engine.events import ContactErased, ContactMerged, Event, PlacesLeft
 from engine.settings import Settings
 
 # The place with the smallest id of those that are the same, but hers before any other.
@@ -28,10 +28,8 @@ _END = text("""
 WITH ended AS (
     UPDATE enrollment SET state = 'left', reason = :reason, ended_at = :now
     WHERE contact_id = ANY(:ids) AND state = 'active' RETURNING campaign_id
-), counted AS (
-    SELECT campaign_id, count(*) AS people FROM ended WHERE campaign_id <> 0 GROUP BY campaign_id
 )
-UPDATE campaign k SET left_early = k.left_early + c.people FROM counted c WHERE k.id = c.campaign_id
+SELECT campaign_id, count(*) AS people FROM ended WHERE campaign_id <> 0 GROUP BY campaign_id ORDER BY campaign_id
 """)
 _FORGET = text("UPDATE enrollment SET facts = '{}' WHERE contact_id = ANY(:ids) AND facts <> '{}'")
 
@@ -43,13 +41,17 @@ def take_over(session: Session, merged: Sequence[ContactMerged], now: datetime, 
     """Her places are the other's, but for those that the other has already."""
     ids = [event.contact_id for event in merged]
     session.execute(_MOVE, {"ids": ids})
-    session.execute(_END, {"ids": ids, "reason": "merged into another contact", "now": now})
-    return []
+    return _ended(session, ids, "merged into another contact", now)
 
 
 def forget(session: Session, erased: Sequence[ContactErased], now: datetime, _: Settings) -> list[Event]:
     """She goes through nothing any more, and nothing is left of what let her in."""
     ids = [event.contact_id for event in erased]
-    session.execute(_END, {"ids": ids, "reason": "erased", "now": now})
+    left = _ended(session, ids, "erased", now)
     session.execute(_FORGET, {"ids": ids})
-    return []
+    return left
+
+
+def _ended(session: Session, contact_ids: Sequence[int], reason: str, now: datetime) -> list[Event]:
+    found = session.execute(_END, {"ids": list(contact_ids), "reason": reason, "now": now})
+    return [PlacesLeft(None, row.campaign_id, row.people) for row in found]

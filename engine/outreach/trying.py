@@ -15,13 +15,12 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Invalid, NotFound
 from engine.events import Event, LettersComposed
-from engine.giving.ask_links import Offered
 from engine.languages import ENGLISH
 from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
 from engine.letters.senders import Sender
-from engine.letters.sheets import Rendered, Words
-from engine.letters.vocabulary import AMOUNTS, FLAG, READER, TEXT
+from engine.letters.sheets import MONTHLY, Rendered, Words
+from engine.letters.vocabulary import AMOUNTS, FLAG, READER, SAMPLE_DEADLINE, TEXT
 from engine.outreach import ladders
 from engine.sources.words import email_address
 
@@ -93,7 +92,7 @@ def preview(
     key = (from_chapter, None, mailing.id)
     sender = senders.load(session, [key], links.base_url)[key]
     said = Words(mailing.subject, mailing.body_html, mailing.body_text)
-    sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said)))
+    sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said), deadline=SAMPLE_DEADLINE))
     addresses = links.of(0, 0, {})  # nobody's: who looks must not be able to choose for whom she looks at
     if contact_id is None:
         made = _invented(sheet.names, told.facts, addresses)
@@ -103,7 +102,7 @@ def preview(
     withheld = [] if amounts or contact_id is None else sorted(AMOUNTS & sheet.names)
     made |= {name: READER[name].sample for name in withheld}
     reader_id = contact_id if amounts and sheets.ladders(said) else None
-    made |= sender.offer(_offered(session, sender, reader_id, links, zone), "", links.signer, express=False)
+    made |= _offered(session, sender, reader_id, links, zone, monthly=MONTHLY in sheet.names)
     return Preview(contact_id, spoken, sender.name, sheet.letter(made), withheld)
 
 
@@ -162,13 +161,16 @@ def send(session: Session, slug: str, address: str, now: datetime, *, chapter_id
     return [LettersComposed(None, bell.RECEIPTS)]
 
 
-def _offered(session: Session, sender: Sender, contact_id: int | None, links: Links, zone: str) -> Offered:
-    """What this contact would be offered now, or nobody in particular."""
-    if contact_id is None:
-        return ladders.sample(sender)
-    reader = {"id": 0, "contact_id": contact_id, "facts": {}}
-    (hers,) = ladders.load(session, [(sender, [reader])], links.now, zone)
-    return hers.made[0]
+def _offered(
+    session: Session, sender: Sender, contact_id: int | None, links: Links, zone: str, *, monthly: bool
+) -> dict[str, Any]:
+    """What a letter says of what this contact would be offered now, or nobody in particular."""
+    once, each_month = ladders.sample(sender), ladders.sample(sender, monthly=True) if monthly else None
+    if contact_id is not None:
+        reader = {"id": 0, "contact_id": contact_id, "facts": {}}
+        (hers,) = ladders.load(session, [(sender, [reader], monthly)], links.now, zone)
+        once, each_month = hers.made[0], hers.monthly.get(0)
+    return sender.offer(once, "", links.signer, express=False, monthly=each_month)
 
 
 def _reader(session: Session, contact_id: int | None, fields: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine import languages
-from engine.events import Event
+from engine.events import Event, HelpOffered
 from engine.people import consent, contacts, routing
 from engine.people.consent import KINDS, Said
 from engine.people.contacts import Same
@@ -96,6 +96,7 @@ INSERT INTO volunteer_offer AS o (contact_id, way_to_help_id, at, changed_at)
 SELECT :id, id, :now, :now FROM way_to_help WHERE code = ANY(:codes) AND retired_at IS NULL ORDER BY id
 ON CONFLICT (contact_id, way_to_help_id) DO UPDATE SET state = 'new', at = :now, changed_at = :now, changed_by = NULL
     WHERE o.state = 'withdrawn'
+RETURNING id
 """)
 
 
@@ -216,11 +217,12 @@ def save(session: Session, contact_id: int, choices: Choices, now: datetime) -> 
     for forget, keep, chosen in (
         (_UNFOLLOW, _FOLLOW, {"slugs": sorted(choices.follows)}),
         (_CARE_NO_MORE, _CARE, {"codes": sorted(choices.interests)}),
-        (_TAKE_BACK, _OFFER, {"codes": sorted(choices.ways_to_help)}),
     ):
         session.execute(forget, terms | chosen)
         session.execute(keep, terms | chosen)
-    return events
+    ways = terms | {"codes": sorted(choices.ways_to_help)}
+    session.execute(_TAKE_BACK, ways)
+    return [*events, HelpOffered(None, her)] if session.execute(_OFFER, ways).all() else events
 
 
 def masked(email: str) -> str:

@@ -24,6 +24,7 @@ ORDER BY v.contact_id, w.id, v.at
 ON CONFLICT (contact_id, way_to_help_id) DO UPDATE
     SET state = 'new', at = excluded.at, changed_at = excluded.changed_at, changed_by = NULL
     WHERE o.state = 'withdrawn' AND excluded.at >= o.changed_at
+RETURNING contact_id
 """)
 
 _THEIRS = """
@@ -45,10 +46,11 @@ _FIND = text("SELECT state FROM volunteer_offer WHERE id = :id FOR UPDATE")
 _MOVE = text("UPDATE volunteer_offer SET state = :state, changed_at = :now, changed_by = :staff_id WHERE id = :id")
 
 
-def offer(session: Session, said: Collection[Mapping[str, object]], now: datetime) -> None:
-    """Put these offers on the lists; what stands there already stays. Each: contact_id, code (of a way to help), at."""
-    if said:
-        session.execute(_OFFER, {"rows": rows(said), "now": now})
+def offer(session: Session, said: Collection[Mapping[str, object]], now: datetime) -> list[int]:
+    """Put these offers on the lists; what stands there already stays. Each: contact_id, code (of a way to help), at. Returns
+    the contacts who offer what they did not offer before."""
+    made = session.scalars(_OFFER, {"rows": rows(said), "now": now}).all() if said else ()
+    return sorted(set(made))
 
 
 def list_of(

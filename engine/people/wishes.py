@@ -13,7 +13,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import Event, Person, Wishes
+from engine.events import Event, HelpOffered, Person, Wishes
 from engine.people import contacts, interests, routing, volunteers
 
 SOURCE = "join"  # where such words come from, as interests and consents say it
@@ -67,7 +67,8 @@ _ADDRESSES = text("SELECT id, email FROM contact WHERE id = ANY(:ids)")
 
 
 def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> list[Event]:
-    """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now."""
+    """Do what these people wish, whatever their number in as many statements. Returns whose chapter is another now, and who
+    offers to help."""
     if not said:
         return []
     session.execute(_TAKE_OVER, {"rows": rows(map(_terms, said))})
@@ -78,13 +79,15 @@ def carry_out(session: Session, said: Sequence[SaidByForm], now: datetime) -> li
     told = zip(persons, said, strict=True)
     moved = contacts.admit(session, [contacts.Said(person, one.at, cause=one.cause) for person, one in told], now)
     interests.care(session, list(_codes(said, "interests")))
-    volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
+    helping = volunteers.offer(session, list(_codes(said, "ways_to_help")), now)
     willing = [
         {"contact_id": one.contact_id, "zip": one.person.zip, "at": one.at} for one in said if one.wishes.introduce
     ]
     if willing:
         session.execute(_INTRODUCE, {"rows": rows(willing)})
-    return [*moved, *routing.rehome(session, sorted({one.contact_id for one in said}), now, None)]
+    causes = {one.contact_id: one.cause for one in said}
+    homes = routing.rehome(session, sorted(causes), now, None)
+    return [*moved, *homes, *(HelpOffered(causes[contact_id], contact_id) for contact_id in helping)]
 
 
 def kept(row: Row[Any]) -> SaidByForm:

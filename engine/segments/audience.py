@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from engine.errors import Invalid
-from engine.people.consent import KINDS, mailable
+from engine.errors import Invalid, NotFound
+from engine.people.consent import KINDS, mailable, refusal
 from engine.people.leave import NUMBER
 from engine.segments import names as naming
 from engine.segments import rules, sql, words
@@ -26,6 +26,8 @@ from engine.segments.sql import Binder, Compiled
 
 SECONDS = 10  # no question about an audience takes longer
 SHOWN = 20
+HOME: Literal["home"] = "home"  # the sender of letters that each come from their reader's home chapter
+Sender = int | Literal["home"] | None
 
 _PEOPLE = text("""
 SELECT c.id, c.email, c.first_name, c.last_name, c.city, h.name AS chapter, c.gave_count, c.gave_cents, c.gave_last_at
@@ -45,6 +47,15 @@ class Left:
 
     says: str
     people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Whether one person meets a condition; what it says, in English. `why` not, where more is known."""
+
+    says: str
+    met: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +82,13 @@ class Preview:
 
 
 def where(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: Sender = None, prefix: str = "s"
 ) -> Compiled:
     """SQL that is true of contact `c` when the rule chooses her and she may get a letter of this kind (one of KINDS) at :now.
 
     `scopes`: slugs of chapters (known to `names`): she belongs to each or to one below it; '' bounds nothing. `sender`: the
-    chapter that writes; none: the root does. `prefix`: of the names of the values, for several in one statement.
+    chapter that writes (HOME: each person's own); none: the root does. `prefix`: of the names of the values, for several in
+    one statement.
     """
     binder = Binder(names, prefix)
     parts = [*_scope(names, scopes, binder), sql.condition(rule, binder), _mailable(kind, sender)]
@@ -84,13 +96,20 @@ def where(
 
 
 def people(
-    rule: Rule, names: Names, kind: str, *, scopes: Sequence[str] = (), sender: int | None = None, prefix: str = "s"
+    rule: Rule,
+    names: Names,
+    kind: str,
+    *,
+    scopes: Sequence[str] = (),
+    sender: Sender = None,
+    prefix: str = "s",
+    among: Sequence[str] = (),
 ) -> Compiled:
     """The same as the end of a query about all of them at once: "FROM … c WHERE …". Gifts are asked only of whom her own row
     does not rule out, and who may be written to comes last: left to itself the planner asks that of everybody, and takes no
-    heed of how it finds the rows."""
+    heed of how it finds the rows. `among`: conditions in SQL of contact `c`, of whom alone is asked."""
     binder = Binder(names, prefix)
-    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *_scope(names, scopes, binder)]
+    bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *among, *_scope(names, scopes, binder)]
     chooses = sql.condition(rule, binder)
     source, wanted = "contact", [*bounds, chooses]
     if sql.GIFTS in chooses:
@@ -101,7 +120,7 @@ def people(
 
 
 def count(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> int:
     """How many people that is. Raises as `preview`."""
     found = people(rule, known(session, rule, scopes), kind, scopes=scopes, sender=sender)
@@ -111,7 +130,7 @@ def count(
 
 
 def preview(
-    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: int | None = None
+    session: Session, rule: Rule, now: datetime, *, kind: str, scopes: Sequence[str] = (), sender: Sender = None
 ) -> Preview:
     """Whom the rule chooses at this moment. The arguments are those of `where`.
 
@@ -132,6 +151,29 @@ def preview(
     return Preview(left, conditions, [_person(row) for row in shown])
 
 
+def judged(
+    session: Session, rule: Rule, contact_id: int, now: datetime, *, kind: str, scopes: Sequence[str] = (),
+    sender: Sender = None,
+) -> list[Met]:  # fmt: skip
+    """How the conditions stand with one person at this moment, one by one; she is chosen when she meets all. The other
+    arguments are those of `where`. Raises as `preview`; NotFound when there is no such contact."""
+    names = known(session, rule, scopes)
+    steps = in_order(rule)
+    binder = Binder(names, few=True)
+    bounds = [(f"belongs to {names.title('chapter', scope)}", bound)
+              for scope in scopes if scope for bound in _scope(names, [scope], binder)]  # fmt: skip
+    asked = [*bounds, *((words.english(step, names), sql.condition(step, binder)) for step in steps)]
+    columns = [f"({condition}) IS TRUE AS met_{place}" for place, (_, condition) in enumerate(asked)]
+    why = refusal(f"'{_of_kinds(kind)}'", _chapter(sender))
+    statement = f"SELECT {', '.join([*columns, f'{why} AS why'])} FROM contact c WHERE c.id = :contact_id"
+    with bounded(session):
+        row = session.execute(text(statement), binder.values | {"now": now, "contact_id": contact_id}).one_or_none()
+    if row is None:
+        raise NotFound("there is no such contact")
+    found = [Met(says, row[place]) for place, (says, _) in enumerate(asked)]
+    return [*found, Met("may be written to", not row.why, row.why)]
+
+
 def known(session: Session, rule: Rule, scopes: Sequence[str] = ()) -> Names:
     """What the rule and the scopes name. Raises Invalid for what there is not."""
     names = naming.find(session, rule, chapters=[scope for scope in scopes if scope])
@@ -150,24 +192,25 @@ def in_order(rule: Rule) -> list[Rule]:
 
 
 @contextmanager
-def bounded(session: Session) -> Iterator[None]:
-    """Questions of this block end after SECONDS, as Invalid; the transaction goes on. For questions only: what a block
-    changes is undone with these terms."""
+def bounded(session: Session, most: float | None = None) -> Iterator[None]:
+    """Questions of this block end after so many seconds (SECONDS), as Invalid; the transaction goes on. For questions only:
+    what a block changes is undone with these terms."""
+    seconds = SECONDS if most is None else most
     try:
         with session.begin_nested() as question:
-            session.execute(_TERMS, {"most": f"{SECONDS * 1000:.0f}ms"})
+            session.execute(_TERMS, {"most": f"{seconds * 1000:.0f}ms"})
             yield
             question.rollback()  # nothing but the terms
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.QueryCanceled):
             raise Invalid(
-                f"this takes longer than {SECONDS} seconds to count: narrow it down, by a chapter first"
+                f"this takes longer than {seconds:g} seconds to count: narrow it down, by a chapter first"
             ) from None
         raise
 
 
 def _ladder(
-    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: int | None
+    steps: Sequence[Rule], names: Names, kind: str, scopes: Sequence[str], sender: Sender
 ) -> tuple[str, dict[str, Any]]:
     """One row: how many there are (`everybody`), how many of them were `scanned`, how many of these fall at each condition,
     and some of those whom the rule chooses, from all over the scan. Homes are looked up rather than asked of everybody; so is
@@ -206,13 +249,21 @@ def _scope(names: Names, scopes: Sequence[str], binder: Binder) -> list[str]:
     return [f"c.chapter_id = {binder.ids(ids)}" for ids in bounds]
 
 
-def _mailable(kind: str, sender: int | None) -> str:
-    if kind not in KINDS:
-        raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
-    asked = mailable(f"'{kind}'", "NULL" if sender is None else str(int(sender)))
-    # Her words are looked up by her id: so that nothing but an index is read of whom her number speaks for.
+def _mailable(kind: str, sender: Sender) -> str:
+    """Her words are looked up by her id: so that nothing but an index is read of whom her number speaks for."""
+    asked = mailable(f"'{_of_kinds(kind)}'", _chapter(sender))
     return f"""(CASE {NUMBER} WHEN 1 THEN true WHEN 0 THEN false ELSE (
     SELECT {asked} FROM (SELECT c.id) her(whose) JOIN contact c ON c.id = her.whose) END)"""
+
+
+def _of_kinds(kind: str) -> str:
+    if kind not in KINDS:
+        raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
+    return kind
+
+
+def _chapter(sender: Sender) -> str:
+    return "NULL" if sender is None else "c.chapter_id" if sender == HOME else str(int(sender))
 
 
 def _person(row: Any) -> Person:

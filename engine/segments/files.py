@@ -13,7 +13,7 @@ Read strictly, and everything that is wrong is told with its line and its field.
         - {op: not, of: {op: gave, within: 30 days}}
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +28,7 @@ from engine.segments import rules
 from engine.segments.rules import KINDS, Name, Rule, Words
 
 _AS_RULE = "must be written as `op: …` and what belongs to it"
-_SAYS = documents.SAYS | {
+SAYS = documents.SAYS | {
     "dict_type": _AS_RULE,
     "model_type": _AS_RULE,
     "model_attributes_type": _AS_RULE,
@@ -37,19 +37,21 @@ _SAYS = documents.SAYS | {
 }
 _SPAN = "is no span: write it like 12 months, 30 days or 1 year"
 _SHORT_NAME = "is no short name: small letters, digits, hyphens and underscores"
-_PATTERNS = dict.fromkeys(("within", "after"), _SPAN) | dict.fromkeys(
-    ("slug", "chapter", "fund", "form", "code", "way", "letter", "salt"), _SHORT_NAME
+PATTERNS = dict.fromkeys(("within", "after"), _SPAN) | dict.fromkeys(
+    ("slug", "chapter", "fund", "form", "code", "way", "letter", "sequence", "salt"), _SHORT_NAME
 ) | {"zips": "is no ZIP of five digits", "counties": "is no county: write its state too, MA:Worcester County",
      "states": "is no state: write its two letters", "language": "is no language: write its code, like es"}  # fmt: skip
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+class Said(BaseModel):
+    """A segment as it is written. `chapter`: whose it is, and whose people alone it chooses; none: the root's."""
+
+    model_config = ConfigDict(title="Segment", extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     slug: Name
     name: Words
     chapter: Name | None = None
-    rule: Any
+    rule: rules.Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,11 @@ def read(path: Path) -> Told:
 
 def read_text(words: str) -> Told:
     """The same from what the file says."""
-    document = documents.read(words, Exact)
+    return read_document(documents.read(words, Exact))
+
+
+def read_document(document: Document) -> Told:
+    """The same from what was read already, in whatever language it was written."""
     if document.node is None and document.faults:
         return Told(document, faults=document.faults)
     if not isinstance(document.said, dict) or not document.said:
@@ -86,14 +92,14 @@ def read_text(words: str) -> Told:
     faults = list(document.faults)
     said, rule = None, None
     try:
-        said = _Said.model_validate(document.said)
+        said = Said.model_validate(document.said)
     except ValidationError as error:
-        faults += document.told(error, _PATTERNS, _SAYS)
+        faults += document.told(error, PATTERNS, SAYS)
     if "rule" in document.said:
         try:
             rule = rules.read(document.said["rule"])
         except ValidationError as error:
-            faults += _rule_faults(document, error)
+            faults += problems(document, error, lambda at: ["rule", *rules.place(at)])
         except Invalid as error:
             faults.append(document.fault(("rule",), str(error)))
     if faults or said is None or rule is None:
@@ -104,32 +110,42 @@ def read_text(words: str) -> Told:
 def written(draft: Draft) -> str:
     """A file that says this segment; read again, it says the same."""
     said: Mapping[str, Any] = {"slug": draft.slug, "name": draft.name, "chapter": draft.chapter,
-                               "rule": _plain(rules.said(draft.rule))}  # fmt: skip
+                               "rule": plain(rules.said(draft.rule))}  # fmt: skip
     return documents.write({key: value for key, value in said.items() if value})
 
 
-def _plain(said: Any) -> Any:
-    """With each operator first, and amounts as the writer of files has them."""
+def plain(said: Any) -> Any:
+    """A rule as files have it: each operator first, and amounts as the writer of files has them."""
     if isinstance(said, dict):
         ordered = {"op": said["op"]} | said if "op" in said else said
-        return {key: _plain(value) for key, value in ordered.items()}
+        return {key: plain(value) for key, value in ordered.items()}
     if isinstance(said, list):
-        return [_plain(each) for each in said]
+        return [plain(each) for each in said]
     return Decimal(str(said)) if isinstance(said, float) else said
 
 
-def _rule_faults(document: Document, error: ValidationError) -> Iterator[Fault]:
+def problems(
+    document: Document,
+    error: ValidationError,
+    place: Callable[[tuple[str | int, ...]], Sequence[str | int]],
+    says: Mapping[str, str] = SAYS,
+    patterns: Mapping[str, str] = PATTERNS,
+) -> Iterator[Fault]:
+    """What a model that has rules in it finds wrong. `place`: where that is in the document, of pydantic's path; `says`,
+    `patterns`: as `Document.told` has them."""
     for problem in error.errors():
-        if problem["type"] == "too_short" and problem["input"]:
-            continue  # it holds rules, and what is wrong with each is told
-        path: list[str | int] = ["rule", *rules.place(problem["loc"])]
+        told = problem.get("ctx", {})
+        if problem["type"] == "too_short" and len(problem["input"]) >= told["min_length"]:
+            continue  # what is wrong with each that it holds is told
+        path = list(place(problem["loc"]))
         named = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
         if problem["type"] == "string_pattern_mismatch":
-            says = _PATTERNS.get(named, "holds signs that cannot be printed or do not belong there")
+            said = patterns.get(named, "holds signs that cannot be printed or do not belong there")
         elif problem["type"] == "literal_error":
-            says = f"must be {problem['ctx']['expected'].replace(chr(39), '')}"
+            said = f"must be {told['expected'].replace(chr(39), '')}"
         else:
-            says = _SAYS.get(problem["type"], problem["msg"])
+            known = says.get(problem["type"])
+            said = known.format(**told) if known else problem["msg"]
         if problem["type"] == "union_tag_invalid":
-            path, says = [*path, "op"], f"{problem['ctx']['tag'][:40]} {says}"
-        yield document.fault(path, says)
+            path, said = [*path, "op"], f"{told['tag'][:40]} {said}"
+        yield document.fault(path, said)

@@ -1,5 +1,5 @@
-"""What a rule names (chapters, funds, forms, interests, ways to help, letters), found in one query before it becomes SQL: so
-that a name that is none is told at once, and so that a chapter that got a new town has it from then on."""
+"""What a rule names (chapters, funds, forms, letters, sequences …), found in one query before it becomes SQL: so that a name
+that is none is told at once, and so that a chapter that got a new town has it from then on."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ CALLED = {
     "way": "way to help",
     "letter": "letter",
     "mailing": "mailing",
+    "sequence": "sequence",
 }
 
 # A chapter's `ids` are its own first, then those of all that are below it.
@@ -37,12 +38,13 @@ UNION ALL SELECT 'way', code, name, ARRAY[id], false FROM way_to_help WHERE code
 UNION ALL SELECT 'letter', l.slug, l.slug, array_agg(m.id), false
     FROM letter l LEFT JOIN mailing m ON m.letter_id = l.id WHERE l.slug = ANY(:letter) GROUP BY l.slug
 UNION ALL SELECT 'mailing', slug, slug, ARRAY[id], false FROM mailing WHERE slug = ANY(:mailing)
+UNION ALL SELECT 'sequence', slug, name, ARRAY[id], false FROM sequence WHERE slug = ANY(:sequence)
 """)
 _ALL = text("""
 SELECT 'chapter' AS kind, slug AS name FROM chapter UNION ALL SELECT 'fund', slug FROM fund
 UNION ALL SELECT 'form', slug FROM donation_form UNION ALL SELECT 'interest', code FROM interest
 UNION ALL SELECT 'way', code FROM way_to_help UNION ALL SELECT 'letter', slug FROM letter
-UNION ALL SELECT 'mailing', slug FROM mailing
+UNION ALL SELECT 'mailing', slug FROM mailing UNION ALL SELECT 'sequence', slug FROM sequence
 """)
 
 

@@ -16,12 +16,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from engine.errors import Invalid
 from engine.people.lands import County, State, ZipCode
@@ -57,7 +60,12 @@ def _short(number: float) -> int | float:
 
 
 _ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
-Dollars = Annotated[int, BeforeValidator(_cents), PlainSerializer(_dollars, when_used="unless-none")]
+Dollars = Annotated[
+    int,
+    BeforeValidator(_cents),
+    PlainSerializer(_dollars, when_used="unless-none"),
+    WithJsonSchema({"type": "number", "format": "dollars"}),
+]
 _Number = Annotated[
     float, BeforeValidator(_number), Field(allow_inf_nan=False), PlainSerializer(_short, when_used="unless-none")
 ]
@@ -233,12 +241,41 @@ class Clicked(_AboutLetters):
     op: Literal["clicked"]
 
 
+class InSequence(_Rule):
+    """She is in this sequence (active); came to its end; left it before; or was in it ever (any). By an event or by a
+    campaign. `within`: she entered, finished or left that lately."""
+
+    example = {"op": "in_sequence", "sequence": "welcome", "state": "finished", "within": "30 days"}
+    op: Literal["in_sequence"]
+    sequence: Name
+    state: Literal["active", "finished", "left", "any"] = "active"
+    within: Span | None = None
+
+
 class LastEngaged(_Rule):
     """She gave, signed up, clicked or told us something lately."""
 
     example = {"op": "last_engaged", "within": "6 months"}
     op: Literal["last_engaged"]
     within: Span
+
+
+class Silent(_Rule):
+    """She did nothing for so long, though she got so many letters or more meanwhile; who never did anything is silent since
+    she is known."""
+
+    example = {"op": "silent", "after": "12 months", "letters": 3}
+    op: Literal["silent"]
+    after: Span
+    letters: Annotated[int, Field(ge=0, le=100)] = 3
+
+
+class EmployerKnown(_Rule):
+    """With a gift she said where she works and what she does."""
+
+    example = {"op": "employer_known", "within": "30 days"}
+    op: Literal["employer_known"]
+    within: Span | None = None
 
 
 class Language(_Rule):
@@ -280,26 +317,10 @@ class Random(_Rule):
 
 
 Rule = Annotated[
-    AllOf
-    | AnyOf
-    | Not
-    | Chapter
-    | Territory
-    | Gave
-    | Lapsed
-    | Recurring
-    | NeverGave
-    | Interest
-    | Volunteer
-    | SignedUp
-    | Received
-    | Clicked
-    | LastEngaged
-    | Language
-    | Custom
-    | Random,
+    AllOf | AnyOf | Not | Chapter | Territory | Gave | Lapsed | Recurring | NeverGave | Interest | Volunteer | SignedUp
+    | Received | Clicked | InSequence | LastEngaged | Silent | EmployerKnown | Language | Custom | Random,
     Field(discriminator="op"),
-]
+]  # fmt: skip
 AnyRule = _Rule
 KINDS: Mapping[str, type[_Rule]] = {
     get_args(kind.model_fields["op"].annotation)[0]: kind for kind in get_args(get_args(Rule)[0])
@@ -307,6 +328,18 @@ KINDS: Mapping[str, type[_Rule]] = {
 for _kind in (AllOf, AnyOf, Not):
     _kind.model_rebuild()
 _READER: TypeAdapter[Any] = TypeAdapter(Rule)
+
+
+class _AsWritten:
+    """Anything; what describes it says that it is a rule."""
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(_READER.core_schema)
+
+
+Written = Annotated[
+    Any, _AsWritten()
+]  # a rule as JSON says it, in a model that does not read it: `read` does, and `said`
 
 
 def read(told: Any) -> "Rule":

@@ -100,6 +100,8 @@ def narrowing(rule: AnyRule, to: Binder) -> list[str]:
         return _needs(rule, to)
     if isinstance(rule, rules.Lapsed | rules.NeverGave | rules.Language | rules.LastEngaged):
         return [condition(rule, to)]
+    if isinstance(rule, rules.Silent):
+        return [f"({_LAST_SIGN} <= {to.since(rule.after)})"]
     return [condition(rule, to)] if isinstance(rule, rules.Chapter) and rule.relation == "home" else []
 
 
@@ -245,8 +247,34 @@ def _of_letter(rule: rules.Received | rules.Clicked, to: Binder) -> list[str]:
     return [f"m.mailing_id = {to.ids(to.names.ids('mailing', rule.mailing))}"] if rule.mailing else []
 
 
+def _in_sequence(rule: rules.InSequence, to: Binder) -> str:
+    where = ["e.contact_id = c.id", f"e.sequence_id = {to.ids(to.names.ids('sequence', rule.sequence))}"]
+    where += [f"e.state = {to.bind(rule.state, 'text')}"] if rule.state != "any" else []
+    came = "ended_at" if rule.state in ("finished", "left") else "entered_at"
+    where += [f"e.{came} > {to.since(rule.within)}"] if rule.within else []
+    return f"EXISTS (SELECT FROM enrollment e WHERE {' AND '.join(where)})"
+
+
 def _last_engaged(rule: rules.LastEngaged, to: Binder) -> str:
     return f"(c.engaged_last_at > {to.since(rule.within)})"
+
+
+_LAST_SIGN = "coalesce(c.engaged_last_at, c.created_at)"
+
+
+def _silent(rule: rules.Silent, to: Binder) -> str:
+    quiet = f"{_LAST_SIGN} <= {to.since(rule.after)}"
+    if not rule.letters:
+        return f"({quiet})"
+    letters = f"""SELECT FROM message m WHERE m.contact_id = c.id AND m.lane = 'delivery'
+        AND m.state IN ('handed', 'delivered') AND m.handed_at > {_LAST_SIGN} LIMIT {rule.letters}"""
+    return f"({quiet} AND (SELECT count(*) FROM ({letters}) m) >= {rule.letters})"
+
+
+def _employer_known(rule: rules.EmployerKnown, to: Binder) -> str:
+    said = ["g.contact_id = c.id", *(f"btrim(g.donor ->> '{name}') <> ''" for name in ("employer", "occupation"))]
+    said += [f"g.paid_at > {to.since(rule.within)}"] if rule.within else []
+    return f"EXISTS (SELECT {GIFTS} WHERE {' AND '.join(said)})"
 
 
 def _language(rule: rules.Language, to: Binder) -> str:
@@ -288,7 +316,10 @@ OPERATORS: Mapping[type[AnyRule], Callable[[Any, Binder], str]] = {
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
+    rules.Silent: _silent,
+    rules.EmployerKnown: _employer_known,
     rules.Language: _language,
     rules.Custom: _custom,
     rules.Random: _random,

@@ -162,9 +162,32 @@ def _letter(rule: rules.Received | rules.Clicked, names: Names) -> str:
     return f"the mailing {rule.mailing}" if rule.mailing else "a letter"
 
 
+def _in_sequence(rule: rules.InSequence, names: Names) -> Said:
+    title, gap = names.title("sequence", rule.sequence), f" {_lately(rule.within)}".rstrip()
+    entered = f" (entered{gap})" if gap else ""
+    return {
+        "active": (f"is in the sequence {title}{entered}", f"is not in the sequence {title}{entered}"),
+        "finished": (f"came to the end of {title}{gap}", f"did not come to the end of {title}{gap}"),
+        "left": (f"left the sequence {title}{gap}", f"did not leave the sequence {title}{gap}"),
+        "any": (f"entered the sequence {title}{gap}", f"did not enter the sequence {title}{gap}"),
+    }[rule.state]
+
+
 def _last_engaged(rule: rules.LastEngaged, _: Names) -> Said:
     gap = _lately(rule.within)
     return f"did something {gap}", f"was silent {gap}"
+
+
+def _silent(rule: rules.Silent, _: Names) -> Said:
+    number, unit = rule.after.split()
+    gap = f"a {unit}" if number == "1" else f"{number} {unit.rstrip('s')}s"
+    letters = f" and got {rule.letters} letters or more in that time" if rule.letters else ""
+    return f"was silent for {gap}{letters}", f"was not silent for {gap}{' with so many letters' if letters else ''}"
+
+
+def _employer_known(rule: rules.EmployerKnown, _: Names) -> Said:
+    rest = f" with a gift {_lately(rule.within)}".rstrip()
+    return f"said where she works{rest}", f"did not say where she works{rest}"
 
 
 def _language(rule: rules.Language, _: Names) -> Said:
@@ -203,7 +226,10 @@ OPERATORS: Mapping[type[AnyRule], Callable[[Any, Names], Said]] = {
     rules.SignedUp: _signed_up,
     rules.Received: _received,
     rules.Clicked: _clicked,
+    rules.InSequence: _in_sequence,
     rules.LastEngaged: _last_engaged,
+    rules.Silent: _silent,
+    rules.EmployerKnown: _employer_known,
     rules.Language: _language,
     rules.Custom: _custom,
     rules.Random: _random,

@@ -16,6 +16,7 @@ CHANGE_PEOPLE = "change people"  # place, stop letters, offers of help, paper sh
 ERASE_PEOPLE = "erase people"  # what cannot be taken back: erasing and merging
 WRITE_LETTERS = "write letters"  # and let one go on that stood still; for all chapters, or not at all
 WRITE_NOTES = "write notes"  # what a chapter adds to a letter
+LAUNCH = "launch campaigns"  # and approve, pause, cancel them: those of chapters within reach
 DECIDE = "decide about chapters"  # territories and sparks; for all chapters, or not at all
 MANAGE_STAFF = "manage staff"
 SEE_GIFTS = "see gifts"  # amounts
@@ -24,9 +25,9 @@ EXPORT = "export"
 
 RIGHTS: Mapping[str, frozenset[str]] = {
     ADMIN: frozenset(
-        {SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, WRITE_LETTERS, WRITE_NOTES, DECIDE, MANAGE_STAFF, SEE_GIFTS}
+        {SEE_PEOPLE, CHANGE_PEOPLE, ERASE_PEOPLE, WRITE_LETTERS, WRITE_NOTES, LAUNCH, DECIDE, MANAGE_STAFF, SEE_GIFTS}
     ),
-    ORGANIZER: frozenset({SEE_PEOPLE, CHANGE_PEOPLE, WRITE_NOTES}),
+    ORGANIZER: frozenset({SEE_PEOPLE, CHANGE_PEOPLE, WRITE_NOTES, LAUNCH}),
     TREASURER: frozenset({SEE_PEOPLE, SEE_GIFTS, SEE_SNAPSHOTS}),
     VIEWER: frozenset({SEE_PEOPLE}),
 }

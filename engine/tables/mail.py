@@ -77,6 +77,8 @@ class Message(SQLModel, table=True):
             "id",
             postgresql_where=text("state = 'ready' AND lane = 'delivery'"),
         ),
+        # What waits for her, whatever she got before.
+        Index("message_waiting_idx", "contact_id", postgresql_where=text("state = 'ready'")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())

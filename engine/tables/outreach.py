@@ -101,12 +101,17 @@ class Enrollment(SQLModel, table=True):
 class Campaign(SQLModel, table=True):
     """A sequence launched for a segment. `chapter_id`: whose it is, and whose people alone it can reach; none: the root's.
 
-    `rule`: whom it chooses, and `kind`, the kind of letter that they must allow, as they stood when it was scheduled.
-    `starts_at`: when it shall begin; `held_until`: until then it can be undone. `deadline`, `gathering_id`: what waits of its
-    sequence count from. `run`: which of its repetitions (`repeat`: how often; '': once). `cursor`: the last contact that its
-    expansion looked at, up to `upto`; `enrolled`, `finished`, `left_early` count its people as they move; `letters` what its
-    expansion promised. `launch_key`: what whoever launched it called that, so that the same launch is none. `urgent`: why its
-    quiet hours are short.
+    `sequence_id` or `letter_id`: what it sends, and `segment_id` (none: a rule of its own) to whom, as somebody chose them.
+    `version_id`, `rule` and `kind` (of letter that they must allow) are what these were when it was launched, or when its
+    present run began: `run` is the date of one that repeats (`repeat`: how often; '': once, and 1); `skipped`: why its last
+    run did not take place.
+
+    `facts`: what its letters can name of it ({"bill": words, or words by language}). `starts_at`: when it shall begin;
+    `held_until`: until then nothing of it leaves, so that it can be undone. `deadline`, `gathering_id`: what waits of its
+    sequence count from. `cursor`: the last contact that its expansion looked at, up to
+    `upto`; `expected`: how many people it would be when it was launched; `enrolled`, `finished`, `left_early` count those of
+    this run as they move. `launch_key`: what whoever launched it called that, so that the same launch is none. `urgent`: why
+    its quiet hours are short. Of a cancelled one `ended_at` says when the last of it was gone.
     """
 
     __tablename__ = "campaign"
@@ -120,13 +125,17 @@ class Campaign(SQLModel, table=True):
     slug: str = Field(sa_column=words(default=None, unique=True))
     name: str = Field(sa_column=words(default=None))
     chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True, index=True))
+    sequence_id: int | None = Field(default=None, sa_column=reference("sequence.id", nullable=True))
+    letter_id: int | None = Field(default=None, sa_column=reference("letter.id", nullable=True))
     version_id: int | None = Field(default=None, sa_column=reference("sequence_version.id", nullable=True))
     segment_id: int | None = Field(default=None, sa_column=reference("segment.id", nullable=True))
     rule: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     kind: str = Field(sa_column=words(default=None))
     state: str = Field(sa_column=words(default="draft"))
     run: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
     repeat: str = Field(default="", sa_column=words())
+    skipped: str = Field(default="", sa_column=words())
     starts_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     held_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     deadline: datetime | None = Field(default=None, sa_column=moment(nullable=True))
@@ -160,6 +169,7 @@ class StepTally(SQLModel, table=True):
     one campaign, or of a version that people enter by an event (`campaign_id` 0): counted as it happens."""
 
     __tablename__ = "step_tally"
+    __table_args__ = (Index("step_tally_campaign_id_idx", "campaign_id", postgresql_where=text("campaign_id <> 0")),)
 
     version_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     campaign_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -200,7 +210,8 @@ class Attribution(SQLModel, table=True):
 
 class ApiToken(SQLModel, table=True):
     """What a program of staff's shows to be let in. `token_hash`: SHA-256 of it; nobody can read it again. `scopes`: what it
-    may do; `chapter_id`: that chapter and those below it; none: all of them. Whose it is answers for it (`staff_id`)."""
+    may do; `chapter_id`: that chapter and those below it; none: all of them. Whose it is answers for it (`staff_id`).
+    `used_at`: when it was last shown, to the hour."""
 
     __tablename__ = "api_token"
 
@@ -213,12 +224,14 @@ class ApiToken(SQLModel, table=True):
     created_at: datetime = Field(sa_column=moment())
     expires_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    used_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 
 
 class ApiRequest(SQLModel, table=True):
     """What was answered to a request with an Idempotency-Key, so that the same one gets the same answer and does nothing."""
 
     __tablename__ = "api_request"
+    __table_args__ = (Index("api_request_at_idx", "at"),)
 
     api_token_id: int = Field(sa_column=reference("api_token.id", primary_key=True))
     key: str = Field(sa_column=Column(Text, primary_key=True))

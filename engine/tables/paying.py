@@ -108,7 +108,8 @@ class AskRest(SQLModel, table=True):
     """Nobody asks this person for money until `until`: for one fund, or for any (none). The longest one of a reason counts.
 
     many: several gifts in few days; large: one far above her habit; dispute: her bank asks about a gift; clicked: she went
-    to ActBlue from a letter at `since`, and what she did there may not have reached us yet.
+    to ActBlue from a letter at `since`, and what she did there may not have reached us yet. Of one fund: gave: she has just
+    given; refund: a gift went back whole; failing: an instalment failed, and is not paid since.
     """
 
     __tablename__ = "ask_rest"

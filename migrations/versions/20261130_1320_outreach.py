@@ -99,6 +99,7 @@ def upgrade() -> None:
     sa.Column('clicked', sa.BigInteger(), server_default='0', nullable=False),
     sa.PrimaryKeyConstraint('version_id', 'campaign_id', 'mailing_id', 'chapter_id', name=op.f('step_tally_pkey'))
     )
+    op.create_index('step_tally_campaign_id_idx', 'step_tally', ['campaign_id'], unique=False, postgresql_where=sa.text('campaign_id <> 0'))
     op.create_table('sequence',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('slug', sa.Text(), nullable=False),
@@ -127,6 +128,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('revoked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('api_token_chapter_id_fkey')),
     sa.ForeignKeyConstraint(['staff_id'], ['staff.id'], name=op.f('api_token_staff_id_fkey')),
     sa.PrimaryKeyConstraint('id', name=op.f('api_token_pkey')),
@@ -159,18 +161,23 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['api_token_id'], ['api_token.id'], name=op.f('api_request_api_token_id_fkey')),
     sa.PrimaryKeyConstraint('api_token_id', 'key', name=op.f('api_request_pkey'))
     )
+    op.create_index('api_request_at_idx', 'api_request', ['at'], unique=False)
     op.create_table('campaign',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('slug', sa.Text(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('chapter_id', sa.BigInteger(), nullable=True),
+    sa.Column('sequence_id', sa.BigInteger(), nullable=True),
+    sa.Column('letter_id', sa.BigInteger(), nullable=True),
     sa.Column('version_id', sa.BigInteger(), nullable=True),
     sa.Column('segment_id', sa.BigInteger(), nullable=True),
     sa.Column('rule', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('state', sa.Text(), server_default='draft', nullable=False),
     sa.Column('run', sa.Integer(), server_default='1', nullable=False),
     sa.Column('repeat', sa.Text(), server_default='', nullable=False),
+    sa.Column('skipped', sa.Text(), server_default='', nullable=False),
     sa.Column('starts_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('held_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('deadline', sa.DateTime(timezone=True), nullable=True),
@@ -204,7 +211,9 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['created_by'], ['staff.id'], name=op.f('campaign_created_by_fkey')),
     sa.ForeignKeyConstraint(['gathering_id'], ['gathering.id'], name=op.f('campaign_gathering_id_fkey')),
     sa.ForeignKeyConstraint(['launched_by'], ['staff.id'], name=op.f('campaign_launched_by_fkey')),
+    sa.ForeignKeyConstraint(['letter_id'], ['letter.id'], name=op.f('campaign_letter_id_fkey')),
     sa.ForeignKeyConstraint(['segment_id'], ['segment.id'], name=op.f('campaign_segment_id_fkey')),
+    sa.ForeignKeyConstraint(['sequence_id'], ['sequence.id'], name=op.f('campaign_sequence_id_fkey')),
     sa.ForeignKeyConstraint(['version_id'], ['sequence_version.id'], name=op.f('campaign_version_id_fkey')),
     sa.PrimaryKeyConstraint('id', name=op.f('campaign_pkey')),
     sa.UniqueConstraint('slug', name=op.f('campaign_slug_key'))
@@ -233,6 +242,7 @@ def upgrade() -> None:
     op.add_column('message', sa.Column('at_cap', sa.Text(), server_default='defer', nullable=False))
     op.drop_index(op.f('message_delivery_due_idx'), table_name='message', postgresql_where="((state = 'ready'::text) AND (lane = 'delivery'::text))")
     op.create_index('message_delivery_due_idx', 'message', ['mailing_id', sa.literal_column('coalesce(chapter_id, 0)'), 'version_id', 'campaign_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'ready' AND lane = 'delivery'"))
+    op.create_index('message_waiting_idx', 'message', ['contact_id'], unique=False, postgresql_where=sa.text("state = 'ready'"))
     op.add_column('refcode', sa.Column('version_id', sa.BigInteger(), server_default='0', nullable=False))
     op.add_column('refcode', sa.Column('campaign_id', sa.BigInteger(), server_default='0', nullable=False))
     op.drop_index(op.f('refcode_mailing_id_key'), table_name='refcode', postgresql_nulls_not_distinct=True)
@@ -241,6 +251,9 @@ def upgrade() -> None:
     op.drop_constraint('ask_rest_reason_check', 'ask_rest')
     op.create_check_constraint(op.f('ask_rest_reason_check'), 'ask_rest', RESTS)
     op.execute(STAYS)
+    # Who was silent for long is asked by a sequence now.
+    op.execute("DELETE FROM chore WHERE name = 'sunset'")
+    op.execute("DELETE FROM bookmark WHERE name = 'sunset'")
     op.create_table('mail_doubt',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('doubted_id', sa.BigInteger(), nullable=False),
@@ -281,6 +294,7 @@ def downgrade() -> None:
     op.create_index(op.f('refcode_mailing_id_key'), 'refcode', ['mailing_id', 'chapter_id'], unique=True, postgresql_nulls_not_distinct=True)
     op.drop_column('refcode', 'campaign_id')
     op.drop_column('refcode', 'version_id')
+    op.drop_index('message_waiting_idx', table_name='message', postgresql_where=sa.text("state = 'ready'"))
     op.drop_index('message_delivery_due_idx', table_name='message', postgresql_where=sa.text("state = 'ready' AND lane = 'delivery'"))
     op.create_index(op.f('message_delivery_due_idx'), 'message', ['mailing_id', sa.literal_column('COALESCE(chapter_id, 0::bigint)'), 'due_at', 'id'], unique=False, postgresql_where="((state = 'ready'::text) AND (lane = 'delivery'::text))")
     op.drop_constraint(op.f('message_at_cap_check'), 'message')
@@ -300,6 +314,7 @@ def downgrade() -> None:
     op.drop_table('api_token')
     op.drop_index(op.f('sequence_chapter_id_idx'), table_name='sequence')
     op.drop_table('sequence')
+    op.drop_index('step_tally_campaign_id_idx', table_name='step_tally', postgresql_where=sa.text('campaign_id <> 0'))
     op.drop_table('step_tally')
     op.drop_index('enrollment_key', table_name='enrollment')
     op.drop_index('enrollment_due_idx', table_name='enrollment', postgresql_where=sa.text("state = 'active'"))

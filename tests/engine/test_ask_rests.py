@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import LetterReported
+from engine.events import LetterReported, PlanPaymentFailed, PlanReported, RefundReported
 from engine.giving import ask_rests
 from engine.reactions import react
 from tests import readers
@@ -17,15 +17,124 @@ from tests.make import NOON, gift
 DAY = timedelta(days=1)
 
 
-def resting(session: Session) -> list[tuple[str, datetime]]:
-    return [
-        tuple(row) for row in session.execute(text("SELECT reason, until FROM ask_rest ORDER BY reason, contact_id"))
-    ]
+def resting(session: Session, also: str = "") -> list[tuple[str, datetime]]:
+    """All but what every gift (`gave`) and every one that went back (`refund`) rests, unless one of these is meant."""
+    found = session.execute(text("SELECT reason, until FROM ask_rest ORDER BY reason, contact_id, until"))
+    return [tuple(row) for row in found if row.reason not in {"gave", "refund"} - {also}]
 
 
 def told(session: Session) -> list[tuple[str, str]]:
     kinds = (ask_rests.MANY, ask_rests.LARGE)
     return [(kind, subject) for kind in kinds for subject in notices(session, kind)]
+
+
+# Just given: the asks of that fund alone.
+
+
+def fund(session: Session) -> int:
+    return int(session.execute(text("SELECT min(id) FROM fund")).scalar_one())
+
+
+def of_fund(session: Session, reason: str) -> list[tuple[int, datetime]]:
+    found = text("SELECT fund_id, until FROM ask_rest WHERE reason = :reason ORDER BY contact_id, until")
+    return [tuple(row) for row in session.execute(found, {"reason": reason})]
+
+
+def test_a_gift_rests_the_asks_of_its_fund_for_a_week_from_when_it_was_paid(session: Session):
+    give(session, 2_700, at=NOON - 2 * DAY)
+    assert of_fund(session, "gave") == [(fund(session), NOON + 5 * DAY)]
+    give(session, 2_700)
+    assert of_fund(session, "gave") == [(fund(session), NOON + 7 * DAY)]
+    assert told(session) == []
+
+
+def test_how_long_is_the_houses_to_say(session: Session):
+    react(session, [gift(donor=ROSA, paid_at=NOON)], NOON, SETTINGS.model_copy(update={"ask_rest_days": 30}))
+    assert of_fund(session, "gave") == [(fund(session), NOON + 30 * DAY)]
+
+
+def test_the_first_of_a_plan_rests_asks_and_a_later_instalment_does_not(session: Session):
+    monthly = {"plan_key": "plan", "recurring_period": "monthly"}
+    give(session, 2_700, sequence=1, **monthly)
+    assert of_fund(session, "gave") == []
+    give(session, 2_700, MEI, sequence=0, plan_key="other", recurring_period="monthly")
+    assert len(of_fund(session, "gave")) == 1
+
+
+@pytest.mark.parametrize(
+    "changed", [{"entity_id": 999}, {"at": NOON - 7 * DAY}], ids=["to somebody else's fund", "a week ago"]
+)
+def test_what_is_not_ours_or_no_news_rests_nothing(session: Session, changed: dict[str, Any]):
+    give(session, 2_700, **changed)
+    assert of_fund(session, "gave") == []
+
+
+def test_of_an_order_with_parts_for_others_only_ours_rests_asks(session: Session):
+    order = {"order_number": "AB1", "donor": ROSA, "paid_at": NOON}
+    parts = [
+        gift(source_key="1", payment_key="AB1/1", **order),
+        gift(source_key="2", payment_key="AB1/2", entity_id=9, **order),
+    ]
+    react(session, parts, NOON, SETTINGS)
+    assert of_fund(session, "gave") == [(fund(session), NOON + 7 * DAY)]
+
+
+# Gone back, and failing.
+
+
+def test_a_gift_that_goes_back_whole_rests_the_asks_of_its_fund_for_thirty_days(session: Session):
+    first = give(session, 2_700)
+    take_back(session, first, 700)
+    assert of_fund(session, "refund") == []
+    key = take_back(session, first, 2_000)
+    assert of_fund(session, "refund") == [(fund(session), NOON + 30 * DAY)]
+    take_back(session, first, 2_000, state="failed", key=key, now=NOON + DAY)
+    assert of_fund(session, "refund") == [(fund(session), NOON + DAY)]
+
+
+def test_a_refund_that_fails_ends_no_rest_of_another_gift_that_went_back(session: Session):
+    first, second = give(session, 2_700), give(session, 5_000)
+    key = take_back(session, first, 2_700)
+    take_back(session, second, 5_000)
+    take_back(session, first, 2_700, state="failed", key=key, now=NOON + DAY)
+    assert of_fund(session, "refund") == [(fund(session), NOON + 30 * DAY)]
+
+
+def test_a_refund_that_was_told_before_its_gift_rests_asks_once_the_gift_is_booked(session: Session):
+    react(session, [RefundReported(None, "actblue", "r", 2_700, NOON, payment_key="late")], NOON, SETTINGS)
+    give(session, 2_700, payment_key="late")
+    assert of_fund(session, "refund") == [(fund(session), NOON + 30 * DAY)]
+    assert of_fund(session, "gave") == []
+
+
+def fail(session: Session, at: datetime, key: str = "failure") -> None:
+    react(session, [PlanPaymentFailed(None, "actblue", key, "plan", at)], at, SETTINGS)
+
+
+def test_a_failed_instalment_rests_the_asks_of_its_fund_until_it_is_paid_again(session: Session):
+    monthly = {"plan_key": "plan", "recurring_period": "monthly"}
+    react(
+        session,
+        [PlanReported(None, "actblue", "plan", 2_700, "monthly", NOON - 40 * DAY, NOON - 40 * DAY)],
+        NOON,
+        SETTINGS,
+    )
+    give(session, 2_700, at=NOON - 40 * DAY, **monthly)
+    fail(session, NOON)
+    assert of_fund(session, "failing") == [(fund(session), NOON + 14 * DAY)]
+    assert words(session, NOON + 13 * DAY) == "asks rest until 17 November: an instalment failed"
+    assert words(session, NOON + 14 * DAY) is None
+    give(session, 2_700, at=NOON + DAY, now=NOON + DAY, sequence=1, **monthly)
+    assert words(session, NOON + 2 * DAY) is None
+    fail(session, NOON + 30 * DAY, "another")
+    assert words(session, NOON + 31 * DAY) == "asks rest until 17 December: an instalment failed"
+
+
+def words(session: Session, now: datetime) -> str | None:
+    """Why nobody asks Rosa for her fund, as the last look says it."""
+    asked = text(ask_rests.RESTING.format(contact=":id", fund=":fund"))
+    row = session.execute(asked, {"id": who(session), "now": now, "zone": "UTC", "fund": fund(session)}).one()
+    return None if row.words is None else str(row.words)
 
 
 # Many, and far above habit.
@@ -124,7 +233,8 @@ def test_a_dispute_that_was_told_before_its_gift_rests_asks_once_the_gift_is_boo
     session.execute(text("UPDATE dispute SET contribution_id = NULL, payment_key = 'late'"))
     session.execute(text("DELETE FROM ledger_entry WHERE kind = 'dispute'"))
     give(session, 2_700, payment_key="late")
-    assert session.execute(text("SELECT contact_id, reason FROM ask_rest")).all() == [(who(session), "dispute")]
+    found = session.execute(text("SELECT contact_id, reason FROM ask_rest WHERE reason <> 'gave'")).all()
+    assert found == [(who(session), "dispute")]
 
 
 def test_a_dispute_of_long_ago_rests_nothing(session: Session):
@@ -139,7 +249,8 @@ def test_of_two_rests_for_one_reason_the_longer_is_kept(session: Session):
     ask_about(session, give(session, 2_700, MEI), at=NOON - 10 * DAY)
     ask_about(session, give(session, 2_700), at=NOON - 20 * DAY)
     merge(session, MEI, ROSA)
-    assert session.execute(text("SELECT contact_id, until FROM ask_rest")).all() == [(who(session), NOON + 80 * DAY)]
+    found = session.execute(text("SELECT contact_id, until FROM ask_rest WHERE reason = 'dispute'")).all()
+    assert found == [(who(session), NOON + 80 * DAY)]
 
 
 # Clicks.

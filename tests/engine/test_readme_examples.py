@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from engine.giving import form_files, form_shelf, fund_files, funds
 from engine.giving.fund_files import FundSaid
 from engine.letters import checks, drafts, writing
+from engine.letters.finishing import Body
+from engine.outreach import definitions, sequence_checks, sequence_files, sequence_words
 from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
 from engine.segments import files, names, rules, shelf, words
 from engine.settings import ROOT, Settings
@@ -81,6 +83,32 @@ def test_the_segment_of_the_readme_is_one_and_its_table_has_every_operator_with_
     assert set(fields) == set(rules.KINDS)
     for name, kind in rules.KINDS.items():
         assert set(kind.model_fields) - {"op"} - fields[name] <= {"known"}, name
+
+
+def test_the_sequence_of_the_readme_has_no_fault_and_is_read_aloud_as_there(session: Session):
+    told = sequence_files.read_text(example("slug: rent-vote"))
+    assert told.definition is not None, told.faults
+    for step in told.definition.steps:
+        for slug in sequence_checks.named(step).values():
+            asks = {"kind": "asks", "form": "common-ground"} if step.ask else {"kind": "news"}
+            writing.save(session, drafts.made({"slug": slug, "bodies": {"en": Body("The vote", "On Tuesday.")}} | asks))
+    checked = sequence_checks.check(session, told.definition, NOON.date())
+    assert (checked.said, checked.remarks) == ([], [])
+    aloud = sequence_words.english(told.definition, checked.names)
+    said = example("$ .venv/bin/groundswell sequences check").splitlines()[1:]
+    assert said == [f"rent-vote: {told.definition.name}", *(f"  {line}" for line in aloud)]
+    assert sequence_files.read_text(sequence_files.written(told.definition)).definition == told.definition
+
+
+def test_the_readme_names_all_that_a_sequence_can_say():
+    (about,) = re.findall(r"(?ms)^## Sequences$(.*?)^## ", README)
+    named = set(re.findall(r"`(\w+)", about))
+    step = {str(field.alias or name) for name, field in definitions.Step.model_fields.items()}
+    whole = {str(field.alias or name) for name, field in definitions.Definition.model_fields.items()}
+    assert step | whole - {"steps"} <= named
+    assert {definitions.LAUNCH, *definitions.TRIGGERS, *definitions.EVENTS, *STATES["enrollment"]} <= named
+    (table,) = re.findall(r"(?m)^\| a step .*\n\|.*\n((?:\|.*\n)+)", README)
+    assert set(re.findall(r"(?m)^\| `(\w+)", table)) == set(definitions.ACTIONS)
 
 
 def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Session, tmp_path: Path):

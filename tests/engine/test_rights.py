@@ -9,9 +9,9 @@ from engine.staff.rights import Reach
 ALLOWED = {
     "admin": {
         "see people", "change people", "erase people", "write letters", "write notes", "decide about chapters",
-        "manage staff", "see gifts",
+        "launch campaigns", "manage staff", "see gifts",
     },
-    "organizer": {"see people", "change people", "write notes"},
+    "organizer": {"see people", "change people", "write notes", "launch campaigns"},
     "treasurer": {"see people", "see gifts", "see snapshots"},
     "viewer": {"see people"},
 }  # fmt: skip

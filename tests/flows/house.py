@@ -10,7 +10,7 @@ from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.giving import books
-from workers import delivery, intake
+from workers import delivery, intake, outreach
 
 
 def put(deps: Deps, body: bytes, *, lane: str = bell.INTAKE, source: str = "actblue") -> int:
@@ -28,6 +28,7 @@ def run_everything(deps: Deps) -> None:
     """Answer every bell until nothing more is due, and prove the books."""
     for lane in bell.INBOX_LANES:
         intake.drain(deps, lane)
+    outreach.work(deps)
     for lane in bell.LETTER_LANES:
         delivery.hand_over(deps, lane)
     with transaction(deps.sessions) as session:

@@ -1,0 +1,97 @@
+"""`python -m bench.stepper DESIGN`: one process in which all people who are due take their step; it says what that took.
+
+The designs: ours, the product's own turns; and the bare loop, which claims who is due, inserts a letter for each and moves
+her on: no rule, no plan, no words, nothing that is counted.
+"""
+
+import gc
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from time import monotonic, process_time
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+
+from bench.audience import CAMPAIGN
+from bench.handing import NoBells
+from engine.bootstrap import build
+from engine.db import driver_url, server_options
+from engine.outreach import stepping
+from engine.settings import Settings
+from workers import outreach
+
+WAIT = timedelta(days=3)
+
+_LINE = """
+SELECT e.version_id, e.campaign_id, e.step, m.id AS mailing_id, l.fund_id
+FROM enrollment e, mailing m JOIN letter l ON l.id = m.letter_id WHERE e.state = 'active' AND m.slug = %(slug)s LIMIT 1
+"""
+_DUE = """
+SELECT id FROM enrollment WHERE state = 'active' AND version_id = %(version_id)s AND campaign_id = %(campaign_id)s
+    AND due_at <= now() ORDER BY due_at, id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+"""
+_INSERT = """
+INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, chapter_id, fund_id, facts, version_id,
+    campaign_id, step)
+SELECT e.contact_id, %(mailing_id)s, %(occasion)s, 'delivery', 'asks', now(), c.chapter_id, %(fund_id)s, '{}', e.version_id,
+    e.campaign_id, e.step
+FROM enrollment e JOIN contact c ON c.id = e.contact_id WHERE e.id = ANY(%(ids)s)
+"""
+_MOVE = "UPDATE enrollment SET step = 'again', due_at = now() + %(wait)s WHERE id = ANY(%(ids)s)"
+
+
+@dataclass(slots=True)
+class Taken:
+    """What it took: people, wall and CPU seconds of this process."""
+
+    people: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+
+def ours(settings: Settings) -> Iterator[None]:
+    """The product's own turns."""
+    deps = replace(build(settings), bells=NoBells())
+    while outreach.step(deps):
+        yield
+
+
+def bare(settings: Settings) -> Iterator[None]:
+    """Claim, insert, update, commit."""
+    assert settings.database_url is not None
+    url = driver_url(settings.database_url.get_secret_value())
+    with psycopg.connect(url, options=server_options(), row_factory=dict_row) as connection:
+        line = connection.execute(_LINE, {"slug": CAMPAIGN}).fetchone() or {}
+        occasion = f"campaign:{line['campaign_id']}:1:{line['step']}"
+        values = line | {"most": stepping.MOST, "wait": WAIT, "occasion": occasion}
+        connection.commit()
+        while ids := [row["id"] for row in connection.execute(_DUE, values)]:
+            connection.execute(_INSERT, values | {"ids": ids})
+            connection.execute(_MOVE, values | {"ids": ids})
+            connection.commit()
+            yield
+
+
+DESIGNS: Mapping[str, Callable[[Settings], Iterator[None]]] = {"ours": ours, "bare": bare}
+
+
+def main(design: str) -> None:
+    """Drain, and say what it took on the last line."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    settings = Settings()
+    gc.freeze()
+    turn = DESIGNS[design](settings)
+    next(turn, None)  # the first is warm for nobody
+    began, cpu, batches = monotonic(), process_time(), 0
+    for _ in turn:
+        batches += 1
+    print(json.dumps(asdict(Taken(batches * stepping.MOST, monotonic() - began, process_time() - cpu))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

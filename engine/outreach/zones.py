@@ -1,0 +1,23 @@
+"""Where somebody's day begins and ends, as SQL: the zone of where she lives, else of the nearest chapter upwards that says
+one, else the organisation's."""
+
+# Of contact `c`; with :zone, the organisation's. The chapters are asked for those alone of whom nobody knows where they live.
+ZONE = """
+coalesce(nullif(c.time_zone, ''), (
+    WITH RECURSIVE up AS (
+        SELECT h.parent_id, h.time_zone, 0 AS level FROM chapter h WHERE h.id = c.chapter_id
+        UNION ALL
+        SELECT p.parent_id, p.time_zone, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id WHERE up.time_zone = ''
+    )
+    SELECT time_zone FROM up WHERE time_zone <> '' ORDER BY level LIMIT 1), :zone)
+"""
+# When the quiet hours end that are there at :now (:quiet_from to :quiet_until; NULL: none are); NULL: they are not.
+WAKES_AT = f"""
+(SELECT (date_trunc('day', there.at) + make_interval(hours => quiet.until,
+        days => CASE WHEN quiet.since > quiet.until AND there.hour >= quiet.since THEN 1 ELSE 0 END)) AT TIME ZONE there.zone
+FROM (SELECT CAST(:quiet_from AS int) AS since, CAST(:quiet_until AS int) AS until) quiet,
+    (SELECT zone, :now AT TIME ZONE zone AS at, extract(hour FROM :now AT TIME ZONE zone) AS hour
+    FROM (SELECT {ZONE} AS zone) z) there
+WHERE CASE WHEN quiet.since > quiet.until THEN there.hour >= quiet.since OR there.hour < quiet.until
+    ELSE there.hour >= quiet.since AND there.hour < quiet.until END)
+"""
