@@ -136,6 +136,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/api/v1/segments/{slug}/preview", segments.preview_saved, API),
     Entry(("POST",), "/api/v1/segments/{slug}/archive", segments.archive, API),
     Entry(("POST",), "/api/v1/sequences/check", sequences.check, API),
+    Entry(("POST",), "/api/v1/sequences/simulate", reports.simulate_written, API),
     Entry(("GET",), "/api/v1/sequences", sequences.listing, API),
     Entry(("POST",), "/api/v1/sequences", sequences.create, API),
     Entry(("GET",), "/api/v1/sequences/{slug}", sequences.show, API),

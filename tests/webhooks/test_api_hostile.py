@@ -33,7 +33,7 @@ KEPT = ("segment", "sequence", "sequence_version", "campaign", "enrollment", "me
 # A body that each endpoint which has one would take, by the end of its path.
 BODIES = {
     "segments": SEGMENT, "sequences": SEQUENCE, "campaigns": CAMPAIGN, "pause": {"because": "x"}, "cancel": {"because": "x"},
-    "duplicate": {"slug": "hostile-copy"}, "move": {},
+    "duplicate": {"slug": "hostile-copy"}, "move": {}, "people": {"who": "nobody@example.org"},
 }  # fmt: skip
 ENDPOINTS = [
     (method, entry.path, entry.answer)
@@ -188,6 +188,41 @@ def test_f2_a_token_can_do_no_more_than_who_answers_for_it(house: Deps, door: Cl
             api_tokens.create(session, "x", "viewer@staff.example.org", ["segments:read", "segments:write"], now)
     bound = program(house, door, role="organizer", chapter="central")
     assert said(bound.get("/token"))["chapter"] == "central"
+
+
+# F7: a sequence with no steps, a negative wait, one of ten years; a campaign of a segment that is gone: 422. (Sequences are
+# lists: none has a cycle.)
+
+
+NO_SEQUENCES = {
+    "steps": {"steps": []}, "steps.0.wait": {"steps": [{"key": "a", "wait": "-1 days"}]}, "on": {"on": "everything"},
+    "steps.1.wait": {"steps": [{"key": "a", "wait": "1 day"}, {"key": "b", "wait": "3650 days"}]},
+    "steps.0": {"steps": [{"key": "a"}]}, "steps.1.key": {"steps": [{"key": "a", "email": "hostile_news"}] * 2},
+    "steps.0.goto": {"steps": [{"key": "a", "goto": "a"}]}, "steps.0.email": {"steps": [{"key": "a", "email": "no_such"}]},
+    "goal.form": {"goal": {"op": "gave", "form": "nope"}}, "exit_when.of.op": {"exit_when": {"op": "not", "of": {"op": "no"}}},
+    "expires": {"expires": "never"},
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("theirs", "nothing_is_done")
+def test_f7_a_sequence_that_cannot_be_meant_is_refused_with_its_place(mine: Program):
+    for field, changed in NO_SEQUENCES.items():
+        for method, path in (("POST", "/sequences/check"), ("POST", "/sequences"), ("PUT", "/sequences/hostile")):
+            answer = mine.send(method, path, SEQUENCE | changed, ("if-match", "*"))
+            assert (answer.status, answer.headers["content-type"]) == (422, PROBLEM)
+            assert field in {error["field"] for error in said(answer)["errors"]}, said(answer)["errors"]
+
+
+@pytest.mark.usefixtures("theirs")
+def test_f7_a_campaign_of_a_segment_that_is_gone_is_refused(mine: Program):
+    mine.post("/segments", SEGMENT | {"slug": "f7-gone"})
+    without_rule = {key: value for key, value in CAMPAIGN.items() if key != "rule"} | {"segment": "f7-gone"}
+    assert mine.post("/campaigns", without_rule | {"slug": "f7-before"}).status == 201
+    mine.post("/segments/f7-gone/archive")
+    after = mine.post("/campaigns", without_rule | {"slug": "f7-after"})
+    assert (after.status, said(after)["errors"][0]["says"]) == (422, "the segment f7-gone is archived")
+    before = mine.post("/campaigns/f7-before/launch")
+    assert (before.status, said(before)["errors"][0]["says"]) == (409, "the segment f7-gone is archived")
 
 
 # F8: a rule with 1,000 conditions, deep nesting, a regex, SQL

@@ -4,20 +4,18 @@ Nobody out of the token's chapter is found.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, StringConstraints
 
+from engine.errors import Invalid
 from engine.outreach import campaigns, sequences
 from engine.reports import explain, simulate
 from engine.reports.explain import EVERYTHING, About, Explained
 from engine.reports.sayings import Said
 from engine.reports.simulate import DAYS, LONGEST
 from engine.segments.audience import Met
-from engine.segments.rules import Name
 from webhooks.api import bounds
-from webhooks.api import campaigns as own
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.reading import Strict, of
 
@@ -26,29 +24,23 @@ PEOPLE = "people:read"
 Who = Annotated[
     str, StringConstraints(min_length=1, max_length=320), Field(description="Her address, or her number here.")
 ]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
 
 
 class AskedAbout(Strict):
-    """Why she got what she got: `about` one campaign, sequence or letter, by its short name; without it, all."""
+    """Who, and `about` which campaign, sequence or letter, by its short name; without it, all."""
 
     who: Who
-    about: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)] | None = None
+    about: Slug | None = None
 
 
 class AskedAhead(Strict):
-    """What she would get: of a campaign that has not begun, or of a sequence if she entered it now; without either, of what
-    she is in."""
+    """Who, and `about` which campaign that has not begun, or which sequence, if she entered it now; without it, all that she
+    is in. `days`: how far ahead."""
 
     who: Who
-    campaign: Name | None = None
-    sequence: Name | None = None
+    about: Slug | None = None
     days: Annotated[int, Field(ge=1, le=LONGEST)] = DAYS
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.campaign and self.sequence:
-            raise PydanticCustomError("both", "names a campaign and a sequence: one of them is enough")
-        return self
 
 
 class Explanation(BaseModel):
@@ -84,17 +76,14 @@ def ahead(call: Call, asked: AskedAhead) -> Answer:
 
     Exactly what she would get, on which dates and why, if she did nothing meanwhile. Nothing is changed."""
     who = explain.who(call.session, call.caller.reach, asked.who)
-    if asked.campaign:
-        own.reached(call, asked.campaign)
-    if asked.sequence:
-        found = sequences.one(call.session, asked.sequence)
-        bounds.require(call, found.chapter_id, f"there is no sequence {asked.sequence}")
+    about = _about(call, asked.about) if asked.about else EVERYTHING
+    if about.what == "letter":
+        raise Invalid("a campaign or a sequence is tried with somebody, not a letter")
     return _answer(
         simulate.for_person(
-            call.session, who, call.now, call.settings, campaign=asked.campaign or "", sequence=asked.sequence or "",
-            days=asked.days, reach=call.caller.reach,
+            call.session, who, call.now, call.settings, asked=about, days=asked.days, reach=call.caller.reach
         )
-    )  # fmt: skip
+    )
 
 
 def _about(call: Call, slug: str) -> About:

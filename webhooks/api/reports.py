@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from engine.errors import NotFound
 from engine.outreach import sequences
+from engine.outreach.sequence_files import Told
 from engine.reports import results, simulate
 from engine.reports.estimates import Estimate
 from engine.reports.outcomes import Counted, Simulated
@@ -16,6 +17,7 @@ from engine.reports.simulate import DAYS, LONGEST, SAMPLE, Bounds
 from webhooks.api import campaigns
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.reading import Query
+from webhooks.api.sequences import SEQUENCE, sound
 
 SECONDS = 20.0  # of one simulation: a proxy waits for thirty
 
@@ -138,6 +140,18 @@ def simulate_sequence(call: Call) -> Answer:
     scopes = [call.caller.chapter]
     return _simulation(
         simulate.of_sequence(call.session, found.slug, call.now, call.settings, _bounds(call), scopes=scopes)
+    )
+
+
+@api("sequences:read", Simulation, body=SEQUENCE, query=Ahead, idle=True, heavy=True)
+def simulate_written(call: Call, told: Told) -> Answer:
+    """Simulate a sequence before it is published
+
+    As `simulation` does with a published one. Nothing is kept."""
+    definition, _ = sound(call, told)
+    scopes = [call.caller.chapter]
+    return _simulation(
+        simulate.of_sequence(call.session, definition, call.now, call.settings, _bounds(call), scopes=scopes)
     )
 
 
