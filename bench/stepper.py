@@ -15,7 +15,9 @@ from time import monotonic, process_time
 
 import psycopg
 import structlog
+from psycopg.rows import dict_row
 
+from bench.audience import CAMPAIGN
 from bench.handing import NoBells
 from engine.bootstrap import build
 from engine.db import driver_url, server_options
@@ -25,15 +27,19 @@ from workers import outreach
 
 WAIT = timedelta(days=3)
 
-_LINE = "SELECT version_id, campaign_id, step FROM enrollment WHERE state = 'active' LIMIT 1"
+_LINE = """
+SELECT e.version_id, e.campaign_id, e.step, m.id AS mailing_id, l.fund_id
+FROM enrollment e, mailing m JOIN letter l ON l.id = m.letter_id WHERE e.state = 'active' AND m.slug = %(slug)s LIMIT 1
+"""
 _DUE = """
 SELECT id FROM enrollment WHERE state = 'active' AND version_id = %(version_id)s AND campaign_id = %(campaign_id)s
     AND due_at <= now() ORDER BY due_at, id LIMIT %(most)s FOR UPDATE SKIP LOCKED
 """
 _INSERT = """
-INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, chapter_id, facts, version_id, campaign_id, step)
-SELECT e.contact_id, %(mailing_id)s, %(occasion)s, 'delivery', 'asks', now(), c.chapter_id, '{}', e.version_id, e.campaign_id,
-    e.step
+INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, chapter_id, fund_id, facts, version_id,
+    campaign_id, step)
+SELECT e.contact_id, %(mailing_id)s, %(occasion)s, 'delivery', 'asks', now(), c.chapter_id, %(fund_id)s, '{}', e.version_id,
+    e.campaign_id, e.step
 FROM enrollment e JOIN contact c ON c.id = e.contact_id WHERE e.id = ANY(%(ids)s)
 """
 _MOVE = "UPDATE enrollment SET step = 'again', due_at = now() + %(wait)s WHERE id = ANY(%(ids)s)"
@@ -59,15 +65,12 @@ def bare(settings: Settings) -> Iterator[None]:
     """Claim, insert, update, commit."""
     assert settings.database_url is not None
     url = driver_url(settings.database_url.get_secret_value())
-    with psycopg.connect(url, options=server_options()) as connection:
-        version_id, campaign_id, step = connection.execute(_LINE).fetchone() or (0, 0, "")
-        mailing_id = connection.execute("SELECT min(id) FROM mailing").fetchone()
-        values = {
-            "version_id": version_id, "campaign_id": campaign_id, "most": stepping.MOST, "wait": WAIT,
-            "mailing_id": mailing_id and mailing_id[0], "occasion": f"campaign:{campaign_id}:1:{step}",
-        }  # fmt: skip
+    with psycopg.connect(url, options=server_options(), row_factory=dict_row) as connection:
+        line = connection.execute(_LINE, {"slug": CAMPAIGN}).fetchone() or {}
+        occasion = f"campaign:{line['campaign_id']}:1:{line['step']}"
+        values = line | {"most": stepping.MOST, "wait": WAIT, "occasion": occasion}
         connection.commit()
-        while ids := [row[0] for row in connection.execute(_DUE, values)]:
+        while ids := [row["id"] for row in connection.execute(_DUE, values)]:
             connection.execute(_INSERT, values | {"ids": ids})
             connection.execute(_MOVE, values | {"ids": ids})
             connection.commit()

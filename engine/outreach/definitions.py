@@ -268,7 +268,7 @@ class Definition(_Strict):
     exit_when: Rule | None = None
     expires: Annotated[str, BeforeValidator(_expiry)] | None = None
     deadline: Day | None = None
-    quiet_hours: Hours | None = (21, 8)
+    quiet_hours: Annotated[Hours | None, Field(json_schema_extra={"default": "21-8"})] = (21, 8)
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS, strict=False)]
 
     @model_validator(mode="after")

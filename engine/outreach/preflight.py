@@ -26,6 +26,7 @@ from engine.outreach.definitions import Definition
 from engine.segments import audience
 from engine.settings import Settings
 
+SECONDS = 25.0  # that counting an audience may take: a launch has more time than whoever looks around
 FEW = 10  # readers of a language whom a missing translation may leave with English
 NAMED = 5  # of many, in one sentence
 EMPTY = "its audience is empty: it chooses nobody who may be written to"
@@ -82,11 +83,7 @@ def look(session: Session, slug: str, now: datetime, settings: Settings) -> Chec
 
 def check(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> Checked:
     """The same of what it sends, which is known already."""
-    refusals = [
-        *content.faults,
-        *_of_words(session, campaign, content),
-        *_of_time(session, campaign, content.definition, now, settings),
-    ]
+    refusals = against(session, campaign, content, now, settings)
     warnings = list(_remarks(session, campaign, content, now))
     languages: Counter[str] = Counter()
     try:
@@ -110,6 +107,15 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     )  # fmt: skip
 
 
+def against(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> list[str]:
+    """What stands against it whoever its people are: what it sends, and when."""
+    return [
+        *content.faults,
+        *_of_words(session, campaign, content),
+        *_of_time(session, campaign, content.definition, now, settings),
+    ]
+
+
 def _census(session: Session, campaign: Standing, content: Content, now: datetime) -> Sequence[Row[Any]]:
     """How many people of each chapter and language it reaches. Raises Invalid: it names what there is not, its segment is
     gone, or counting takes too long."""
@@ -117,7 +123,7 @@ def _census(session: Session, campaign: Standing, content: Content, now: datetim
     names = audience.known(session, rule, scopes)
     kind = content.kind or campaign.kind
     found = audience.people(rule, names, kind, scopes=scopes, sender=audience.HOME)
-    with audience.bounded(session):
+    with audience.bounded(session, SECONDS):
         values = dict(found.values) | {"now": now}
         return session.execute(text(_CENSUS.format(people=found.sql)), values).all()
 

@@ -46,8 +46,8 @@ TOUCHES: Mapping[type[Event], frozenset[str]] = {
     events.LetterOpened: _ENGAGED,
     events.LetterClicked: _ENGAGED | {"clicked"},
 }
-# Which no event touches: that a letter was handed over is told of nobody, and chance stays as it is.
-UNTOUCHED = frozenset({"received", "random"})
+# Which no event touches: nobody is told that a letter left, or that somebody goes on in a sequence; chance stays as it is.
+UNTOUCHED = frozenset({"received", "in_sequence", "random"})
 
 # Whom these events are about, and the versions that they are in, if anything can end those.
 _IN_PLAY = text("""
@@ -98,7 +98,7 @@ WITH gift AS MATERIALIZED (
     WHERE e.contact_id = ANY(:contacts) AND e.state = 'active' AND v.definition ->> 'goal' = 'gave'
         AND (e.campaign_id = 0 OR e.campaign_id IN (SELECT id FROM campaign_free))
         AND EXISTS (SELECT FROM gift g WHERE g.contact_id = e.contact_id AND g.fund_id = ANY(v.fund_ids)
-            AND (g.paid_at > e.entered_at OR g.fresh AND e.inbound_event_id IS DISTINCT FROM g.inbound_event_id))
+            AND (g.paid_at > e.entered_at OR g.fresh AND (e.inbound_event_id = g.inbound_event_id) IS NOT TRUE))
     ORDER BY e.id FOR UPDATE OF e
 ), {_ENDED}, unwanted AS MATERIALIZED (
     SELECT m.id, 'gave' AS reason FROM message m JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id

@@ -6,8 +6,7 @@ passed over: stepping waits for nobody while it holds somebody. She is locked be
 either seen here or finds the letter that was written here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import arbitration, guards, plan, steps_taken, timing
-from engine.outreach.guards import Reading
-from engine.outreach.plan import Facts, Place, Planned, Terms
+from engine.outreach import arbitration, campaigns, guards, plan, steps_taken, timing
+from engine.outreach.guards import Alike, Asked, Reading
+from engine.outreach.plan import Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
 from engine.settings import Settings
 
@@ -42,7 +41,7 @@ RECURSIVE line AS (
         AND (line.campaign_id = 0 OR k.paused_at IS NULL AND k.state NOT IN ('draft', 'cancelled'))
 )
 """
-# Whoever pauses or cancels it locks its row FOR UPDATE first, and so waits until nobody steps.
+# Whoever pauses or cancels a campaign does not wait for those who step: what they write is not claimed, and taken back.
 _CHOOSE = text(f"""
 WITH {LINES}, chosen AS MATERIALIZED (
     SELECT * FROM due ORDER BY random() LIMIT 1
@@ -50,26 +49,27 @@ WITH {LINES}, chosen AS MATERIALIZED (
     SELECT q.id FROM sequence q WHERE q.id = (SELECT sequence_id FROM chosen) AND q.paused_at IS NULL
     FOR KEY SHARE SKIP LOCKED
 ), its_campaign AS MATERIALIZED (
-    SELECT k.id, k.run, k.deadline, k.gathering_id, k.urgent FROM campaign k
+    SELECT k.id, k.run, k.deadline, k.gathering_id, k.chapter_id, k.urgent FROM campaign k
     WHERE k.id = (SELECT campaign_id FROM chosen) AND k.paused_at IS NULL AND k.state NOT IN ('draft', 'cancelled')
     FOR KEY SHARE SKIP LOCKED
 )
 SELECT v.id AS version_id, chosen.campaign_id, coalesce(v.sequence_id, 0) AS sequence_id, chosen.due_at, chosen.id,
     v.definition::text AS definition, v.mailings, v.fund_ids, v.quiet_from, v.quiet_until, k.run, k.deadline, k.urgent,
-    g.starts_at AS gathering, (SELECT count(*) FROM due) > 1 AS others,
+    k.chapter_id, g.starts_at AS gathering, (SELECT count(*) FROM due) > 1 AS others,
     (v.sequence_id IS NULL OR q.id IS NOT NULL) AND (chosen.campaign_id = 0 OR k.id IS NOT NULL) AS ours
 FROM chosen JOIN sequence_version v ON v.id = chosen.version_id
 LEFT JOIN its_sequence q ON true LEFT JOIN its_campaign k ON true LEFT JOIN gathering g ON g.id = k.gathering_id
 """)
 # In the order of the index, from the first on that is due; whom somebody else holds is passed over.
 _CLAIM = text("""
-SELECT e.id, e.contact_id, e.step, e.due_at, e.entered_at, e.waits_for, e.heard, c.language, c.chapter_id, c.time_zone,
-    CASE WHEN c.erased_at IS NOT NULL THEN 'erased' WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact'
-        WHEN c.email IS NULL THEN 'no address' ELSE '' END AS gone
-FROM enrollment e JOIN contact c ON c.id = e.contact_id
-WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :campaign_id AND e.due_at <= :now
-    AND (e.due_at, e.id) >= (:since, :first)
-ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
+SELECT count(*) AS people, CAST(array_agg(id) AS text) AS ids, array_agg(DISTINCT step) AS steps,
+    array_agg(DISTINCT chapter_id) FILTER (WHERE time_zone = '' AND chapter_id IS NOT NULL) AS chapters
+FROM (
+    SELECT e.id, e.step, c.chapter_id, c.time_zone FROM enrollment e JOIN contact c ON c.id = e.contact_id
+    WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :campaign_id AND e.due_at <= :now
+        AND (e.due_at, e.id) >= (:since, :first)
+    ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
+) claimed
 """)
 _STAND_STILL = {
     table: text(f"UPDATE {table} SET paused_at = :now, paused_because = :because WHERE id = :id RETURNING slug")
@@ -85,20 +85,23 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         return [], False
     names = ("version_id", "campaign_id")
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
-    people = session.execute(_CLAIM, values | {"now": now, "most": most}).all()
-    if not people:
+    claimed = session.execute(_CLAIM, values | {"now": now, "most": most}).one()
+    if not claimed.people:
         return [], False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
+    asked = Asked(claimed.ids, claimed.steps, claimed.chapters or ())
     try:
-        known = guards.facts(session, reading, people, now, settings.time_zone)
+        known = guards.known(session, reading, asked, now, settings.time_zone)
     except Invalid as error:
         return _stand_still(session, chosen, str(error), now), chosen.others
-    turn = _Turn(reading, _terms(chosen, reading, settings.time_zone), now, salt(chosen.version_id))
+    here = campaigns.zone_of(session, chosen.chapter_id, settings) if chosen.deadline else ZoneInfo(settings.time_zone)
+    turn = _Turn(reading, _terms(chosen, reading, here), now, salt(chosen.version_id))
     line = Line(
         chosen.version_id, chosen.campaign_id, chosen.sequence_id, chosen.run or 0, chosen.mailings,
         now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.base_url,
     )  # fmt: skip
-    return steps_taken.write(session, line, turn.taken(people, known), now), len(people) == most or chosen.others
+    taken = [each for alike in known for each in turn.taken(alike)]
+    return steps_taken.write(session, line, taken, now), claimed.people == most or chosen.others
 
 
 def _stand_still(session: Session, chosen: Row[Any], because: str, now: datetime) -> list[Event]:
@@ -115,10 +118,10 @@ def salt(version_id: int) -> str:
     return str(version_id)
 
 
-def _terms(chosen: Row[Any], reading: Reading, zone: str) -> Terms:
-    here = ZoneInfo(zone)
+def _terms(chosen: Row[Any], reading: Reading, here: ZoneInfo) -> Terms:
+    """`here`: where the days before a deadline are counted: of a campaign's, where its chapter is."""
     day = reading.definition.deadline
-    deadline = chosen.deadline or (timing.beginning(day, zone) if day else None)
+    deadline = chosen.deadline or (timing.beginning(day, here.key) if day else None)
     quiet = None if chosen.quiet_from is None else (chosen.quiet_from, chosen.quiet_until)
     return Terms(
         deadline and deadline.astimezone(here),
@@ -136,20 +139,23 @@ class _Turn:
     now: datetime
     salt: str
 
-    def taken(self, people: Sequence[Row[Any]], known: Mapping[int, Facts]) -> list[Taken]:
-        """What follows for each. For whoever stands in one place, of whom the same is known and for whom the same is drawn,
-        the same is planned: that is done once."""
-        alike: dict[tuple[Any, ...], list[Row[Any]]] = {}
-        lots = {place: self.reading.drawn(place) for place in {her.step for her in people}}
-        for her in people:
-            drawn = tuple(plan.drawn(step, self.salt, her.contact_id) for step in lots[her.step])
-            key = (her.gone, id(known[her.id]), drawn, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
-            alike.setdefault(key, []).append(her)
-        return [Taken(self.planned(some[0], known[some[0].id]), some) for some in alike.values()]
+    def taken(self, alike: Alike) -> list[Taken]:
+        """What follows for people who are alike; one by one only where lots are drawn."""
+        steps = self.reading.drawn(alike.place.step)
+        if alike.gone or not steps:
+            return [Taken(self.planned(alike, alike.place), alike.language, alike.people)]
+        groups: dict[tuple[str | None, ...], list[int]] = {}
+        for at, contact_id in enumerate(alike.people.contacts):
+            drawn = tuple([plan.drawn(step, self.salt, contact_id) for step in steps])
+            groups.setdefault(drawn, []).append(at)
+        some = [alike.people.only(chosen) for chosen in groups.values()]
+        return [
+            Taken(self.planned(alike, replace(alike.place, contact_id=people.contacts[0])), alike.language, people)
+            for people in some
+        ]
 
-    def planned(self, her: Row[Any], facts: Facts) -> Planned:
-        """For one of them."""
-        if her.gone:
-            return Planned("left", her.gone, "", self.now)
-        place = Place(her.contact_id, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
-        return plan.plan(self.reading.definition, place, facts, self.terms, self.now, self.salt)
+    def planned(self, alike: Alike, place: Place) -> Planned:
+        """For one of them, and for all for whom the same is drawn."""
+        if alike.gone:
+            return Planned("left", alike.gone, "", self.now)
+        return plan.plan(self.reading.definition, place, alike.facts, self.terms, self.now, self.salt)

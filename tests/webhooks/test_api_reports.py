@@ -24,11 +24,6 @@ def people(house: Deps) -> list[int]:
     return campaigns.people(house, 5)
 
 
-@pytest.fixture(scope="module")
-def mine(house: Deps, door: Client) -> Program:
-    return program(house, door)
-
-
 def drafted(mine: Program, **changed) -> str:
     slug = f"report-{next(_numbers)}"
     body = {"slug": slug, "name": "Report", "letter": "report_news", "rule": RULE, "chapter": "worcester"} | changed
