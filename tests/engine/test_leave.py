@@ -29,7 +29,7 @@ CHANGES = {
     "a word of hers is another's now": "UPDATE consent SET contact_id = :other WHERE contact_id = :id",
     "a word is taken out": "DELETE FROM consent WHERE contact_id = :id",
     "her address bounces": """INSERT INTO suppression (email, reason, at)
-        SELECT email, 'bounce', :now FROM contact WHERE id = :id ON CONFLICT DO NOTHING""",
+        SELECT email, 'bounce', :now FROM contact WHERE id = :id AND email IS NOT NULL ON CONFLICT DO NOTHING""",
     "she rests": "UPDATE contact SET rested_at = :now WHERE id = :id",
     "she has another address": "UPDATE contact SET email = NULL WHERE id = :id",
 }
