@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid
 from engine.events import Event, HumanNeeded, StepsDue
-from engine.outreach import campaigns, contents, preflight, repeating
+from engine.outreach import breakers, campaigns, contents, preflight, repeating
 from engine.outreach.campaigns import SCHEDULED, Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
@@ -21,7 +21,6 @@ from engine.segments import audience
 from engine.segments.sql import Compiled
 from engine.settings import Settings
 
-STOPPED = "campaign stopped"  # kind of notice
 STRETCH = 50_000  # contacts looked at in one transaction
 LOCKS = 0x67726E65 << 31  # and the campaign's id
 
@@ -138,4 +137,4 @@ def _stop(session: Session, campaign: Standing, because: str, now: datetime) -> 
     """It stands still until a person has seen to it."""
     session.execute(_STOP, {"id": campaign.id, "because": because, "now": now})
     advice = f"{because}: see to it, then `groundswell campaigns resume {campaign.slug}`"
-    return [HumanNeeded(None, STOPPED, campaign.slug, advice)]
+    return [HumanNeeded(None, breakers.CAMPAIGN, campaign.slug, advice)]

@@ -26,6 +26,7 @@ from engine.outreach.definitions import Definition
 from engine.segments import audience
 from engine.settings import Settings
 
+SECONDS = 25.0  # that counting an audience may take: a launch has more time than whoever looks around
 FEW = 10  # readers of a language whom a missing translation may leave with English
 NAMED = 5  # of many, in one sentence
 EMPTY = "its audience is empty: it chooses nobody who may be written to"
@@ -122,7 +123,7 @@ def _census(session: Session, campaign: Standing, content: Content, now: datetim
     names = audience.known(session, rule, scopes)
     kind = content.kind or campaign.kind
     found = audience.people(rule, names, kind, scopes=scopes, sender=audience.HOME)
-    with audience.bounded(session):
+    with audience.bounded(session, SECONDS):
         values = dict(found.values) | {"now": now}
         return session.execute(text(_CENSUS.format(people=found.sql)), values).all()
 
