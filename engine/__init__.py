@@ -43,6 +43,8 @@ adapters    the outside: Redis, Stripe, SendGrid, signatures, the mailbox, embed
 migrate     migrations, then the data that comes with the code: ZIPs, letters, sequences
 demo_organisation   the invented organisation
 
+reports     what campaigns came to, why one person got what she got, what would happen: numbers and reasons for people
+
 bootstrap   builds one frozen `Deps` from settings; above it stand `webhooks` and `workers`
 
 command_lines   the command line of each long-running process

@@ -13,6 +13,7 @@ from engine.events import Person
 from engine.giving import form_files, forms, fund_files, funds
 from engine.giving.forms import Picture
 from engine.letters import drafts, shelf, writing
+from engine.outreach import shipped_sequences
 from engine.people import catalogue_files, catalogues, contacts, routing
 from engine.settings import ROOT
 from engine.staff import accounts
@@ -77,6 +78,7 @@ def load(session: Session, now: datetime | None = None) -> None:
     _forms(session, told, now)
     catalogues.bring_in(session, catalogue_files.understood(told), keep=True)
     session.execute(_GATHERINGS, {"rows": rows(told["gatherings"]), "now": now})
+    shipped_sequences.ship(session, now)  # those that ask have waited for a form
 
 
 def load_leads(session: Session, now: datetime) -> None:

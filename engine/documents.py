@@ -90,10 +90,16 @@ for _kind, _made in (("int", _number), ("float", _number), ("timestamp", _day)):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and in which line; 0: with the file as a whole."""
+    """What is wrong, and in which line; 0: with the file as a whole. `path`: the place that `says` begins with."""
 
     line: int
     says: str
+    path: tuple[str | int, ...] = field(default=(), compare=False)
+
+    @property
+    def bare(self) -> str:
+        """What is wrong, without the place."""
+        return self.says.removeprefix(f"{_said_as(self.path)}: ")
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.says}" if self.line else self.says
@@ -121,7 +127,7 @@ class Document:
     def fault(self, path: Sequence[str | int], says: str) -> Fault:
         """Something that is wrong in this place."""
         where = _said_as(path)
-        return Fault(self.line(path), f"{where}: {says}" if where else says)
+        return Fault(self.line(path), f"{where}: {says}" if where else says, tuple(path))
 
     def told(
         self,

@@ -21,7 +21,18 @@ from engine.giving import (
     reversals,
 )
 from engine.mail import feedback, holds, readers, suppressions
-from engine.outreach import awaited, confirm, enrolled, reached, receipts, refund_notices, tallies, thanks, triggers
+from engine.outreach import (
+    attribution,
+    awaited,
+    confirm,
+    enrolled,
+    reached,
+    receipts,
+    refund_notices,
+    tallies,
+    thanks,
+    triggers,
+)
 from engine.people import admission, engagement, erasing, merging, sign_ups, traces
 from engine.settings import Settings
 from engine.staff import notices
@@ -30,11 +41,11 @@ Reaction = Callable[[Session, Sequence[Any], datetime, Settings], list[events.Ev
 
 REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     # Money, as told. The order of this table is the order in which kinds that come together are followed.
-    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay),
+    events.CheckoutReported: (payment_words.check_out, checkout_ends.pay, attribution.learn),
     events.CheckoutEndReported: (checkout_ends.end,),
     events.DeclineReported: (declines.record,),
-    events.PaymentLinked: (payment_words.link, receipts.renumber),
-    events.ContributionReported: (contributions.record,),
+    events.PaymentLinked: (payment_words.link, receipts.renumber, attribution.learn),
+    events.ContributionReported: (contributions.record, attribution.learn),
     events.RefundReported: (reversals.refund,),
     events.RefundTotalReported: (reversals.refund,),
     events.DisputeReported: (reversals.dispute,),
@@ -112,7 +123,13 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
     events.Complained: (),
     events.Unsubscribed: (),
     events.LetterOpened: (engagement.opened, reached.happened),
-    events.LetterClicked: (engagement.clicked, ask_rests.clicked, reached.happened, awaited.clicked),
+    events.LetterClicked: (
+        engagement.clicked,
+        ask_rests.clicked,
+        reached.happened,
+        awaited.clicked,
+        attribution.clicked,
+    ),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),

@@ -78,11 +78,12 @@ class Settings(BaseSettings):
     hold_minutes: int = Field(10, ge=0)
     second_approver: bool = False
     raw_body_days: int = Field(90, ge=1)
+    api_minute: int = Field(600, ge=1)
     spark_people: int = Field(15, ge=2)
     import_megabytes: int = Field(1024, ge=1)
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
-    web_only: str = Field("hooks,pages,staff", validation_alias="GROUNDSWELL_WEB_ONLY")
+    web_only: str = Field("hooks,pages,staff,api", validation_alias="GROUNDSWELL_WEB_ONLY")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535)
     log_format: Literal["console", "json"] = "console"

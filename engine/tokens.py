@@ -18,7 +18,8 @@ from itsdangerous.encoding import base64_encode
 LONGEST = 512
 
 # ask: the amounts that a letter offers, and no word of whom. giving: her monthly gifts. preview: a draft of a donation form.
-Purpose = Literal["unsubscribe", "preferences", "confirm", "form", "sign-in", "ask", "giving", "preview"]
+# page: where the next page of a list that a program reads begins.
+Purpose = Literal["unsubscribe", "preferences", "confirm", "form", "sign-in", "ask", "giving", "preview", "page"]
 
 
 class _Algorithm(HMACAlgorithm):

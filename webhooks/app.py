@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -25,11 +26,12 @@ from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
+from webhooks.api import campaigns, docs, launches, segments, sequences, token
 from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
 from webhooks.edge import Edge
-from webhooks.problems import refusal
+from webhooks.problems import Refused, refusal
 from webhooks.rendered import Rendered
 from webhooks.security import HEADERS
 from webhooks.staff import approvals, door, endings, letters, offers, people, person, sheet, writing
@@ -38,8 +40,8 @@ from webhooks.subscriber import confirm, join, preferences, unsubscribe
 from webhooks.subscriber.offers import Offers
 from webhooks.writer import RETRY_AFTER, Writer
 
-HOOKS, PAGES, STAFF, DEVELOPMENT = "hooks", "pages", "staff", "development"
-PARTS = (HOOKS, PAGES, STAFF)
+HOOKS, PAGES, STAFF, API, DEVELOPMENT = "hooks", "pages", "staff", "api", "development"
+PARTS = (HOOKS, PAGES, STAFF, API)
 GC_THRESHOLDS = (10_000, 20, 20)
 
 STATUS: dict[type[errors.GroundswellError], HTTPStatus] = {
@@ -121,6 +123,41 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/staff/letters/{slug}/test", letters.test, STAFF),
     Entry(("POST",), "/staff/letters/{slug}/note", letters.note, STAFF),
     Entry(("POST",), "/staff/letters/{slug}/resume", letters.resume, STAFF),
+    Entry(("GET",), "/api/docs", docs.show, API),
+    Entry(("GET",), "/api/openapi.json", docs.openapi, API),
+    Entry(("GET",), "/api/v1/token", token.show, API),
+    Entry(("POST",), "/api/v1/segments/check", segments.check, API),
+    Entry(("POST",), "/api/v1/segments/preview", segments.preview, API),
+    Entry(("GET",), "/api/v1/segments", segments.listing, API),
+    Entry(("POST",), "/api/v1/segments", segments.create, API),
+    Entry(("GET",), "/api/v1/segments/{slug}", segments.show, API),
+    Entry(("PUT",), "/api/v1/segments/{slug}", segments.change, API),
+    Entry(("GET",), "/api/v1/segments/{slug}/preview", segments.preview_saved, API),
+    Entry(("POST",), "/api/v1/segments/{slug}/archive", segments.archive, API),
+    Entry(("POST",), "/api/v1/sequences/check", sequences.check, API),
+    Entry(("GET",), "/api/v1/sequences", sequences.listing, API),
+    Entry(("POST",), "/api/v1/sequences", sequences.create, API),
+    Entry(("GET",), "/api/v1/sequences/{slug}", sequences.show, API),
+    Entry(("PUT",), "/api/v1/sequences/{slug}", sequences.change, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/renew", sequences.renew, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/pause", sequences.pause, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/resume", sequences.resume, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/archive", sequences.archive, API),
+    Entry(("POST",), "/api/v1/sequences/{slug}/move", sequences.move, API),
+    Entry(("GET",), "/api/v1/campaigns", campaigns.listing, API),
+    Entry(("POST",), "/api/v1/campaigns", campaigns.create, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}", campaigns.show, API),
+    Entry(("PUT",), "/api/v1/campaigns/{slug}", campaigns.change, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/preflight", campaigns.check, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/progress", launches.how_far, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/launch", launches.launch, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/approve", launches.approve, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/undo", launches.undo, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/pause", launches.pause, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/resume", launches.resume, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/cancel", launches.cancel, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/duplicate", campaigns.duplicate, API),
+    Entry(("POST",), "/api/v1/campaigns/{slug}/archive", campaigns.archive, API),
     Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
     Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
     Entry(("GET",), "/me/{token}", preferences.show, PAGES),
@@ -175,6 +212,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     app.state.offers = Offers(deps)
     app.state.rendered = Rendered()
     app.state.published = Published(deps)
+    app.state.rooms = WeakValueDictionary()
     return app
 
 
@@ -198,7 +236,8 @@ def settle() -> None:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refusal(request, error.status_code, error.detail, error.headers)
+    errors_told = error.errors if isinstance(error, Refused) else ()
+    return refusal(request, error.status_code, error.detail, error.headers, errors_told)
 
 
 async def _ours(request: Request, error: Exception) -> Response:

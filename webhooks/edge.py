@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine import log, metrics
 from webhooks.security import HEADERS
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBES = ("/healthz", "/readyz")  # asked every few seconds: counted, and logged only when something is wrong
 MOST_HOSTS = 100
 STORED_AS = "inbound_event"  # where a receiver leaves the id of what it stored, in the request's scope, for its line

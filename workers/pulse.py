@@ -25,6 +25,7 @@ LEADER_LOCK = 0x67726E64  # "grnd"
 SCHEDULE: dict[str, timedelta] = {
     "books": timedelta(days=1),
     "bodies": timedelta(days=1),
+    "api_requests": timedelta(days=1),
     "unconfirmed": timedelta(days=1),
     "stripe_catch_up": timedelta(hours=1),
     "fraud_refunds": timedelta(minutes=5),

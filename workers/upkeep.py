@@ -13,12 +13,12 @@ from engine.events import HumanNeeded
 from engine.giving import books, form_shelf, keeping
 from engine.mail import hearing
 from engine.people import sparks, territories, unconfirmed
-from engine.staff import notices
+from engine.staff import api_requests, notices
 from workers import checkouts, delivery, entrances, fraud_refunds, refund_orders, stripe_catch_up, suppressions
 
 BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
-HEARING = "hearing"
+HEARING, API_REQUESTS = "hearing", "api_requests"
 
 _CLAIM = text("""
 UPDATE chore SET due_at = now() + :every, finished_at = now()
@@ -60,6 +60,16 @@ def empty_bodies(deps: Deps) -> None:
             some, more = inbox.empty_old(session, deps.settings.raw_body_days)
         emptied += some
     log.info("old bodies emptied", count=emptied)
+
+
+def forget_api_requests(deps: Deps) -> None:
+    """Forget what was answered to programs' requests with a key, once nobody can send them again, a stretch at a time."""
+    more, forgotten = True, 0
+    while more:
+        with deps.work() as (session, now):
+            some, more = api_requests.forget(session, now)
+        forgotten += some
+    log.info("old answers to programs forgotten", count=forgotten)
 
 
 def look_at_forms(deps: Deps) -> None:
@@ -118,6 +128,7 @@ CHORES: dict[str, Callable[[Deps], None]] = {
     UNCONFIRMED: forget_unconfirmed,
     SNAPSHOTS: expire_snapshots,
     HEARING: listen,
+    API_REQUESTS: forget_api_requests,
     checkouts.CHORE: checkouts.end,
     entrances.CHORE: entrances.look,
     suppressions.CHORE: suppressions.compare,

@@ -17,9 +17,11 @@ from engine.cli import (
     lists,
     organisation,
     people,
+    reports,
     segments,
     sequences,
     system,
+    tokens,
     treasurer,
     work,
 )
@@ -41,6 +43,7 @@ app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(segments.segments, name="segments")
 app.add_typer(sequences.sequences, name="sequences")
+app.add_typer(tokens.tokens, name="tokens")
 app.add_typer(giving.funds, name="funds")
 app.add_typer(giving.forms, name="forms")
 app.add_typer(work.books, name="books")
@@ -51,6 +54,7 @@ app.add_typer(chapters.chapters, name="chapters")
 app.add_typer(lists.exports, name="export")
 app.add_typer(catalogue.catalogue, name="catalogue")
 app.add_typer(treasurer.app)
+app.add_typer(reports.app)
 app.add_typer(catalogue.rallies, name="gatherings")
 
 

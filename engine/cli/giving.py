@@ -17,6 +17,7 @@ from engine.giving import forms as donation_forms
 from engine.giving import funds as receivers
 from engine.giving.form_shelf import Outcome
 from engine.money import dollars
+from engine.outreach import shipped_sequences
 from engine.staff import audit
 
 SHOWN = 50
@@ -117,6 +118,7 @@ def import_form(
         return
     with house(data_dir).work() as (session, now):
         outcome = form_shelf.bring_in(session, told.definition, told.picture, now, draft=draft)
+        shipped_sequences.ship(session, now)  # those that ask have waited for a form
         if dry_run:
             session.rollback()
         elif outcome.number:
@@ -203,6 +205,7 @@ def publish(
     with house(data_dir).work() as (session, now):
         kept = form_shelf.publish(session, form, number, now)
         if not kept.shown:
+            shipped_sequences.ship(session, now)  # those that ask have waited for a form
             detail = {"form": form, "version": number}
             audit.write(session, None, "form published", "donation_form", kept.form_id, detail, now)
     out.print(f"{form} shows version {number}" + (" already" if kept.shown else ""), markup=False)

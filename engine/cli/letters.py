@@ -18,7 +18,7 @@ from engine.letters.finishing import Finished
 from engine.letters.language import Faulty
 from engine.letters.links import Links
 from engine.mail import allowances
-from engine.outreach import trying
+from engine.outreach import shipped_sequences, trying
 from engine.people import contacts
 from engine.sources.words import email_address
 from engine.staff import audit
@@ -69,6 +69,7 @@ def save(files: Files, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with deps.work() as (session, now):
         done = _tell_faults(lambda: writing.check(session, draft))
         saved = writing.save(session, draft)
+        shipped_sequences.ship(session, now, letters=[draft.slug])
         detail = {"letter": draft.slug, "version": saved.version, "languages": sorted(saved.mailings)}
         audit.write(session, None, "letter saved", "letter", saved.letter_id, detail, now)
         further = [*shelf.remarks(session, draft.slug), *trying.blanks(session, draft.slug)]

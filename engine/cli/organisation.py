@@ -6,6 +6,7 @@ import typer
 
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
 from engine.giving.form_links import ACTBLUE
+from engine.outreach import shipped_sequences
 from engine.staff import accounts, founding, rights
 
 app = typer.Typer()
@@ -58,6 +59,7 @@ def init(
     cards = deps.payments is not None
     with deps.work() as (session, now):
         founding.found(session, told, now, cards=cards)
+        shipped_sequences.ship(session, now)  # those that ask have waited for a form
     _tell(told, deps.settings.base_url, cards=cards)
 
 

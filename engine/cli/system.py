@@ -38,7 +38,7 @@ def up(
 
 @app.command()
 def web(
-    only: Annotated[str, typer.Option(help="Parts to serve: hooks, pages, staff.")] = "hooks,pages,staff",
+    only: Annotated[str, typer.Option(help="Parts to serve: hooks, pages, staff, api.")] = "hooks,pages,staff,api",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:

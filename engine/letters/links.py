@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.tokens import Signer
 
@@ -14,6 +14,8 @@ GIVING_SPAN = timedelta(hours=24)  # the same of the link to her monthly gifts, 
 @dataclass(frozen=True, slots=True)
 class Links:
     """What links are made with. `now`: of the house, when the letters are rendered."""
+
+    ALWAYS: ClassVar = frozenset({"unsubscribe_url", "preferences_url", "offers_url"})
 
     signer: Signer
     base_url: str

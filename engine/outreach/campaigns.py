@@ -135,7 +135,7 @@ Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", 
 class Draft(BaseModel):
     """A campaign as it is written. `deadline`: a day means its beginning, where the chapter is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(title="Campaign", extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     slug: Name
     name: Words

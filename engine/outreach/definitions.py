@@ -37,6 +37,7 @@ from pydantic import (
     StringConstraints,
     Tag,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -140,7 +141,12 @@ def _refuse(of: BaseModel, found: Sequence[tuple[Sequence[str | int], str]]) -> 
 
 
 Span = Annotated[str, BeforeValidator(_spelt)]
-Hours = Annotated[tuple[int, int], BeforeValidator(_hours), PlainSerializer(lambda hours: f"{hours[0]}-{hours[1]}")]
+Hours = Annotated[
+    tuple[int, int],
+    BeforeValidator(_hours),
+    PlainSerializer(lambda hours: f"{hours[0]}-{hours[1]}"),
+    WithJsonSchema({"type": "string", "format": "hours"}),
+]
 Day = Annotated[date, BeforeValidator(_day)]
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
 Letter = Annotated[str, BeforeValidator(_named)]
@@ -249,6 +255,8 @@ class Definition(_Strict):
     """A sequence. `chapter`: whose it is, and whose people alone it takes; none: the root's. `on`: LAUNCH, or one of
     TRIGGERS; `when` (if): of whom that lets in, whom it takes. `deadline`: the day before which all is over (that day's
     beginning, where the organisation is), from which waits and `expires` count; a campaign's own goes before."""
+
+    model_config = ConfigDict(title="Sequence")
 
     slug: Name
     name: Words

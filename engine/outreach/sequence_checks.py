@@ -14,19 +14,22 @@ from sqlalchemy.orm import Session
 
 from engine.documents import Document, Fault
 from engine.languages import ENGLISH
-from engine.outreach import waits
+from engine.letters.links import Links
+from engine.letters.vocabulary import vocabulary
+from engine.outreach import triggers, waits
 from engine.outreach.definitions import LAUNCH, Definition, Step
 from engine.segments import names as naming
 from engine.segments.names import Names
 
 ASKS = "asks"  # the kind of letters that ask for money
+TO_LEADS = frozenset({"home", "staff_url"})  # what `steps_taken` tells their letters
 
 # Where in the sequence something is wrong, and what to say of it.
 Found = tuple[Sequence[str | int], str]
 
 # `spoken`: its newest words by language.
 _LETTERS = text("""
-SELECT l.slug, l.kind, l.fund_id, l.quiet_from, l.quiet_until, (
+SELECT l.slug, l.kind, l.fund_id, l.facts, (
     SELECT jsonb_object_agg(m.language, m.id) FROM mailing m
     WHERE m.letter_id = l.id AND m.version = (SELECT max(version) FROM mailing WHERE letter_id = l.id)) AS spoken
 FROM letter l WHERE l.slug = ANY(:slugs)
@@ -151,12 +154,16 @@ def _misfit(session: Session, definition: Definition, step: Step, slug: str, let
         return f"there is no letter {slug}" + (f"; {near[0]}?" if near else "")
     if ENGLISH not in (letter.spoken or {}):
         return f"{slug} has no words"
-    if step.ask is not None:
-        return _no_ask(letter)
+    return (_no_ask(letter) if step.ask is not None else _no_email(definition, step, letter)) or _untold(
+        definition, step, letter
+    )
+
+
+def _no_email(definition: Definition, step: Step, letter: Row[Any]) -> str:
     if letter.kind == ASKS:
-        return f"{slug} asks for money: " + ("that is no notice" if step.notify else "write it as ask")
+        return f"{letter.slug} asks for money: " + ("that is no notice" if step.notify else "write it as ask")
     if not letter.kind and step.email is not None and definition.on in (LAUNCH, "daily"):
-        return f"{slug} needs nobody's leave, so it comes only after something that its reader did"
+        return f"{letter.slug} needs nobody's leave, so it comes only after something that its reader did"
     return ""
 
 
@@ -166,6 +173,16 @@ def _no_ask(letter: Row[Any]) -> str:
     if letter.fund_id is None:
         return f"{letter.slug} asks for no fund: give it a form or a fund, and save it again"
     return ""
+
+
+def _untold(definition: Definition, step: Step, letter: Row[Any]) -> str:
+    """What the letter is told elsewhere, and here by nobody. A campaign says facts of its own, and is looked at for that."""
+    if definition.on == LAUNCH and step.notify is None:
+        return ""
+    told = TO_LEADS if step.notify is not None else triggers.FACTS[definition.on]
+    lacking = sorted(letter.facts.keys() - told - vocabulary({}).keys() - Links.ALWAYS)
+    whom = "to leads" if step.notify is not None else f"on {definition.on}"
+    return f"{letter.slug} names {', '.join(lacking)}: no letter {whom} is told that" if lacking else ""
 
 
 def _idle(definition: Definition, today: date) -> Iterator[str]:

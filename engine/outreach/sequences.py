@@ -14,12 +14,10 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import Event, LettersComposed, MatterSettled, StepsDue
-from engine.outreach import definitions, sequence_checks
+from engine.outreach import breakers, definitions, sequence_checks
 from engine.outreach.definitions import LAUNCH, Definition
 from engine.outreach.sequence_checks import ASKS, Checked
 from engine.staff import audit
-
-PAUSED = "sequence paused"  # kind of notice
 
 _COLUMNS = """
 SELECT q.id, q.slug, q.name, coalesce(h.slug, '') AS chapter, q.chapter_id, q.trigger, q.version, q.shipped, q.paused_at,
@@ -27,7 +25,9 @@ SELECT q.id, q.slug, q.name, coalesce(h.slug, '') AS chapter, q.chapter_id, q.tr
 FROM sequence q LEFT JOIN chapter h ON h.id = q.chapter_id
 """
 _EVERY = text(f"""{_COLUMNS} LEFT JOIN sequence_version v ON v.sequence_id = q.id AND v.version = q.version
-WHERE (q.archived_at IS NULL OR :archived) AND (CAST(:of AS bigint[]) IS NULL OR q.chapter_id = ANY(:of)) ORDER BY q.slug
+WHERE (q.archived_at IS NULL OR :archived) AND q.slug > :behind
+    AND (CAST(:of AS bigint[]) IS NULL OR q.chapter_id IS NULL OR q.chapter_id = ANY(:of))
+ORDER BY q.slug LIMIT CAST(:most AS bigint)
 """)
 _ONE = text(f"""{_COLUMNS}
 LEFT JOIN sequence_version v ON v.sequence_id = q.id AND v.version = coalesce(CAST(:version AS int), q.version)
@@ -100,10 +100,15 @@ class Done:
     remarks: Sequence[str] = ()
 
 
-def every(session: Session, chapter_ids: Sequence[int] | None = None, *, archived: bool = False) -> list[Standing]:
-    """All, or those of these chapters, by their names; archived ones too, if that is asked."""
+def every(
+    session: Session, chapter_ids: Sequence[int] | None = None, *, archived: bool = False, behind: str = "",
+    most: int | None = None,
+) -> list[Standing]:  # fmt: skip
+    """All, or those of these chapters and the root's, by their names; archived ones too, if that is asked; at most so many,
+    behind this name."""
     of = None if chapter_ids is None else list(chapter_ids)
-    return [_standing(row) for row in session.execute(_EVERY, {"of": of, "archived": archived})]
+    found = session.execute(_EVERY, {"of": of, "archived": archived, "behind": behind, "most": most})
+    return [_standing(row) for row in found]
 
 
 def one(session: Session, slug: str, version: int | None = None) -> Standing:
@@ -112,6 +117,12 @@ def one(session: Session, slug: str, version: int | None = None) -> Standing:
     if found is None or (version is not None and found.version_id is None):
         raise NotFound(f"there is no sequence {slug[:60]}" + (f" of version {version}" if found is not None else ""))
     return _standing(found)
+
+
+def locked(session: Session, slug: str) -> Standing:
+    """One that nobody else changes until this transaction ends. Raises NotFound."""
+    session.execute(_LOCK, {"slug": slug})
+    return one(session, slug)
 
 
 def publish(
@@ -141,7 +152,7 @@ def publish(
 def renew(session: Session, slug: str, now: datetime, *, who: int | None = None) -> Done:
     """Publish what it says already with the newest words of its letters. Raises NotFound, Invalid as `publish`; Conflict for
     one that is archived or was never published."""
-    before = _locked(session, slug)
+    before = locked(session, slug)
     if before.archived_at is not None or before.definition is None:
         raise Conflict(f"{slug} is archived: publish its file" if before.archived_at else f"{slug} was never published")
     done = publish(session, before.definition, now, who=who, shipped=before.shipped)
@@ -174,7 +185,7 @@ def pause(session: Session, slug: str, because: str, now: datetime, *, who: int 
     Invalid without a reason."""
     if not because.strip():
         raise Invalid("say why it is paused: whoever finds it so wants to know")
-    before = _locked(session, slug)
+    before = locked(session, slug)
     if before.paused_at is not None:
         return Done(before, changed=False)
     session.execute(_PAUSE, {"id": before.id, "because": because.strip()[:500], "now": now})
@@ -185,19 +196,24 @@ def pause(session: Session, slug: str, because: str, now: datetime, *, who: int 
 
 def resume(session: Session, slug: str, now: datetime, *, who: int | None = None) -> Done:
     """It goes on: waits went on meanwhile, and what is late goes by the rules of its steps. Raises NotFound."""
-    before = _locked(session, slug)
+    before = locked(session, slug)
     if before.paused_at is None:
         return Done(before, changed=False)
     session.execute(_RESUME, {"id": before.id})
+    breakers.excuse_sequence(session, before.id)
     audit.write(session, who, "sequence resumed", "sequence", before.id, {"sequence": slug}, now)
-    happened: list[Event] = [MatterSettled(None, PAUSED, slug), StepsDue(None), LettersComposed(None, bell.DELIVERY)]
+    happened: list[Event] = [
+        MatterSettled(None, breakers.SEQUENCE, slug),
+        StepsDue(None),
+        LettersComposed(None, bell.DELIVERY),
+    ]
     return Done(one(session, slug), happened=happened)
 
 
 def archive(session: Session, slug: str, now: datetime, *, who: int | None = None) -> Done:
     """Take it off the list: nobody enters it any more, and whoever is in it comes to its end. Raises NotFound, and Conflict
     while campaigns send it."""
-    before = _locked(session, slug)
+    before = locked(session, slug)
     if before.archived_at is not None:
         return Done(before, changed=False)
     if found := session.scalars(_AT_WORK, {"id": before.id}).all():
@@ -239,11 +255,6 @@ def _of(sequence_id: int | None, version: int, now: datetime, who: int | None) -
 def _plain(pinned: Mapping[str, Any]) -> Any:
     """As the database gives it back."""
     return orjson.loads(orjson.dumps(pinned))
-
-
-def _locked(session: Session, slug: str) -> Standing:
-    session.execute(_LOCK, {"slug": slug})
-    return one(session, slug)
 
 
 def _standing(row: Row[Any]) -> Standing:

@@ -6,7 +6,7 @@ in. Words among the facts are told in every language there is: which one a lette
 sequence listens, each kind of event costs one look.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,6 +38,22 @@ JOINED, JOINED_FAR = "joined", "joined_far"
 FIRST_GIFT, GAVE, MONTHLY_STARTED = "first_gift", "gave", "monthly_started"
 FAILED, CANCELLED = "instalment_failed", "monthly_cancelled"
 EMPLOYER, OFFERED = "employer_wanted", "offered_help"
+
+_OF_GIFTS = frozenset({"amount", "given_on", "receiver", "rhythm"})
+_OF_PLANS = frozenset({"amount", "rhythm", "receiver", "since", "ended_on", "own_plans_url"})
+# What letters are told of what let their readers in: nobody can write one there that names anything else.
+FACTS: Mapping[str, frozenset[str]] = {
+    JOINED: frozenset({"first_name", "why"}),
+    JOINED_FAR: frozenset({"first_name", "why", "offer"}),
+    FIRST_GIFT: _OF_GIFTS,
+    GAVE: _OF_GIFTS,
+    MONTHLY_STARTED: _OF_GIFTS,
+    FAILED: _OF_PLANS,
+    CANCELLED: _OF_PLANS,
+    EMPLOYER: frozenset({"receiver", "given", "year", "answer_by"}),
+    OFFERED: frozenset({"ways"}),
+    enrolling.DAILY: frozenset(),
+}
 
 _LISTENING = text("""
 SELECT DISTINCT trigger FROM sequence

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LONGEST_WAIT = timedelta(days=400)
@@ -96,4 +96,9 @@ def _span(said: Any, kind: str) -> timedelta:
     return length
 
 
-Waits = Annotated[Wait, BeforeValidator(_wait), PlainSerializer(lambda wait: wait.said)]
+Waits = Annotated[
+    Wait,
+    BeforeValidator(_wait),
+    PlainSerializer(lambda wait: wait.said),
+    WithJsonSchema({"type": "string", "format": "wait"}),
+]

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from engine.errors import Invalid
-from engine.people.consent import KINDS, mailable
+from engine.errors import Invalid, NotFound
+from engine.people.consent import KINDS, mailable, refusal
 from engine.segments import names as naming
 from engine.segments import rules, sql, words
 from engine.segments.names import Names
@@ -46,6 +46,15 @@ class Left:
 
     says: str
     people: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Whether one person meets a condition; what it says, in English. `why` not, where more is known."""
+
+    says: str
+    met: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,29 @@ def preview(
     return Preview(left, conditions, [_person(row) for row in session.execute(_PEOPLE, {"ids": ids})])
 
 
+def judged(
+    session: Session, rule: Rule, contact_id: int, now: datetime, *, kind: str, scopes: Sequence[str] = (),
+    sender: Sender = None,
+) -> list[Met]:  # fmt: skip
+    """How the conditions stand with one person at this moment, one by one; she is chosen when she meets all. The other
+    arguments are those of `where`. Raises as `preview`; NotFound when there is no such contact."""
+    names = known(session, rule, scopes)
+    steps = in_order(rule)
+    binder = Binder(names, few=True)
+    bounds = [(f"belongs to {names.title('chapter', scope)}", bound)
+              for scope in scopes if scope for bound in _scope(names, [scope], binder)]  # fmt: skip
+    asked = [*bounds, *((words.english(step, names), sql.condition(step, binder)) for step in steps)]
+    columns = [f"({condition}) IS TRUE AS met_{place}" for place, (_, condition) in enumerate(asked)]
+    why = refusal(f"'{_of_kinds(kind)}'", _chapter(sender))
+    statement = f"SELECT {', '.join([*columns, f'{why} AS why'])} FROM contact c WHERE c.id = :contact_id"
+    with bounded(session):
+        row = session.execute(text(statement), binder.values | {"now": now, "contact_id": contact_id}).one_or_none()
+    if row is None:
+        raise NotFound("there is no such contact")
+    found = [Met(says, row[place]) for place, (says, _) in enumerate(asked)]
+    return [*found, Met("may be written to", not row.why, row.why)]
+
+
 def known(session: Session, rule: Rule, scopes: Sequence[str] = ()) -> Names:
     """What the rule and the scopes name. Raises Invalid for what there is not."""
     names = naming.find(session, rule, chapters=[scope for scope in scopes if scope])
@@ -211,10 +243,17 @@ def _scope(names: Names, scopes: Sequence[str], binder: Binder) -> list[str]:
 
 
 def _mailable(kind: str, sender: Sender) -> str:
+    return mailable(f"'{_of_kinds(kind)}'", _chapter(sender))
+
+
+def _of_kinds(kind: str) -> str:
     if kind not in KINDS:
         raise Invalid(f"letters are of one of these kinds: {', '.join(KINDS)}")
-    chapter = "NULL" if sender is None else "c.chapter_id" if sender == HOME else str(int(sender))
-    return mailable(f"'{kind}'", chapter)
+    return kind
+
+
+def _chapter(sender: Sender) -> str:
+    return "NULL" if sender is None else "c.chapter_id" if sender == HOME else str(int(sender))
 
 
 def _person(row: Any) -> Person:

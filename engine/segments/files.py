@@ -43,13 +43,15 @@ PATTERNS = dict.fromkeys(("within", "after"), _SPAN) | dict.fromkeys(
      "states": "is no state: write its two letters", "language": "is no language: write its code, like es"}  # fmt: skip
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+class Said(BaseModel):
+    """A segment as it is written. `chapter`: whose it is, and whose people alone it chooses; none: the root's."""
+
+    model_config = ConfigDict(title="Segment", extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     slug: Name
     name: Words
     chapter: Name | None = None
-    rule: Any
+    rule: rules.Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,11 @@ def read(path: Path) -> Told:
 
 def read_text(words: str) -> Told:
     """The same from what the file says."""
-    document = documents.read(words, Exact)
+    return read_document(documents.read(words, Exact))
+
+
+def read_document(document: Document) -> Told:
+    """The same from what was read already, in whatever language it was written."""
     if document.node is None and document.faults:
         return Told(document, faults=document.faults)
     if not isinstance(document.said, dict) or not document.said:
@@ -86,7 +92,7 @@ def read_text(words: str) -> Told:
     faults = list(document.faults)
     said, rule = None, None
     try:
-        said = _Said.model_validate(document.said)
+        said = Said.model_validate(document.said)
     except ValidationError as error:
         faults += document.told(error, PATTERNS, SAYS)
     if "rule" in document.said:

@@ -1,5 +1,5 @@
-"""What a rule names (chapters, funds, letters, sequences …), found in one query before it becomes SQL: so that
-a name that is none is told at once, and so that a chapter that got a new town has it from then on."""
+"""What a rule names (chapters, funds, forms, letters, sequences …), found in one query before it becomes SQL: so that a name
+that is none is told at once, and so that a chapter that got a new town has it from then on."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -16,12 +16,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from engine.errors import Invalid
 from engine.people.lands import County, State, ZipCode
@@ -57,7 +60,12 @@ def _short(number: float) -> int | float:
 
 
 _ON_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
-Dollars = Annotated[int, BeforeValidator(_cents), PlainSerializer(_dollars, when_used="unless-none")]
+Dollars = Annotated[
+    int,
+    BeforeValidator(_cents),
+    PlainSerializer(_dollars, when_used="unless-none"),
+    WithJsonSchema({"type": "number", "format": "dollars"}),
+]
 _Number = Annotated[
     float, BeforeValidator(_number), Field(allow_inf_nan=False), PlainSerializer(_short, when_used="unless-none")
 ]
@@ -339,6 +347,18 @@ KINDS: Mapping[str, type[_Rule]] = {
 for _kind in (AllOf, AnyOf, Not):
     _kind.model_rebuild()
 _READER: TypeAdapter[Any] = TypeAdapter(Rule)
+
+
+class _AsWritten:
+    """Anything; what describes it says that it is a rule."""
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(_READER.core_schema)
+
+
+Written = Annotated[
+    Any, _AsWritten()
+]  # a rule as JSON says it, in a model that does not read it: `read` does, and `said`
 
 
 def read(told: Any) -> "Rule":

@@ -1,1 +1,1 @@
-"""What staff must know and may do. For now: what needs a human being."""
+"""What staff must know and may do: accounts, rights and sessions, their programs' tokens, the audit, notices."""

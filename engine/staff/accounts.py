@@ -24,6 +24,7 @@ RETURNING id
 _END = text("UPDATE staff SET ended_at = :now WHERE email = :email AND ended_at IS NULL RETURNING id")
 _END_SESSIONS = text("UPDATE staff_session SET ended_at = :now WHERE staff_id = :id AND ended_at IS NULL")
 _END_LINKS = text("UPDATE sign_in SET used_at = :now WHERE staff_id = :id AND used_at IS NULL")
+_END_TOKENS = text("UPDATE api_token SET revoked_at = :now WHERE staff_id = :id AND revoked_at IS NULL")
 _FIRST_ADMIN = text("SELECT email FROM staff WHERE role = 'admin' AND ended_at IS NULL ORDER BY id LIMIT 1")
 _ALL = text("""
 SELECT s.id, s.email, s.name, s.role, s.may_export, s.created_at, s.ended_at, coalesce(c.name, 'all chapters') AS chapter,
@@ -85,11 +86,11 @@ def add(
 
 
 def end(session: Session, email: str, now: datetime, by: int | None = None) -> None:
-    """Let someone go: her sessions and links end at once. Raises NotFound when no such account is open."""
+    """Let someone go: her sessions, links and programs' tokens end at once. Raises NotFound when no such account is open."""
     staff_id = session.scalar(_END, {"email": email_address(email.strip()) or "", "now": now})
     if staff_id is None:
         raise NotFound("nobody of this address is on the staff")
-    for statement in (_END_SESSIONS, _END_LINKS):
+    for statement in (_END_SESSIONS, _END_LINKS, _END_TOKENS):
         session.execute(statement, {"id": staff_id, "now": now})
     audit.write(session, by, "staff ended", "staff", staff_id, {}, now)
 

@@ -210,7 +210,8 @@ class Attribution(SQLModel, table=True):
 
 class ApiToken(SQLModel, table=True):
     """What a program of staff's shows to be let in. `token_hash`: SHA-256 of it; nobody can read it again. `scopes`: what it
-    may do; `chapter_id`: that chapter and those below it; none: all of them. Whose it is answers for it (`staff_id`)."""
+    may do; `chapter_id`: that chapter and those below it; none: all of them. Whose it is answers for it (`staff_id`).
+    `used_at`: when it was last shown, to the hour."""
 
     __tablename__ = "api_token"
 
@@ -223,12 +224,14 @@ class ApiToken(SQLModel, table=True):
     created_at: datetime = Field(sa_column=moment())
     expires_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    used_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 
 
 class ApiRequest(SQLModel, table=True):
     """What was answered to a request with an Idempotency-Key, so that the same one gets the same answer and does nothing."""
 
     __tablename__ = "api_request"
+    __table_args__ = (Index("api_request_at_idx", "at"),)
 
     api_token_id: int = Field(sa_column=reference("api_token.id", primary_key=True))
     key: str = Field(sa_column=Column(Text, primary_key=True))

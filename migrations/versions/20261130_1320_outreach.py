@@ -99,6 +99,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('revoked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['chapter_id'], ['chapter.id'], name=op.f('api_token_chapter_id_fkey')),
     sa.ForeignKeyConstraint(['staff_id'], ['staff.id'], name=op.f('api_token_staff_id_fkey')),
     sa.PrimaryKeyConstraint('id', name=op.f('api_token_pkey')),
@@ -131,6 +132,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['api_token_id'], ['api_token.id'], name=op.f('api_request_api_token_id_fkey')),
     sa.PrimaryKeyConstraint('api_token_id', 'key', name=op.f('api_request_pkey'))
     )
+    op.create_index('api_request_at_idx', 'api_request', ['at'], unique=False)
     op.create_table('campaign',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('slug', sa.Text(), nullable=False),

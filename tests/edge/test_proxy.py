@@ -146,6 +146,7 @@ def test_no_token_no_query_and_no_referrer_is_written_down(mirror: Nginx):
     assert SECRET not in mirror.log
     written = {json.loads(line)["path"] for line in (mirror.folder / "access.log").read_text().splitlines()}
     assert written >= {"/webhooks/actionnetwork/{secret}", "/u/{token}", "/me/{token}", "/confirm/{token}", "/api",
+                       "/api/v1/segments",
                        "/give/me/{token}", "/join/{chapter}", "/staff", "/staff/letters/{slug}",
                        "/webhooks/actblue"}  # fmt: skip
 

@@ -1,11 +1,13 @@
 """`groundswell sequences`: from a file to a published version, and what can be done to it then."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.bootstrap import Deps
+from engine.outreach import sequence_files, sequences
 from engine.outreach.definitions import TRIGGERS
 from tests import campaigns
 from tests.commands import Done, groundswell
@@ -26,7 +28,11 @@ steps:
 ENROLL = """
 INSERT INTO enrollment (contact_id, version_id, sequence_id, reason, step, waits_for, due_at, entered_at)
 SELECT n, v.id, v.sequence_id, '', step, '', now(), now()
-FROM sequence_version v, (VALUES (1, 'call'), (2, 'ask'), (3, 'pause')) s(n, step)
+FROM sequence_version v JOIN sequence q ON q.id = v.sequence_id, (VALUES (1, 'call'), (2, 'ask'), (3, 'pause')) s(n, step)
+WHERE q.slug = 'rent'
+"""
+VERSIONS = """
+SELECT q.slug, v.version FROM sequence q JOIN sequence_version v ON v.sequence_id = q.id WHERE q.slug = 'rent'
 """
 
 
@@ -102,6 +108,19 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line_and_field_and_nothing_i
     ]
     assert says(deps, folder, "show", "rent", code=1) == "groundswell: there is no sequence rent\n"
     assert audited(deps) == []
+
+
+def test_published_by_many_at_once_it_is_one_version(deps: Deps, folder: Path):
+    definition = sequence_files.read(folder / "rent.yaml").definition
+    assert definition is not None
+
+    def publish(_: int) -> bool:
+        with deps.work() as (session, now):
+            return sequences.publish(session, definition, now).changed
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(publish, range(8))) == 1
+    assert [tuple(row) for row in rows(deps, VERSIONS)] == [("rent", 1)]
 
 
 def test_people_are_moved_to_the_newest_version_and_who_cannot_be_is_told(deps: Deps, folder: Path):

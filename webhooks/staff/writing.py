@@ -15,6 +15,7 @@ from engine.letters import checks, drafts, layouts, shelf, writing
 from engine.letters.finishing import Body, Finished
 from engine.letters.language import Fault, Faulty
 from engine.letters.vocabulary import vocabulary
+from engine.outreach import shipped_sequences
 from engine.staff import audit, rights
 from webhooks.staff.forms import Form
 from webhooks.staff.gate import Visit, staff_page
@@ -90,6 +91,7 @@ def _taken(visit: Visit, typed: Typed, *, new: bool) -> Response:
         if visit.form.one("do") != "save":
             return _shown(visit, typed, new=new, done=done)
         saved = writing.save(visit.session, draft)
+        shipped_sequences.ship(visit.session, visit.now, letters=[draft.slug])
     except Faulty as error:
         return _shown(visit, typed, new=new, faults=error.faults)
     except Invalid as error:

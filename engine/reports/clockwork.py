@@ -1,0 +1,84 @@
+"""A clock that jumps from one due moment to the next, and whatever runs by it: steps and claims, by the very code that runs
+in earnest. For a clone of the world (`world`); no letter leaves, for nobody hands over what was claimed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from time import monotonic
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.errors import Invalid
+from engine.events import Event, HumanNeeded
+from engine.outreach import claims, stepping
+from engine.settings import Settings
+
+LOCK = 0x67726E73  # of claims in clones, so that none waits for the real ones, nor they for it
+MOST_COPIES = 1000  # in one request, as a provider takes them
+
+_PUT_OFF = text("""
+INSERT INTO put_off (message_id, at, until, reason)
+SELECT id, :now, due_at, reason FROM message WHERE state = 'ready' AND reason <> '' ON CONFLICT DO NOTHING
+""")
+# What is due next; when a letter is due that may not leave any more today, the next day.
+_NEXT = text("""
+SELECT least(
+    (SELECT min(due_at) FROM enrollment WHERE state = 'active' AND due_at > :now),
+    (SELECT min(due_at) FROM message WHERE state = 'ready' AND due_at > :now),
+    (SELECT CAST(:tomorrow AS timestamptz) WHERE EXISTS (
+        SELECT FROM message WHERE state = 'ready' AND lane = 'delivery' AND due_at <= :now)))
+""")
+
+
+@dataclass(slots=True)
+class Clockwork:
+    """`now` goes on up to `until`, and never by less than `grain`. `ends`: when it must be through, by this machine's
+    monotonic clock. `needed`: what staff would be told."""
+
+    session: Session
+    settings: Settings
+    now: datetime
+    until: datetime
+    ends: float
+    grain: timedelta = timedelta()
+    needed: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Until nothing is due any more, or the end has come. Raises Invalid when it takes too long."""
+        while True:
+            self._settle()
+            tomorrow = datetime.combine(self.now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
+            coming = self.session.scalar(_NEXT, {"now": self.now, "tomorrow": tomorrow})
+            if coming is None or coming > self.until:
+                return
+            self.now = max(coming, self.now + self.grain)
+
+    def _settle(self) -> None:
+        """Everything that is due at this moment."""
+        more = True
+        while more:
+            self._in_time()
+            happened, more = stepping.step(self.session, self.now, self.settings)
+            self._note(happened)
+        terms, more = self._terms(), True
+        while more:
+            self._in_time()
+            more = claims.campaign(self.session, terms).more
+        self.session.execute(_PUT_OFF, {"now": self.now})
+
+    def _note(self, happened: Sequence[Event]) -> None:
+        self.needed += [f"{each.subject}: {each.detail}" for each in happened if isinstance(each, HumanNeeded)]
+
+    def _in_time(self) -> None:
+        if monotonic() > self.ends:
+            raise Invalid(
+                f"the simulation takes too long: it has come to {self.now:%Y-%m-%d}. Look at fewer people, or fewer days"
+            )
+
+    def _terms(self) -> claims.Terms:
+        settings = self.settings
+        return claims.Terms(
+            self.now, 0.0, MOST_COPIES, settings.time_zone, settings.letters_a_day, settings.letters_a_week,
+            settings.letters_a_week_fewer, production=not settings.development, first=settings.national_first, lock=LOCK,
+        )  # fmt: skip
