@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, delivery, imports, intake, latency, pages, people, segments, steps
+from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -28,6 +28,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "delivery": (
         "a campaign of a million handed over, beside the ceiling, one POST each and a task each",
         delivery.run,
+    ),
+    "campaign": (
+        "everybody enters a campaign of a million, beside one raw INSERT … SELECT of the same audience; memory",
+        campaign.run,
     ),
     "segments": (
         "rules that choose people, beside the best SQL by hand and the plain one; previews by eight at once",

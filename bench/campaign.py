@@ -1,70 +1,116 @@
-"""What a gift's letter takes while a campaign of a million is handed over, and its provider tells what became of each letter.
+"""`python -m bench campaign`: everybody enters a campaign, beside one raw INSERT … SELECT of the same audience.
 
-A system in production's settings, on a Postgres as compose.yaml has it. Gifts are posted at a steady rate from before the
-campaign begins until its last letter is with the provider and the provider has told of all of them (two events a letter).
+A million people with three gifts each, in twenty chapters; a letter to all of them who may be written to. Ours is the
+product's own turns: it looks at the audience once more, then a transaction for each stretch of contacts, each of which can be
+cut short. Both begin with an empty table. Postgres is as durable as in production.
 """
 
-from dataclasses import dataclass
-from time import monotonic, sleep
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from statistics import median
 
-from bench import audience, gifts, running
-from bench.gifts import Passage
-from bench.provider import Provider
-from bench.report import Failed, percentile, progress
-from engine.db import driver_url
+import psycopg
 
-MOST_SECONDS = 2400.0
-LOOK_SECONDS = 2.0
+from bench import audience, report, running
+from bench.expander import SLUG, Taken
+from bench.report import Failed, progress
+from engine import demo_organisation
+from engine.db import Sessions, make_pool, make_sessions, transaction
+from engine.outreach import campaigns, launching
+from engine.settings import ROOT, Settings
 
+PEOPLE = 1_000_000
+CONTESTANTS = ("ours", "raw")
+MOST_TO_RAW, MOST_GROWTH_MB = 1.5, 30.0  # what was asked
 
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Gifts by what went on meanwhile; how long the campaign's letters and their events took (s), and the largest that its
-    worker was (MB)."""
-
-    letters: int
-    during_campaign: list[Passage]
-    during_events: list[Passage]
-    campaign_seconds: float
-    events_seconds: float
-    worker_mb: float
-
-    def line(self) -> str:
-        """In a sentence."""
-        said = []
-        for name, found in (("the campaign leaves", self.during_campaign), ("events come in", self.during_events)):
-            if found:
-                p50, p95 = (percentile([each.letter for each in found], n) for n in (50, 95))
-                said.append(f"while {name}: p50 {p50:.0f} ms, p95 {p95:.0f} ms ({len(found)} gifts)")
-        return "; ".join(said)
+_AGAIN = """
+UPDATE campaign SET state = 'scheduled', run = 1, cursor = 0, upto = 0, enrolled = 0, held_until = NULL, starts_at = now()
+"""
+_ROOT = "SELECT slug FROM chapter WHERE parent_id IS NULL"
 
 
-def measure(found: running.Servers, system: running.System, provider: Provider, people: int, rate: float) -> Busy:
-    """Let this many letters leave. Raises Failed when they do not within MOST_SECONDS."""
-    url = driver_url(found.places.database_url)
-    progress(f"making {people:,} people with gifts and older letters")
-    audience.make(found.places.database_url, people)
-    before = provider.told()
-    sent, largest, times = [], 0.0, [monotonic()]
-    with gifts.posting(system.port) as send:
-        audience.ready(found.places.database_url, people)
-        times[0] = monotonic()
-        progress("the campaign leaves")
-        goals = [("letters", before["letters"] + people), ("events", before["events"] + 2 * people)]
-        places = [0]
-        while goals:
-            sent += [send() for _ in gifts.beats(max(1, int(LOOK_SECONDS * rate)), rate)]
-            largest = max(largest, system.resident_mb("delivery"))
-            told = provider.told()
-            if told[goals[0][0]] >= goals[0][1]:
-                times.append(monotonic())
-                places.append(len(sent))
-                progress(f"  all {goals.pop(0)[0]} after {times[-1] - times[0]:.0f} s")
-            if monotonic() - times[0] > MOST_SECONDS:
-                raise Failed(f"it took too long: {told['letters']:,} letters and {told['events']:,} events until then")
-        done = [each.result() for each in sent]
-    sleep(1.0)
-    through = gifts.passages(url, provider, done, patience=120.0)
-    return Busy(
-        people, through[: places[1]], through[places[1] : places[2]], times[1] - times[0], times[2] - times[0], largest
-    )
+def run(arguments: Sequence[str]) -> None:
+    """Measure, print, close with a line of JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench campaign")
+    parser.add_argument("--people", type=int, default=PEOPLE, help=f"people in the campaign ({PEOPLE:,})")
+    parser.add_argument("--rounds", type=int, default=report.ROUNDS)
+    options = parser.parse_args(arguments)
+    busy = report.busy()
+    taken: dict[str, list[Taken]] = {name: [] for name in CONTESTANTS}
+    with running.folder() as home, running.servers(home, running.AS_COMPOSE) as servers:
+        _house(servers.places.database_url, options.people)
+        for number in range(options.rounds):
+            for name in report.turns(CONTESTANTS, number):
+                progress(f"round {number + 1}: {name}")
+                taken[name].append(_turn(servers, name))
+                if taken[name][-1].people != taken[CONTESTANTS[0]][0].people and number:
+                    raise Failed(f"{name}: {taken[name][-1].people:,} people entered, who were others before")
+    _show(taken, busy)
+
+
+def _house(url: str, people: int) -> None:
+    pool = make_pool(url, size=1)
+    sessions = make_sessions(pool)
+    with transaction(sessions) as session:
+        demo_organisation.load(session)
+    progress(f"making {people:,} people and {3 * people:,} gifts")
+    audience.make(url, people, older=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE contact, consent")
+        (root,) = connection.execute(_ROOT).fetchone() or ("",)
+    _launch(sessions, root)
+    pool.dispose()
+
+
+def _launch(sessions: Sessions, root: str) -> None:
+    told = {
+        "slug": SLUG,
+        "name": "The rent vote",
+        "letter": audience.CAMPAIGN,
+        "rule": {"op": "chapter", "chapter": root},
+    }
+    settings = Settings()
+    with transaction(sessions) as session:
+        now = session.connection().exec_driver_sql("SELECT now()").scalar_one()
+        campaigns.create(session, campaigns.read(told), now, settings, who=None)
+        launching.launch(session, SLUG, now, settings, key="bench", who=None)
+
+
+def _turn(servers: running.Servers, design: str) -> Taken:
+    """Everybody enters anew, in a process of its own."""
+    with psycopg.connect(servers.places.database_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE enrollment")
+        connection.execute(_AGAIN)
+        connection.execute("CHECKPOINT")
+    command = (sys.executable, "-m", "bench.expander", design)
+    done = subprocess.run(command, env=servers.environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{design}: {done.stderr[-3000:]}")
+    return Taken(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _show(taken: Mapping[str, Sequence[Taken]], busy: float) -> None:
+    people = taken["ours"][0].people
+    rows = [
+        [name, f"{median(t.seconds for t in each):.2f}", f"{median(t.people / t.seconds for t in each):,.0f}",
+         f"{max(t.grew_mb for t in each):.1f}", "  ".join(f"{t.seconds:.2f}" for t in each)]
+        for name, each in taken.items()
+    ]  # fmt: skip
+    columns = ["", "seconds", "people/s", "MB grown", "each round"]
+    report.table(f"{people:,} people enter; load {busy} for each core", columns, rows)
+    pairs = zip(taken["ours"], taken["raw"], strict=True)
+    ratios = {
+        "ours_to_raw": round(median(ours.seconds / raw.seconds for ours, raw in pairs), 2),
+        "grown_mb": round(max(t.grew_mb for t in taken["ours"]), 1),
+    }
+    asked = [
+        ("times one raw INSERT … SELECT, at most", ratios["ours_to_raw"], MOST_TO_RAW),
+        ("MB that it grows by, at most", ratios["grown_mb"], MOST_GROWTH_MB),
+    ]
+    verdicts = [[what, f"{is_:g}", f"{bound:g}", "yes" if is_ <= bound else "NO"] for what, is_, bound in asked]
+    report.table("what was asked", ["", "is", "asked", ""], verdicts)
+    figures = {f"{name}_seconds": round(median(t.seconds for t in each), 2) for name, each in taken.items()}
+    report.close("campaign", ratios, {"people": people, **figures})

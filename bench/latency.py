@@ -15,7 +15,7 @@ The letter's moment is when its request was whole at the provider. Applied and r
 is done: nothing is polled while events are under way. Each of the three rounds has servers and a system of its own. How long
 `up --demo` takes to start is measured on a fresh folder (first start), and once more on the same (second start).
 
-Then `bench/campaign.py`: gifts while a large campaign is handed over, and the provider tells of each of its letters.
+Then `bench/meanwhile.py`: gifts while a large campaign is handed over, and the provider tells of each of its letters.
 """
 
 import argparse
@@ -31,9 +31,9 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from bench import campaign, gifts, provider, report, running
-from bench.campaign import Busy
+from bench import gifts, meanwhile, provider, report, running
 from bench.gifts import Passage, Sent
+from bench.meanwhile import Busy
 from bench.provider import Provider
 from bench.report import Spread
 from engine import bell, demo_organisation, inbox, migrate
@@ -104,7 +104,7 @@ def run(arguments: Sequence[str]) -> None:
         with _house() as house:
             _measure(house, rounds[-1], mine, asked.rate)
             if number == report.ROUNDS - 1 and asked.letters:
-                measured = campaign.measure(house.servers, house.system, house.provider, asked.letters, BUSY_RATE)
+                measured = meanwhile.measure(house.servers, house.system, house.provider, asked.letters, BUSY_RATE)
     _tell(rounds, measured, asked.events, asked.rate, busy)
 
 

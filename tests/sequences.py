@@ -13,7 +13,7 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.outreach import definitions
 from tests.campaigns import ASK, NEWS, NOW, letter
-from tests.flows.house import one
+from tests.flows.house import change, one
 from workers import outreach
 
 _numbers = count(1)
@@ -31,7 +31,8 @@ FROM sequence RETURNING id, sequence_id
 """)
 _CAMPAIGN = text("""
 INSERT INTO campaign (slug, name, version_id, rule, kind, state, deadline, changed_at)
-VALUES (:slug, 'A campaign', :version_id, '{}', 'news', 'running', :deadline, :now) RETURNING id
+VALUES (:slug, 'A campaign', :version_id, '{"op": "language", "language": "en"}', 'news', 'running', :deadline, :now)
+RETURNING id
 """)
 _ENROL = text("""
 INSERT INTO enrollment (contact_id, version_id, sequence_id, campaign_id, rotation, step, due_at, entered_at)
@@ -82,14 +83,23 @@ def enrol(deps: Deps, published: Published, contact_ids: Sequence[int], *, step:
         "campaign_id": published.campaign_id, "step": step or published.first, "due": due, "now": NOW,
         "rotation": (1 if published.campaign_id else 0) if rotation is None else rotation,
     }  # fmt: skip
+    change(deps, "UPDATE campaign SET enrolled = enrolled + :some WHERE id = :id", some=len(contact_ids),
+           id=published.campaign_id)  # fmt: skip
     with transaction(deps.sessions) as session:
         return list(session.scalars(_ENROL, values))
+
+
+def alone(deps: Deps) -> Deps:
+    """The house without the sequences that come with the code."""
+    change(deps, "UPDATE sequence SET archived_at = now()")
+    return deps
 
 
 def step(deps: Deps, span: timedelta = timedelta()) -> None:
     """So much later everybody who is due takes her steps."""
     deps.clock.skip(span)
-    outreach.work(deps)
+    while outreach.step(deps):
+        pass
 
 
 def _words(deps: Deps, slug: str, *, ask: bool) -> dict[str, int]:

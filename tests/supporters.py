@@ -44,6 +44,8 @@ class Supporters:
 
     deps: Deps
     door: Client
+    plan: str = ""  # the last one that began at Stripe, and when
+    began: int = 0
     _read: dict[str, int] = field(default_factory=dict)
     _arrived: list[tuple[datetime, Letter]] = field(default_factory=list)
 
@@ -57,7 +59,9 @@ class Supporters:
     def gives(self, email: str, dollars: float = 27, *, entity: int = 12345, **terms: Any) -> str:
         """She gives at ActBlue; the number of the order."""
         number = 810_000_000 + next(_numbers)
-        donor = {"email": email, "firstname": "Rosa", "lastname": "Delgado"} | terms.pop("donor", {})
+        donor = {"email": email, "firstname": email.partition("@")[0].title(), "lastname": "Delgado"} | terms.pop(
+            "donor", {}
+        )
         body = actblue_body(
             donor=donor,
             contribution={"orderNumber": f"AB{number}"} | terms,

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -26,7 +25,9 @@ from engine import errors, metrics
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
-from webhooks.api import campaigns, docs, launches, segments, sequences, token
+from webhooks.api import campaigns, docs, launches, reports, segments, sequences, token
+from webhooks.api import people as api_people
+from webhooks.api.gate import Rooms
 from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
@@ -135,6 +136,7 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("GET",), "/api/v1/segments/{slug}/preview", segments.preview_saved, API),
     Entry(("POST",), "/api/v1/segments/{slug}/archive", segments.archive, API),
     Entry(("POST",), "/api/v1/sequences/check", sequences.check, API),
+    Entry(("POST",), "/api/v1/sequences/simulate", reports.simulate_written, API),
     Entry(("GET",), "/api/v1/sequences", sequences.listing, API),
     Entry(("POST",), "/api/v1/sequences", sequences.create, API),
     Entry(("GET",), "/api/v1/sequences/{slug}", sequences.show, API),
@@ -144,12 +146,16 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/api/v1/sequences/{slug}/resume", sequences.resume, API),
     Entry(("POST",), "/api/v1/sequences/{slug}/archive", sequences.archive, API),
     Entry(("POST",), "/api/v1/sequences/{slug}/move", sequences.move, API),
+    Entry(("GET",), "/api/v1/sequences/{slug}/results", reports.of_sequence, API),
+    Entry(("GET",), "/api/v1/sequences/{slug}/simulation", reports.simulate_sequence, API),
     Entry(("GET",), "/api/v1/campaigns", campaigns.listing, API),
     Entry(("POST",), "/api/v1/campaigns", campaigns.create, API),
     Entry(("GET",), "/api/v1/campaigns/{slug}", campaigns.show, API),
     Entry(("PUT",), "/api/v1/campaigns/{slug}", campaigns.change, API),
     Entry(("GET",), "/api/v1/campaigns/{slug}/preflight", campaigns.check, API),
     Entry(("GET",), "/api/v1/campaigns/{slug}/progress", launches.how_far, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/results", reports.of_campaign, API),
+    Entry(("GET",), "/api/v1/campaigns/{slug}/simulation", reports.simulate_campaign, API),
     Entry(("POST",), "/api/v1/campaigns/{slug}/launch", launches.launch, API),
     Entry(("POST",), "/api/v1/campaigns/{slug}/approve", launches.approve, API),
     Entry(("POST",), "/api/v1/campaigns/{slug}/undo", launches.undo, API),
@@ -158,6 +164,8 @@ ROUTES: tuple[Entry, ...] = (
     Entry(("POST",), "/api/v1/campaigns/{slug}/cancel", launches.cancel, API),
     Entry(("POST",), "/api/v1/campaigns/{slug}/duplicate", campaigns.duplicate, API),
     Entry(("POST",), "/api/v1/campaigns/{slug}/archive", campaigns.archive, API),
+    Entry(("POST",), "/api/v1/people/explain", api_people.why, API),
+    Entry(("POST",), "/api/v1/people/simulate", api_people.ahead, API),
     Entry(("GET",), "/confirm/{token}", confirm.show, PAGES),
     Entry(("POST",), "/confirm/{token}", confirm.answer, PAGES),
     Entry(("GET",), "/me/{token}", preferences.show, PAGES),
@@ -212,7 +220,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     app.state.offers = Offers(deps)
     app.state.rendered = Rendered()
     app.state.published = Published(deps)
-    app.state.rooms = WeakValueDictionary()
+    app.state.rooms = Rooms()
     return app
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from engine.cli import (
     asks,
+    campaigns,
     catalogue,
     chapters,
     gifts,
@@ -42,6 +43,7 @@ app.add_typer(letters.letters, name="letters")
 app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(segments.segments, name="segments")
+app.add_typer(campaigns.campaigns, name="campaigns")
 app.add_typer(sequences.sequences, name="sequences")
 app.add_typer(tokens.tokens, name="tokens")
 app.add_typer(giving.funds, name="funds")

@@ -5,7 +5,7 @@ twice. One worker at a time expands a campaign: it holds an advisory lock, not t
 counted meanwhile, and whoever pauses or cancels it need not wait.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -15,6 +15,7 @@ from engine.errors import Conflict, Invalid
 from engine.events import Event, HumanNeeded, StepsDue
 from engine.outreach import campaigns, contents, preflight, repeating
 from engine.outreach.campaigns import SCHEDULED, Standing
+from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
 from engine.segments import audience
 from engine.segments.sql import Compiled
@@ -24,10 +25,13 @@ STOPPED = "campaign stopped"  # kind of notice
 STRETCH = 50_000  # contacts looked at in one transaction
 LOCKS = 0x67726E65 << 31  # and the campaign's id
 
+FRESH = timedelta(hours=1)  # for so long what was seen of its audience when it was launched is good enough
+
 # SQL of campaign `k`: it begins, or people have still to enter it.
 DUE = """
 (k.paused_at IS NULL AND (k.state = 'expanding' OR k.state = 'scheduled' AND k.starts_at <= :now
-    AND (k.held_until IS NULL OR k.held_until <= :now) AND (NOT k.needs_approval OR k.approved_at IS NOT NULL)))
+    AND (k.held_until IS NULL OR k.held_until <= :now) AND (NOT k.needs_approval OR k.approved_at IS NOT NULL))
+    AND NOT EXISTS (SELECT FROM sequence q WHERE q.id = k.sequence_id AND q.paused_at IS NOT NULL))
 """
 
 _CLAIM = text(f"""
@@ -47,7 +51,7 @@ _UPTO = text("""
 SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after AND id <= :last ORDER BY id LIMIT :most) s
 """)
 # A plan made for these very people: those of one stretch are found by their ids, or by what chooses few of all.
-_TERMS = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
+TERMS = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
 _ENTER = """
 INSERT INTO enrollment (contact_id, version_id, sequence_id, campaign_id, rotation, step, due_at, entered_at)
 SELECT c.id, :version_id, :sequence_id, :campaign_id, :run, :step, :now, :now {people}
@@ -96,13 +100,20 @@ def _begin(session: Session, campaign: Standing, now: datetime, settings: Settin
     content = contents.newest(session, campaign) if renews else contents.of(session, campaign)
     if renews and not repeating.fresh(session, campaign, content, settings):
         return repeating.skip(session, campaign, now, settings)
-    checked = preflight.check(session, campaign, content, now, settings)
-    if against := [reason for reason in checked.refusals if reason != preflight.EMPTY]:
-        return _stop(session, campaign, "; ".join(against), now)
+    if reasons := _against(session, campaign, content, now, settings):
+        return _stop(session, campaign, "; ".join(reasons), now)
     version_id = contents.pin(session, campaign, content, now) if renews else campaign.version_id
     run = repeating.run(session, campaign, settings) if campaign.repeat else campaign.run
     session.execute(_BEGIN, {"id": campaign.id, "version_id": version_id, "run": run})
     return [StepsDue(None)]
+
+
+def _against(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> list[str]:
+    """What stands against it by now. That nobody is left in its audience does not: then it ends at once."""
+    if campaign.launched_at is not None and now - campaign.launched_at < FRESH:
+        return preflight.against(session, campaign, content, now, settings)
+    checked = preflight.check(session, campaign, content, now, settings)
+    return [reason for reason in checked.refusals if reason != preflight.EMPTY]
 
 
 def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) -> list[Event]:
@@ -114,7 +125,7 @@ def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) ->
     among = ("c.id > :after", "c.id <= :upto")
     people = audience.people(rule, names, campaign.kind, scopes=scopes, sender=audience.HOME, among=among)
     statement, values = entering(campaign, definition, people, now)
-    session.execute(_TERMS)
+    session.execute(TERMS)
     entered: Any = session.execute(text(statement), values | between | {"upto": upto})
     last = upto >= campaign.upto
     told = {"id": campaign.id, "upto": upto, "entered": entered.rowcount, "last": last}

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from engine.errors import Invalid
 from engine.outreach import definitions
 from engine.outreach.definitions import LAUNCH, Definition, Step
-from engine.outreach.plan import Facts
+from engine.outreach.plan import Facts, Place
 from engine.segments import names as naming
 from engine.segments import rules, sql
 from engine.segments.names import Found, Names
@@ -40,12 +40,62 @@ ZONES = """up AS (
     UNION ALL
     SELECT u.chapter_id, h.time_zone, h.parent_id FROM up u JOIN chapter h ON h.id = u.parent_id WHERE u.time_zone = ''
 )"""
-_FACTS = f"""
+# Everybody is looked up by her index: the planner, which cannot know how few they are, would read whole tables. Those who
+# stand in one place and of whom the same is known come together.
+_KNOWN = f"""
 WITH RECURSIVE {ZONES}
-SELECT e.id, coalesce(nullif(c.time_zone, ''), up.time_zone, '') AS zone{{columns}}
-FROM unnest(CAST(CAST(:ids AS text) AS bigint[])) i(id) JOIN enrollment e ON e.id = i.id
-JOIN contact c ON c.id = e.contact_id LEFT JOIN up ON up.chapter_id = c.chapter_id AND up.time_zone <> ''
+SELECT e.step, e.due_at, e.entered_at, e.waits_for, e.heard, c.language,
+    CASE WHEN c.erased_at IS NOT NULL THEN 'erased' WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact'
+        WHEN c.email IS NULL THEN 'no address' ELSE '' END AS gone,
+    array_agg(e.id) AS ids, array_agg(c.id) AS contacts, array_agg(c.chapter_id) AS chapters,
+    coalesce(nullif(c.time_zone, ''), up.time_zone, '') AS zone{{columns}}
+FROM unnest(CAST(CAST(:ids AS text) AS bigint[])) i(id)
+CROSS JOIN LATERAL (SELECT * FROM enrollment WHERE id = i.id OFFSET 0) e
+CROSS JOIN LATERAL (SELECT * FROM contact WHERE id = e.contact_id OFFSET 0) c
+LEFT JOIN up ON up.chapter_id = c.chapter_id AND up.time_zone <> ''
+GROUP BY {{grouped}}
 """
+_FIRST = 10  # columns before those of `Facts`
+_GROUPED = (1, 2, 3, 4, 5, 6, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Some of those who are locked: their places (ids of enrollments), they themselves, and their homes, in one order."""
+
+    ids: Sequence[int]
+    contacts: Sequence[int]
+    chapters: Sequence[int | None]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def only(self, chosen: Iterable[int]) -> "People":
+        """Those at these positions."""
+        taken = [(self.ids[at], self.contacts[at], self.chapters[at]) for at in chosen]
+        return People(*zip(*taken, strict=True)) if taken else People((), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of whom is to be known: places (`ids`: as text, like "{1,2}"), at which steps these are, and the homes of those whose
+    own zone nobody knows."""
+
+    ids: str
+    steps: Sequence[str]
+    chapters: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """People who stand in one place (`place` names one of them) and of whom the same is known. `gone`: why there is nobody to
+    write to any more."""
+
+    place: Place
+    facts: Facts
+    language: str
+    gone: str
+    people: People
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,39 +151,29 @@ def lacking(names: Names, asked: Sequence[Rule]) -> str:
     return "; ".join(f"there is no {naming.CALLED[kind]} {name}" for kind, name in sorted(named - names.found.keys()))
 
 
-def facts(session: Session, reading: Reading, people: Sequence[Row[Any]], now: datetime, zone: str) -> dict[int, Facts]:
-    """What is known of each of these: enrollments (id, contact_id, step, entered_at, chapter_id, time_zone), by their id.
+def known(session: Session, reading: Reading, asked: Asked, now: datetime, zone: str) -> list[Alike]:
+    """What is known of these people at this moment. `zone`: the organisation's. Two statements at most.
 
-    `zone`: the organisation's. Two statements at most. Raises Invalid when a rule names what there is no more.
+    Raises Invalid when a rule names what there is no more.
     """
     names = naming.find(session, *reading.rules)
     if missing := lacking(names, reading.rules):
         raise Invalid(missing)
-    guarded = reading.guarded({each.step for each in people})
+    guarded = reading.guarded(asked.steps)
     statement, values = _statement(reading, frozenset(names.found.items()), guarded)
-    rows = session.execute(statement, dict(values) | {
-        "now": now, "fund_ids": list(reading.fund_ids), "ids": ids([each.id for each in people]),
-        "chapters": sorted({each.chapter_id for each in people if each.chapter_id and not each.time_zone}),
-    })  # fmt: skip
-    known: dict[tuple[Any, ...], Facts] = {}
-    found = {}
-    for row in rows:
-        said = row[1:]
-        if said not in known:
-            known[said] = _facts(said, guarded, zone)
-        found[row[0]] = known[said]
-    return found
+    values = dict(values) | {
+        "now": now, "fund_ids": list(reading.fund_ids), "ids": asked.ids, "chapters": list(asked.chapters),
+    }  # fmt: skip
+    return [_alike(row, guarded, zone) for row in session.execute(statement, values)]
 
 
-def _facts(said: Sequence[Any], guarded: Sequence[Step], zone: str) -> Facts:
-    """Of one row: her zone, goal, rule to leave by, and the rules of the steps. SQL says NULL for no, too."""
-    passes = frozenset(step.key for step, holds in zip(guarded, said[3:], strict=True) if holds)
-    return Facts(said[0] if _is_zone(said[0]) else zone, bool(said[1]), bool(said[2]), passes)
-
-
-def ids(numbers: Iterable[int]) -> str:
-    """Many ids as one value, to be cast to bigint[]."""
-    return "{" + ",".join(map(str, numbers)) + "}"
+def _alike(row: Row[Any], guarded: Sequence[Step], zone: str) -> Alike:
+    """Of one row. SQL says NULL for no, too."""
+    here, goal, leaves, *holds = row[_FIRST:]
+    passes = frozenset(step.key for step, held in zip(guarded, holds, strict=True) if held)
+    facts = Facts(here if _is_zone(here) else zone, bool(goal), bool(leaves), passes)
+    place = Place(row.contacts[0], row.step, row.due_at, row.entered_at, row.waits_for, row.heard)
+    return Alike(place, facts, row.language, row.gone, People(row.ids, row.contacts, row.chapters))
 
 
 @lru_cache(maxsize=1024)
@@ -156,10 +196,12 @@ def _statement(
         if rule == "gave":
             columns.append(GAVE.format(since=f"e.entered_at{ON_ITS_WAY if said.on == LAUNCH else ''}"))
         elif rule is None:
-            columns.append("false")
+            columns.append("NULL::boolean")
         else:
             # Each person's gifts by the index: she is one of a few.
             binder = Binder(names, f"r{place}_", few=True)
             columns.append(sql.condition(rule, binder))
             values |= binder.values
-    return text(_FACTS.format(columns="".join(f", {each}" for each in columns))), values
+    numbers = (*_GROUPED, *range(_FIRST + 1, _FIRST + 2 + len(columns)))
+    grouped = ", ".join(map(str, numbers))
+    return text(_KNOWN.format(columns="".join(f", {each}" for each in columns), grouped=grouped)), values

@@ -82,11 +82,7 @@ def look(session: Session, slug: str, now: datetime, settings: Settings) -> Chec
 
 def check(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> Checked:
     """The same of what it sends, which is known already."""
-    refusals = [
-        *content.faults,
-        *_of_words(session, campaign, content),
-        *_of_time(session, campaign, content.definition, now, settings),
-    ]
+    refusals = against(session, campaign, content, now, settings)
     warnings = list(_remarks(session, campaign, content, now))
     languages: Counter[str] = Counter()
     try:
@@ -108,6 +104,15 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
         hold_minutes=settings.hold_minutes if people > settings.hold_people else 0,
         needs_approval=settings.second_approver or bool(campaign.urgent),
     )  # fmt: skip
+
+
+def against(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> list[str]:
+    """What stands against it whoever its people are: what it sends, and when."""
+    return [
+        *content.faults,
+        *_of_words(session, campaign, content),
+        *_of_time(session, campaign, content.definition, now, settings),
+    ]
 
 
 def _census(session: Session, campaign: Standing, content: Content, now: datetime) -> Sequence[Row[Any]]:

@@ -6,8 +6,7 @@ passed over: stepping waits for nobody while it holds somebody. She is locked be
 either seen here or finds the letter that was written here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,8 +17,8 @@ from sqlalchemy.orm import Session
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
 from engine.outreach import arbitration, guards, plan, steps_taken, timing
-from engine.outreach.guards import Reading
-from engine.outreach.plan import Facts, Place, Planned, Terms
+from engine.outreach.guards import Alike, Asked, Reading
+from engine.outreach.plan import Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
 from engine.settings import Settings
 
@@ -63,13 +62,14 @@ LEFT JOIN its_sequence q ON true LEFT JOIN its_campaign k ON true LEFT JOIN gath
 """)
 # In the order of the index, from the first on that is due; whom somebody else holds is passed over.
 _CLAIM = text("""
-SELECT e.id, e.contact_id, e.step, e.due_at, e.entered_at, e.waits_for, e.heard, c.language, c.chapter_id, c.time_zone,
-    CASE WHEN c.erased_at IS NOT NULL THEN 'erased' WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact'
-        WHEN c.email IS NULL THEN 'no address' ELSE '' END AS gone
-FROM enrollment e JOIN contact c ON c.id = e.contact_id
-WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :campaign_id AND e.due_at <= :now
-    AND (e.due_at, e.id) >= (:since, :first)
-ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
+SELECT count(*) AS people, CAST(array_agg(id) AS text) AS ids, array_agg(DISTINCT step) AS steps,
+    array_agg(DISTINCT chapter_id) FILTER (WHERE time_zone = '' AND chapter_id IS NOT NULL) AS chapters
+FROM (
+    SELECT e.id, e.step, c.chapter_id, c.time_zone FROM enrollment e JOIN contact c ON c.id = e.contact_id
+    WHERE e.state = 'active' AND e.version_id = :version_id AND e.campaign_id = :campaign_id AND e.due_at <= :now
+        AND (e.due_at, e.id) >= (:since, :first)
+    ORDER BY e.due_at, e.id LIMIT :most FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED
+) claimed
 """)
 _STAND_STILL = {
     table: text(f"UPDATE {table} SET paused_at = :now, paused_because = :because WHERE id = :id RETURNING slug")
@@ -85,12 +85,13 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         return [], False
     names = ("version_id", "campaign_id")
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
-    people = session.execute(_CLAIM, values | {"now": now, "most": most}).all()
-    if not people:
+    claimed = session.execute(_CLAIM, values | {"now": now, "most": most}).one()
+    if not claimed.people:
         return [], False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
+    asked = Asked(claimed.ids, claimed.steps, claimed.chapters or ())
     try:
-        known = guards.facts(session, reading, people, now, settings.time_zone)
+        known = guards.known(session, reading, asked, now, settings.time_zone)
     except Invalid as error:
         return _stand_still(session, chosen, str(error), now), chosen.others
     turn = _Turn(reading, _terms(chosen, reading, settings.time_zone), now, salt(chosen.version_id))
@@ -98,7 +99,8 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         chosen.version_id, chosen.campaign_id, chosen.sequence_id, chosen.run or 0, chosen.mailings,
         now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.base_url,
     )  # fmt: skip
-    return steps_taken.write(session, line, turn.taken(people, known), now), len(people) == most or chosen.others
+    taken = [each for alike in known for each in turn.taken(alike)]
+    return steps_taken.write(session, line, taken, now), claimed.people == most or chosen.others
 
 
 def _stand_still(session: Session, chosen: Row[Any], because: str, now: datetime) -> list[Event]:
@@ -136,20 +138,23 @@ class _Turn:
     now: datetime
     salt: str
 
-    def taken(self, people: Sequence[Row[Any]], known: Mapping[int, Facts]) -> list[Taken]:
-        """What follows for each. For whoever stands in one place, of whom the same is known and for whom the same is drawn,
-        the same is planned: that is done once."""
-        alike: dict[tuple[Any, ...], list[Row[Any]]] = {}
-        lots = {place: self.reading.drawn(place) for place in {her.step for her in people}}
-        for her in people:
-            drawn = tuple(plan.drawn(step, self.salt, her.contact_id) for step in lots[her.step])
-            key = (her.gone, id(known[her.id]), drawn, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
-            alike.setdefault(key, []).append(her)
-        return [Taken(self.planned(some[0], known[some[0].id]), some) for some in alike.values()]
+    def taken(self, alike: Alike) -> list[Taken]:
+        """What follows for people who are alike; one by one only where lots are drawn."""
+        steps = self.reading.drawn(alike.place.step)
+        if alike.gone or not steps:
+            return [Taken(self.planned(alike, alike.place), alike.language, alike.people)]
+        groups: dict[tuple[str | None, ...], list[int]] = {}
+        for at, contact_id in enumerate(alike.people.contacts):
+            drawn = tuple([plan.drawn(step, self.salt, contact_id) for step in steps])
+            groups.setdefault(drawn, []).append(at)
+        some = [alike.people.only(chosen) for chosen in groups.values()]
+        return [
+            Taken(self.planned(alike, replace(alike.place, contact_id=people.contacts[0])), alike.language, people)
+            for people in some
+        ]
 
-    def planned(self, her: Row[Any], facts: Facts) -> Planned:
-        """For one of them."""
-        if her.gone:
-            return Planned("left", her.gone, "", self.now)
-        place = Place(her.contact_id, her.step, her.due_at, her.entered_at, her.waits_for, her.heard)
-        return plan.plan(self.reading.definition, place, facts, self.terms, self.now, self.salt)
+    def planned(self, alike: Alike, place: Place) -> Planned:
+        """For one of them, and for all for whom the same is drawn."""
+        if alike.gone:
+            return Planned("left", alike.gone, "", self.now)
+        return plan.plan(self.reading.definition, place, alike.facts, self.terms, self.now, self.salt)

@@ -18,6 +18,7 @@ from engine import bell
 from engine.db import rows
 from engine.events import Event, LettersComposed
 from engine.languages import ENGLISH
+from engine.outreach.guards import People
 from engine.outreach.plan import Letter, Planned
 
 _WRITE = text("""
@@ -124,18 +125,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was planned, the same for all these people. Rows of those who are locked: `id` of the enrollment, contact_id,
-    language, chapter_id."""
+    """What was planned, the same for all these people, who read this language."""
 
     planned: Planned
-    people: Sequence[Row[Any]]
+    language: str
+    people: People
 
 
 def write(session: Session, line: Line, taken: Sequence[Taken], now: datetime) -> list[Event]:
     """Write it all down; whose chapter's leads cannot be told just now stays where she is, and is due again."""
     leads = _leads(session, taken)
     if leads is not None:
-        taken = [Taken(each.planned, _told(each, leads)) for each in taken]
+        taken = [_told(each, leads) for each in taken]
     written = _letters(session, line, taken)
     _move(session, taken, now)
     _mark(session, taken, now)
@@ -149,10 +150,9 @@ def _letters(session: Session, line: Line, taken: Sequence[Taken]) -> dict[tuple
     groups: dict[tuple[Letter, str], tuple[list[int], list[int | None]]] = {}
     for each in taken:
         for letter in each.planned.letters:
-            for her in each.people:
-                ids, chapters = groups.setdefault((letter, her.language), ([], []))
-                ids.append(her.id)
-                chapters.append(her.chapter_id)
+            ids, chapters = groups.setdefault((letter, each.language), ([], []))
+            ids += each.people.ids
+            chapters += each.people.chapters
     if not groups:
         return {}
     letters, of_mailing = [], {}
@@ -175,7 +175,7 @@ def _move(session: Session, taken: Sequence[Taken], now: datetime) -> None:
             "state": each.planned.state, "reason": each.planned.reason, "step": each.planned.step,
             "due_at": each.planned.due_at, "waits_for": each.planned.waits_for,
             "history": [[done.step, done.outcome, done.reason, at] for done in each.planned.done],
-            "ids": [her.id for her in each.people],
+            "ids": each.people.ids,
         }
         for each in taken
     ]  # fmt: skip
@@ -188,9 +188,9 @@ def _mark(session: Session, taken: Sequence[Taken], now: datetime) -> None:
     rests: set[int] = set()
     for each in taken:
         if each.planned.tags or each.planned.rests:
-            for her in each.people:
-                tags.setdefault(her.contact_id, {}).update(dict.fromkeys(each.planned.tags))
-                rests |= {her.contact_id} if each.planned.rests else set()
+            for contact_id in each.people.contacts:
+                tags.setdefault(contact_id, {}).update(dict.fromkeys(each.planned.tags))
+            rests |= set(each.people.contacts) if each.planned.rests else set()
     if tags:
         marks = [{"contact_id": who, "tags": list(said) or None, "rests": who in rests} for who, said in tags.items()]
         session.execute(_MARK, {"marks": rows(marks), "now": now})
@@ -204,19 +204,22 @@ def _leads(session: Session, taken: Sequence[Taken]) -> _Leads | None:
     told = [each for each in taken if each.planned.notifies]
     if not told:
         return None
+    chapters = sorted({chapter or 0 for each in told for chapter in each.people.chapters})
     found: dict[int, list[Row[Any]]] = defaultdict(list)
-    for row in session.execute(
-        _LEADS, {"chapters": sorted({her.chapter_id or 0 for each in told for her in each.people})}
-    ):
+    for row in session.execute(_LEADS, {"chapters": chapters}):
         found[row.chapter_id].append(row)
     return found
 
 
-def _told(each: Taken, leads: _Leads) -> Sequence[Row[Any]]:
-    """Those of them whose leads are all there, if any are to be told."""
+def _told(each: Taken, leads: _Leads) -> Taken:
+    """The same for those of them whose leads are all there, if any are to be told."""
     if not each.planned.notifies:
-        return each.people
-    return [her for her in each.people if all(lead.language for lead in leads.get(her.chapter_id or 0, ()))]
+        return each
+    there = {
+        chapter for chapter in set(each.people.chapters) if all(lead.language for lead in leads.get(chapter or 0, ()))
+    }
+    chosen = [at for at, chapter in enumerate(each.people.chapters) if chapter in there]
+    return Taken(each.planned, each.language, each.people.only(chosen))
 
 
 def _tell(session: Session, line: Line, taken: Sequence[Taken], leads: _Leads, now: datetime) -> bool:
@@ -225,7 +228,7 @@ def _tell(session: Session, line: Line, taken: Sequence[Taken], leads: _Leads, n
     letters = {}
     for each in taken:
         for step in each.planned.notifies:
-            for chapter in sorted({her.chapter_id or 0 for her in each.people}):
+            for chapter in sorted({chapter or 0 for chapter in each.people.chapters}):
                 for lead in leads.get(chapter, ()):
                     mailing_id, spoken = line.words(step, "", lead.language)
                     letters[lead.contact_id, step] = {

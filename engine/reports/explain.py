@@ -43,13 +43,16 @@ FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :contact_
 _STILL = """CASE WHEN k.paused_at IS NOT NULL THEN concat_ws(', ', 'the campaign is paused', nullif(k.paused_because, ''))
     WHEN q.paused_at IS NOT NULL THEN concat_ws(', ', 'the sequence is paused', nullif(q.paused_because, '')) {more}
     ELSE '' END AS stands_still"""
-_GAVE_TO = """(SELECT max(g.paid_at) FROM contribution g WHERE g.contact_id = :contact_id AND g.paid_at > {since}
+# When she gave what ended that: we may hear of a gift some time after it was paid.
+_GAVE_TO = """(SELECT max(g.paid_at) FROM contribution g WHERE g.contact_id = :contact_id AND {when}
     AND {funds} AND g.sequence = 0 AND g.status NOT IN ('refunded', 'duplicate'))"""
 _PLACES = text(f"""
 SELECT coalesce(q.slug, k.slug, '') AS sequence, coalesce(k.slug, '') AS campaign, v.version, e.rotation AS run, e.rotation,
     e.state, e.reason, e.step, e.due_at, e.entered_at, e.ended_at, e.waits_for, e.heard, e.history,
     v.definition::text AS definition, {_STILL.format(more="")},
-    CASE e.reason WHEN 'gave' THEN {_GAVE_TO.format(since="e.entered_at", funds="g.fund_id = ANY(v.fund_ids)")} END AS gave_at
+    CASE e.reason WHEN 'gave' THEN {
+    _GAVE_TO.format(when="g.paid_at <= e.ended_at", funds="g.fund_id = ANY(v.fund_ids)")
+} END AS gave_at
 FROM enrollment e JOIN sequence_version v ON v.id = e.version_id LEFT JOIN sequence q ON q.id = e.sequence_id
 LEFT JOIN campaign k ON k.id = e.campaign_id
 WHERE e.contact_id = :contact_id AND CASE :what WHEN 'campaign' THEN e.campaign_id = :id
@@ -62,15 +65,17 @@ _WRITTEN = """(SELECT max(to_timestamp(CAST(told ->> 3 AS float8))) FROM enrollm
     WHERE m.version_id <> 0 AND e.contact_id = m.contact_id AND e.version_id = m.version_id
         AND e.campaign_id = m.campaign_id AND told ->> 0 = m.step AND told ->> 1 = 'written')"""
 _RESTS_NOW = ask_rests.RESTING.format(contact="m.contact_id", fund="coalesce(m.fund_id, l.fund_id)")
+_SINCE = "g.paid_at > written.at - interval '7 days'"
 _MORE = "WHEN w.paused_at IS NOT NULL THEN concat_ws(', ', 'the letter is paused', nullif(w.paused_because, ''))"
 _LETTERS = text(f"""
 SELECT l.slug AS letter, w.slug AS mailing, m.step, m.state, m.reason, m.at_cap, m.due_at, m.expires_at,
-    coalesce({_WRITTEN}, m.created_at) AS created_at, m.handed_at, m.delivered_at, {_STILL.format(more=_MORE)},
+    written.at AS created_at, m.handed_at, m.delivered_at, {_STILL.format(more=_MORE)},
     (SELECT max(e.at) FROM mail_event e WHERE e.message_id = m.id AND e.kind = 'click' AND NOT e.machine) AS clicked_at,
-    CASE m.reason WHEN 'gave' THEN {_GAVE_TO.format(since="m.created_at", funds="g.fund_id IS NOT NULL")} END AS gave_at,
+    CASE m.reason WHEN 'gave' THEN {_GAVE_TO.format(when=_SINCE, funds="g.fund_id IS NOT NULL")} END AS gave_at,
     CASE WHEN m.state = 'ready' AND m.kind <> '' THEN {refusal("m.kind", "m.chapter_id")} ELSE '' END AS refusal,
     CASE WHEN m.state = 'ready' AND m.kind = 'asks' THEN (SELECT r.words FROM ({_RESTS_NOW}) r) END AS rests
 FROM (SELECT * FROM message WHERE contact_id = :contact_id ORDER BY id DESC) m JOIN contact c ON c.id = m.contact_id
+CROSS JOIN LATERAL (SELECT coalesce({_WRITTEN}, m.created_at) AS at OFFSET 0) written
 JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
 LEFT JOIN campaign k ON k.id = m.campaign_id LEFT JOIN sequence_version v ON v.id = m.version_id
 LEFT JOIN sequence q ON q.id = v.sequence_id

@@ -24,6 +24,9 @@ RETURNING id
 _END = text("UPDATE staff SET ended_at = :now WHERE email = :email AND ended_at IS NULL RETURNING id")
 _END_SESSIONS = text("UPDATE staff_session SET ended_at = :now WHERE staff_id = :id AND ended_at IS NULL")
 _END_LINKS = text("UPDATE sign_in SET used_at = :now WHERE staff_id = :id AND used_at IS NULL")
+_OPEN = text(
+    "SELECT id, email, name, role, chapter_id, may_export FROM staff WHERE email = :email AND ended_at IS NULL"
+)
 _END_TOKENS = text("UPDATE api_token SET revoked_at = :now WHERE staff_id = :id AND revoked_at IS NULL")
 _FIRST_ADMIN = text("SELECT email FROM staff WHERE role = 'admin' AND ended_at IS NULL ORDER BY id LIMIT 1")
 _ALL = text("""
@@ -93,6 +96,15 @@ def end(session: Session, email: str, now: datetime, by: int | None = None) -> N
     for statement in (_END_SESSIONS, _END_LINKS, _END_TOKENS):
         session.execute(statement, {"id": staff_id, "now": now})
     audit.write(session, by, "staff ended", "staff", staff_id, {}, now)
+
+
+def of_address(session: Session, email: str) -> Account:
+    """Who of the staff has this address. Raises NotFound when no such account is open."""
+    found = session.execute(_OPEN, {"email": email_address(email.strip()) or ""}).one_or_none()
+    if found is None:
+        raise NotFound("nobody of this address is on the staff")
+    reach = rights.reach(session, found.chapter_id)
+    return Account(found.id, found.email, found.name, found.role, found.may_export, reach)
 
 
 def everyone(session: Session) -> Sequence[Row[tuple[object, ...]]]:

@@ -227,6 +227,20 @@ def test_paused_in_the_middle_it_stands_still_and_goes_on_where_it_was(deps: Dep
     assert (entered(deps), received(deps)) == (hers, hers)
 
 
+def test_while_its_sequence_is_paused_nobody_enters(deps: Deps):
+    hers = people(deps, 3)
+    letter(deps, "rent")
+    sequence(deps, "calls", [{"key": "one", "email": "rent"}])
+    draft(deps, sequence="calls")
+    launch(deps)
+    change(deps, "UPDATE sequence SET paused_at = now() WHERE slug = 'calls'")
+    work(deps)
+    assert (entered(deps), standing(deps).state) == ([], "scheduled")
+    change(deps, "UPDATE sequence SET paused_at = NULL WHERE slug = 'calls'")
+    leave(deps)
+    assert received(deps) == hers
+
+
 def turn(deps: Deps, stretch: int) -> bool:
     """One turn of expansion, by so many contacts."""
     with deps.work() as (session, now):

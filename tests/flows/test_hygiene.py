@@ -1,5 +1,5 @@
-"""Whom letters go on to: who follows a link is there, who is silent for a year is asked and then rests, and a mailing that
-bounces or annoys stands still until a person looked."""
+"""Whom letters go on to: who follows a link is there, and a mailing that bounces or annoys stands still until a person
+looked. That who is silent for a year is asked, and then rests, is a sequence: test_shipped_people.py."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,16 +8,11 @@ from typing import Any
 
 import pytest
 
-from engine import bell
 from engine.bootstrap import Deps
 from engine.mail import breaker
-from engine.outreach.sunset import ANSWER, FEWEST
 from tests.campaigns import NOW, enqueue, go, letter, people, states
 from tests.flows.house import change, one, rows
 from tests.letters import AT, Sent, element, sent, tell, word
-from workers import pulse, silence
-
-YEAR = timedelta(days=366)
 
 
 def engaged(deps: Deps, contact_id: int) -> datetime | None:
@@ -77,166 +72,6 @@ def test_nothing_else_that_is_told_of_a_letter_is_a_sign_of_life(deps: Deps, kin
     (told,) = sent(deps)
     tell(deps, [element(kind, told, 600)])
     assert engaged(deps, told.contact_id) is None
-
-
-# Long silence.
-
-
-def silent(deps: Deps, many: int = 1, since: timedelta = YEAR, letters: int = FEWEST) -> list[int]:
-    """People who did nothing for so long, and got so many letters in that time."""
-    ids = people(deps, many)
-    for number in range(letters):
-        enqueue(deps, letter(deps), ids)
-        change(deps, "UPDATE message SET state = 'handed', handed_at = :at WHERE state = 'ready'",
-               at=NOW - timedelta(days=20 + number))  # fmt: skip
-    change(deps, "UPDATE contact SET engaged_last_at = :at WHERE id = ANY(:ids)", ids=ids, at=NOW - since)
-    return ids
-
-
-def asked(deps: Deps) -> list[int]:
-    """Who was asked, once for each time, as soon as somebody looked."""
-    silence.look(deps)
-    query = "SELECT contact_id FROM message WHERE occasion LIKE 'still-there:%' ORDER BY contact_id, id"
-    return [row.contact_id for row in rows(deps, query)]
-
-
-def resting(deps: Deps) -> list[int]:
-    return [row.id for row in rows(deps, "SELECT id FROM contact WHERE rested_at IS NOT NULL ORDER BY id")]
-
-
-def test_who_was_silent_for_a_year_is_asked_once_however_often_one_looks(deps: Deps):
-    ids = silent(deps, 3)
-    for _ in range(2):
-        assert asked(deps) == ids
-    assert deps.bells.rung == [bell.DELIVERY]
-    go(deps)
-    subjects = {each.subject for _, each in deps.mailer.accepted}
-    assert len(deps.mailer.accepted) == 3
-    assert len(subjects) == 1
-    message = one(deps, f"SELECT * FROM message WHERE contact_id = {ids[0]} AND occasion LIKE 'still%'")
-    assert (message.kind, message.state, message.expires_at) == ("news", "handed", NOW + timedelta(days=14))
-    assert resting(deps) == []
-
-
-def test_a_look_that_was_cut_short_goes_on_where_it_was_and_is_due_at_once(deps: Deps):
-    ids = silent(deps, 3)
-    with deps.work() as (session, _):
-        pulse.plan(session)
-
-    def turn(turn_seconds: float) -> tuple[list[int], bool]:
-        change(deps, "UPDATE chore SET due_at = now() + interval '1 day' WHERE name = 'sunset'")
-        silence.look(deps, turn_seconds, stretch=1)
-        found = rows(deps, "SELECT contact_id FROM message WHERE occasion LIKE 'still-there:%' ORDER BY contact_id")
-        due = one(deps, "SELECT due_at <= now() AS now FROM chore WHERE name = 'sunset'")
-        return [row.contact_id for row in found], due.now
-
-    for _ in range(one(deps, f"SELECT count(*) AS n FROM contact WHERE id < {ids[0]}").n):
-        turn(-1)
-    assert turn(-1) == (ids[:1], True)
-    change(
-        deps, "DELETE FROM message WHERE occasion LIKE 'still-there:%'"
-    )  # whoever was looked at is not looked at again
-    assert turn(-1) == (ids[1:2], True)
-    assert turn(30) == (ids[1:], False)
-    assert rows(deps, "SELECT 1 FROM bookmark") == []
-    assert turn(30) == (ids, False)  # the next day from the first one on
-
-
-def test_she_is_asked_in_her_own_language(deps: Deps):
-    (hers,) = silent(deps)
-    change(deps, "UPDATE contact SET language = 'es' WHERE id = :id", id=hers)
-    assert asked(deps) == [hers]
-    found = one(deps, """SELECT m.language, w.slug FROM message m JOIN mailing w ON w.id = m.mailing_id
-        WHERE occasion LIKE 'still%'""")  # fmt: skip
-    assert tuple(found) == ("es", "still_there.es")
-
-
-@pytest.mark.parametrize(
-    "otherwise",
-    ["UPDATE contact SET engaged_last_at = '2025-11-04'", "UPDATE contact SET email = NULL",
-     "UPDATE message SET state = 'bounced' WHERE id = (SELECT min(id) FROM message)",
-     "UPDATE message SET handed_at = '2025-01-01' WHERE id = (SELECT min(id) FROM message)",
-     "UPDATE message SET lane = 'receipts' WHERE id = (SELECT min(id) FROM message)",
-     "INSERT INTO suppression (email, reason, at) SELECT email, 'bounce', now() FROM contact",
-     """INSERT INTO consent (contact_id, channel, kind, given, at, source)
-        SELECT id, 'mail', 'news', false, now(), 'preferences' FROM contact""",
-     "DELETE FROM consent", "UPDATE contact SET engaged_last_at = NULL", "UPDATE contact SET erased_at = now()"],
-    ids=lambda statement: statement[:60],
-)  # fmt: skip
-def test_nobody_is_asked_who_did_something_or_got_few_letters_or_may_not_be_written_to(deps: Deps, otherwise: str):
-    silent(deps)
-    change(deps, otherwise)
-    assert asked(deps) == []
-
-
-def test_who_never_did_anything_is_silent_since_she_is_known(deps: Deps):
-    (hers,) = silent(deps)
-    change(deps, "UPDATE contact SET engaged_last_at = NULL, created_at = :at", at=NOW - YEAR)
-    assert asked(deps) == [hers]
-
-
-def test_the_house_says_how_long_a_silence_is(deps: Deps):
-    (hers,) = silent(deps, since=timedelta(days=91))
-    assert asked(deps) == []
-    assert asked(replace(deps, settings=deps.settings.model_copy(update={"sunset_days": 90}))) == [hers]
-
-
-def test_who_does_not_answer_rests_and_gets_no_more_letters(deps: Deps):
-    (hers,) = silent(deps)
-    asked(deps)
-    go(deps)
-    deps.clock.skip(ANSWER - timedelta(hours=1))
-    asked(deps)
-    assert resting(deps) == []
-    deps.clock.skip(timedelta(hours=2))
-    assert asked(deps) == [hers]
-    assert resting(deps) == [hers]
-    enqueue(deps, letter(deps), [hers], due=deps.clock.now)
-    go(deps)
-    last = one(deps, "SELECT state, reason FROM message ORDER BY id DESC LIMIT 1")
-    assert tuple(last) == ("skipped", "resting after long silence")
-
-
-def test_a_question_that_never_reached_her_is_no_question(deps: Deps):
-    (hers,) = silent(deps)
-    asked(deps)
-    deps.clock.skip(timedelta(days=60))
-    silence.look(deps)
-    assert resting(deps) == []
-    go(deps)
-    assert tuple(one(deps, "SELECT state, reason FROM message ORDER BY id DESC LIMIT 1")) == (
-        "expired",
-        "its time has passed",
-    )
-    assert hers not in resting(deps)
-
-
-def test_who_answers_does_not_rest_and_who_rests_wakes_by_whatever_she_does(deps: Deps):
-    answers, sleeps = silent(deps, 2)
-    asked(deps)
-    go(deps)
-    questions = {each.contact_id: each for each in gone(deps, "m.occasion LIKE 'still%'")}
-    deps.clock.skip(timedelta(days=10))
-    clicks(deps, questions[answers])
-    deps.clock.skip(ANSWER)
-    asked(deps)
-    assert resting(deps) == [sleeps]
-    deps.clock.skip(timedelta(days=1))
-    clicks(deps, questions[sleeps])
-    enqueue(deps, letter(deps), [answers, sleeps], due=deps.clock.now)
-    go(deps)
-    assert one(deps, "SELECT count(*) AS n FROM message WHERE state = 'skipped'").n == 0
-    assert asked(deps) == [answers, sleeps]  # nobody is asked anew
-
-
-def test_who_fell_silent_again_after_a_rest_is_asked_and_rests_again(deps: Deps):
-    (hers,) = silent(deps)
-    change(deps, "UPDATE contact SET rested_at = :at", at=NOW - 2 * YEAR)
-    assert asked(deps) == [hers]
-    go(deps)
-    deps.clock.skip(ANSWER + timedelta(hours=1))
-    asked(deps)
-    assert one(deps, f"SELECT rested_at FROM contact WHERE id = {hers}").rested_at == deps.clock.now
 
 
 # What comes back and what annoys.

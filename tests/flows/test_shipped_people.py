@@ -81,7 +81,8 @@ def test_who_stops_letters_meanwhile_is_not_told(they: Supporters):
     they.joins(INES, zip=NOWHERE)
     they.mail(INES)
     change(they.deps, """INSERT INTO consent (contact_id, channel, given, at, source)
-        SELECT id, 'mail', false, :at, 'unsubscribe' FROM contact WHERE email = :email""", at=they.now, email=INES)  # fmt: skip
+        SELECT id, 'mail', false, :at, 'unsubscribe' FROM contact WHERE email = :email""",
+           at=they.now, email=INES)  # fmt: skip
     they.wait(days=10)
     assert they.mail(INES) == []
     assert they.unsent(INES)[0][0] == "skipped"
@@ -170,6 +171,14 @@ def test_who_was_silent_for_a_year_is_asked_and_rests_when_she_does_not_answer(t
     they.wait(days=400)
     they.a_new_day()
     assert they.mail(INES) == [], "who rests is not asked again"
+    her = [row.id for row in rows(they.deps, f"SELECT id FROM contact WHERE email = '{INES}'")]
+    enqueue(they.deps, letter(they.deps), her, due=they.now)
+    they.happens()
+    assert they.unsent(INES)[-1] == ("skipped", "resting after long silence")
+    they.gives(INES)
+    enqueue(they.deps, letter(they.deps), her, due=they.now)
+    they.happens()
+    assert "The vote, Ines" in " ".join(they.mail(INES)), "whatever she does wakes her"
 
 
 def test_who_answers_goes_on_getting_letters_and_is_asked_no_more(they: Supporters):

@@ -12,13 +12,18 @@ from engine.events import Person
 from tests.campaigns import NOW, go, letter, people
 from tests.flows.house import change, one, rows
 from tests.make import gift
-from tests.sequences import enrol, publish, step
+from tests.sequences import alone, enrol, publish, step
 from workers import outreach, pulse
 
 DAY = timedelta(days=1)
 CALL = ({"key": "write", "email": "call"}, {"key": "pause", "wait": "3 days"}, {"key": "again", "email": "call_again"})
 ASK = ({"key": "ask", "ask": "please"}, {"key": "pause", "wait": "3 days"}, {"key": "again", "ask": "once_more"})
 AWAKE = datetime.fromisoformat("2026-11-03T13:00Z")  # in Worcester, whose people sleep at NOW
+
+
+@pytest.fixture(name="deps")
+def _deps(deps: Deps) -> Deps:
+    return alone(deps)
 
 
 def letters(deps: Deps, columns: str = "step", where: str = "version_id <> 0") -> list[Any]:
@@ -316,14 +321,14 @@ def test_what_is_paused_or_cancelled_stands_still_and_does_not_keep_the_rest(dep
 
 
 def test_the_pulse_rings_while_somebody_is_due_whose_line_does_not_stand_still(deps: Deps):
-    called = publish(deps, *CALL, campaign=True)
+    called = publish(deps, *CALL)
     assert "outreach" not in pulse.beat(deps)
     enrol(deps, called, people(deps, 1), due=NOW + DAY)
     assert "outreach" not in pulse.beat(deps)
     deps.clock.skip(DAY)
     assert "outreach" in pulse.beat(deps)
     assert "outreach" in deps.bells.rung
-    change(deps, "UPDATE campaign SET paused_at = now()")
+    change(deps, "UPDATE sequence SET paused_at = now()")
     assert "outreach" not in pulse.beat(deps)
 
 

@@ -21,7 +21,7 @@ from tests import dying
 from tests.campaigns import NOW, people
 from tests.flows.house import change, one, rows
 from tests.flows.test_stepping import CALL, DAY, gives, letters, places
-from tests.sequences import Published, enrol, publish
+from tests.sequences import Published, alone, enrol, publish
 from workers import outreach
 
 LOCK = "FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF e SKIP LOCKED"
@@ -38,6 +38,11 @@ EVERYTHING: tuple[dict[str, Any], ...] = (
     {"key": "end", "stop": {"rest": True}},
 )  # fmt: skip
 RULES: dict[str, Any] = {"goal": "gave", "exit_when": {"op": "random", "percent": 5, "salt": "c"}}
+
+
+@pytest.fixture(name="deps")
+def _deps(deps: Deps) -> Deps:
+    return alone(deps)
 
 
 def crowd(deps: Deps, many: int) -> list[int]:
@@ -209,7 +214,7 @@ def test_workers_gifts_and_pauses_in_any_order_leave_each_letter_once(deps: Deps
 @pytest.mark.parametrize("locked", [True, False])
 def test_without_its_lock_two_workers_take_one_step_twice(deps: Deps, locked: bool):
     """What the lock is for: taken away, it is missed."""
-    claims, pool = Semaphore(0), deps.sessions.kw["bind"]
+    looks, pool = Semaphore(0), deps.sessions.kw["bind"]
 
     @event.listens_for(pool, "before_cursor_execute", retval=True)
     def _(_: Any, __: Any, statement: str, values: Any, ___: Any, ____: Any) -> tuple[str, Any]:
@@ -217,8 +222,8 @@ def test_without_its_lock_two_workers_take_one_step_twice(deps: Deps, locked: bo
 
     @event.listens_for(pool, "after_cursor_execute")
     def _(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if "END AS gone" in statement:
-            claims.release()
+        if (") claimed" if locked else "GROUP BY 1, 2") in statement:
+            looks.release()
 
     enrol(deps, publish(deps, *CALL), people(deps, 5))
     begun = Event()
@@ -227,7 +232,7 @@ def test_without_its_lock_two_workers_take_one_step_twice(deps: Deps, locked: bo
         with deps.work() as (session, now):
             stepping.step(session, now, deps.settings)
             begun.set()
-            assert all(claims.acquire(timeout=10) for _ in range(2))  # so that the other has claimed as well
+            assert all(looks.acquire(timeout=10) for _ in range(2))  # so that the other has looked as well
 
     with ThreadPoolExecutor(1) as threads:
         working = threads.submit(first)

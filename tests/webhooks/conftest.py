@@ -12,6 +12,8 @@ from engine.tokens import Signer
 from tests import signing
 from tests.asgi import Client
 from tests.fakes import FakeBells, FakeClock, FakeLimiter, FakeMailer
+from tests.programs import Program, program
+from tests.webhooks import endpoints
 from webhooks.app import build
 
 
@@ -35,3 +37,24 @@ def door(house: Deps) -> Iterator[Client]:
     """Its web application."""
     with Client(build(house)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def mine(house: Deps, door: Client) -> Program:
+    """A program that may do everything."""
+    return program(house, door)
+
+
+@pytest.fixture(scope="module")
+def theirs(house: Deps, mine: Program) -> None:
+    """Worcester's things, each called hostile."""
+    endpoints.begin(house, mine)
+
+
+@pytest.fixture
+def nothing_is_done(house: Deps) -> Iterator[None]:
+    """What is asked meanwhile leaves nothing behind; nobody came too often before."""
+    house.limiter.counts.clear()
+    before = endpoints.kept(house)
+    yield
+    assert endpoints.kept(house) == before

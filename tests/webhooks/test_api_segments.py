@@ -2,8 +2,6 @@
 
 from itertools import count
 
-import pytest
-
 from engine.bootstrap import Deps
 from tests import campaigns
 from tests.asgi import Client
@@ -15,11 +13,6 @@ RULE = {
     "op": "all",
     "of": [{"op": "chapter", "chapter": "worcester"}, {"op": "gave", "at_least": 25, "within": "12 months"}],
 }
-
-
-@pytest.fixture(scope="module")
-def mine(house: Deps, door: Client) -> Program:
-    return program(house, door)
 
 
 def segment(**changed) -> dict:

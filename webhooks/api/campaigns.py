@@ -222,19 +222,22 @@ def _sound(call: Call, told: Told) -> Draft:
     draft, document = told.draft, told.document
     faults = bounds.faults(call, document, draft.chapter or "")
     for name, slug, find in (("segment", draft.segment, shelf.one), ("sequence", draft.sequence, sequences.one)):
-        if slug and not _known(call, find, slug):
-            faults.append(document.fault([name], f"there is no {name} {slug}"))
+        if slug and (wrong := _missing(call, find, slug)):
+            faults.append(document.fault([name], wrong.format(f"{name} {slug}")))
     if faults:
         raise Refused(422, "this cannot be taken as it is", faults)
     return draft
 
 
-def _known(call: Call, find: Callable[[Session, str], Any], slug: str) -> bool:
-    """Whether there is one of this name that the token may use."""
+def _missing(call: Call, find: Callable[[Session, str], Any], slug: str) -> str:
+    """Why the token cannot use what is called this; '': it can."""
     try:
-        return bounds.reads(call, find(call.session, slug).chapter_id)
+        found = find(call.session, slug)
     except NotFound:
-        return False
+        return "there is no {}"
+    if not bounds.reads(call, found.chapter_id):
+        return "there is no {}"
+    return "the {} is archived" if found.archived_at is not None else ""
 
 
 def answer(campaign: Standing, *, status: int = 200, location: str = "") -> Answer:

@@ -8,6 +8,7 @@ follows from it, the answer kept. Of one token a process has AT_ONCE requests un
 
 from asyncio import Semaphore
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,6 +52,18 @@ class Answer:
     status: int = 200
     location: str = ""
     thing: BaseModel | None = None
+
+
+class Rooms:
+    """How much of a process each token has, and all that is heavy together."""
+
+    def __init__(self) -> None:
+        self.heavy = Semaphore(1)
+        self._of: WeakValueDictionary[int, Semaphore] = WeakValueDictionary()
+
+    def of(self, caller: Caller) -> Semaphore:
+        """The room of one token."""
+        return self._of.setdefault(caller.token_id, Semaphore(AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +137,8 @@ class Call:
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
     """One thing that programs can ask for: an ASGI endpoint, and all that the document says of it. `keyed`: it needs an
-    Idempotency-Key; `conditional`: an If-Match; `idle`: a POST that changes nothing. `refuses`: statuses of its own, beside
-    those that follow from what it is."""
+    Idempotency-Key; `conditional`: an If-Match; `idle`: a POST that changes nothing; `heavy`: it takes seconds, so that a
+    process does one such thing at a time. `refuses`: statuses of its own, beside those that follow from what it is."""
 
     does: Callable[..., Answer]
     scope: str
@@ -136,6 +149,7 @@ class Endpoint:
     keyed: bool = False
     conditional: bool = False
     idle: bool = False
+    heavy: bool = False
     refuses: Sequence[int] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +160,8 @@ class Endpoint:
         query = reading.query_of(request, self.query)
         key = reading.key_of(request, needed=self.keyed) if request.method == "POST" and not self.idle else ""
         sent = b"" if request.method in READS else await reading.body_of(request, self.body)
-        async with _room(request, caller):
+        rooms: Rooms = request.app.state.rooms
+        async with rooms.of(caller), rooms.heavy if self.heavy else nullcontext():
             response = await run_in_threadpool(self._answered, deps, Asked(request, caller, query, key, sent))
         await response(scope, receive, send)
 
@@ -197,12 +212,6 @@ def _token(request: Request) -> str:
     said = request.headers.getlist("authorization")
     scheme, _, token = said[0].partition(" ") if len(said) == 1 else ("", "", "")
     return token.strip() if scheme.lower() == "bearer" and token.strip().startswith(PREFIX) else ""
-
-
-def _room(request: Request, caller: Caller) -> Semaphore:
-    """The room that this token has in this process."""
-    rooms: WeakValueDictionary[int, Semaphore] = request.app.state.rooms
-    return rooms.setdefault(caller.token_id, Semaphore(AT_ONCE))
 
 
 def _answered_before(session: Session, asked: Asked, now: datetime) -> Kept | None:

@@ -125,7 +125,7 @@ def check(call: Call, told: Told) -> Answer:
     """Check a sequence
 
     Says it line by line, or what is wrong with it: with its steps, its letters, what its rules name. Nothing is kept."""
-    definition, checked = _sound(call, told)
+    definition, checked = sound(call, told)
     says = sequence_words.english(definition, checked.names)
     return Answer(SequenceChecked(slug=definition.slug, says=says, remarks=checked.remarks))
 
@@ -150,7 +150,7 @@ def create(call: Call, told: Told) -> Answer:
     """Publish a new sequence
 
     As its first version, with the words of its letters as they are now. Its short name must be free (409)."""
-    definition, _ = _sound(call, told)
+    definition, _ = sound(call, told)
     done = sequences.publish(call.session, definition, call.now, who=call.who)
     if not done.changed or done.sequence.version != 1:
         raise Conflict(f"{definition.slug} is taken: there is a sequence of this short name")
@@ -172,7 +172,7 @@ def change(call: Call, told: Told) -> Answer:
     It says all of it anew; needs the `If-Match` of what was read. People enter by it from now on; who is in an older version
     stays in that until she is moved. What says nothing new makes no version, one that was archived is back."""
     before = _to_change(call, needed=True)
-    definition, _ = _sound(call, told)
+    definition, _ = sound(call, told)
     if definition.slug != before.slug:
         wrong = told.document.fault(["slug"], f"must be {before.slug}")
         raise Refused(422, "a sequence keeps its short name", [wrong])
@@ -244,7 +244,7 @@ def _to_change(call: Call, *, needed: bool = False) -> Standing:
     return found
 
 
-def _sound(call: Call, told: Told) -> tuple[Definition, Checked]:
+def sound(call: Call, told: Told) -> tuple[Definition, Checked]:
     """What was sent, when nothing is wrong with it and it is within reach; else refused, each fault with its line."""
     definition = told.definition
     assert definition is not None  # without one it was refused

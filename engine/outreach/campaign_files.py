@@ -1,0 +1,73 @@
+"""Campaigns as files, YAML or JSON (which is YAML, too): one in each, as `campaigns` shows. Pure but for opening them.
+
+Read strictly, and everything that is wrong is told with its line and its field.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine import documents
+from engine.documents import Document, Exact, Fault
+from engine.errors import Invalid
+from engine.outreach import campaigns
+from engine.outreach.campaigns import Draft
+from engine.segments import files, rules
+
+_NAMED = "is no short name: small letters, digits, hyphens and underscores"
+_SAYS = files.SAYS | {"dict_type": "must be written as names and their values"}
+_PATTERNS = files.PATTERNS | {
+    "segment": _NAMED,
+    "gathering": "is no code: letters, digits, hyphens and underscores",
+    "name": "holds signs that cannot be printed",
+    "urgent": "holds signs that cannot be printed",
+}
+
+
+@dataclass(slots=True)
+class Told:
+    """A file, read: its campaign, or what is wrong. `document`: where everything stands."""
+
+    document: Document
+    draft: Draft | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+
+def read(path: Path) -> Told:
+    """Read a file. Raises Invalid when it is too large or no UTF-8, OSError."""
+    return read_text(documents.written(path, "campaign"))
+
+
+def read_text(words: str) -> Told:
+    """The same from what the file says."""
+    document = documents.read(words, Exact)
+    if document.node is None and document.faults:
+        return Told(document, faults=document.faults)
+    if not isinstance(document.said, dict) or not document.said:
+        return Told(document, faults=[Fault(1, "begins with `slug: …` and `name: …`")])
+    faults = list(document.faults)
+    try:
+        found = campaigns.read(document.said)
+    except ValidationError as error:
+        faults += files.problems(document, error, _place, _SAYS, _PATTERNS)
+    except Invalid as error:
+        faults.append(document.fault(["rule"], str(error)))
+    else:
+        if not faults:
+            return Told(document, found)
+    return Told(document, faults=documents.in_order(faults))
+
+
+def written(draft: Draft) -> str:
+    """A file that says this campaign; read again, it says the same."""
+    said = campaigns.said(draft)
+    return documents.write({name: files.plain(value) if name == "rule" else value for name, value in said.items()})
+
+
+def _place(at: Sequence[str | int]) -> list[str | int]:
+    """Where something is wrong, as the writer sees it."""
+    if at[:1] == ("rule",):
+        return ["rule", *rules.place(tuple(at[1:]))]
+    return [step for step in at[:2] if step not in ("date", "datetime")]
