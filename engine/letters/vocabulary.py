@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -75,7 +75,7 @@ MADE: Mapping[str, tuple[Kind, Any]] = MappingProxyType({
 })  # fmt: skip
 
 
-OF_CAMPAIGNS = ("deadline", "last_day")  # what a letter says of the campaign it belongs to
+SAMPLE_DEADLINE = datetime(2030, 1, 1, tzinfo=UTC)  # of letters that are shown or tested without a campaign
 # What leads to the letter's donation form, and carries a refcode.
 GIVES = ("give_url", "ladder", "give_monthly_url", "monthly_ladder")
 

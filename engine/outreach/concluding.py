@@ -23,7 +23,7 @@ DUE = """
 # SQL of campaign `k`: it was cancelled, and something of it may be left.
 CLEARING = "(k.state = 'cancelled' AND k.ended_at IS NULL)"
 
-_ENDING = text(f"SELECT id FROM campaign k WHERE {DUE} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED")
+_ENDING = text(f"SELECT id, repeat FROM campaign k WHERE {DUE} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED")
 _FINISH = text("""
 UPDATE campaign SET state = 'finished', ended_at = :now, ended_because = CASE WHEN enrolled = 0 THEN :nobody ELSE '' END
 WHERE id = ANY(:ids)
@@ -33,12 +33,11 @@ NOBODY = "nobody was left in its audience when it began"
 
 def conclude(session: Session, now: datetime, settings: Settings) -> tuple[list[Event], bool]:
     """End what has come to its end, or schedule its next run. Returns what followed, and whether there may be more."""
-    found = [campaigns.of_id(session, one) for one in session.scalars(_ENDING, {"now": now, "most": MOST}).all()]
-    session.execute(_FINISH, {"ids": [each.id for each in found if not each.repeat], "now": now, "nobody": NOBODY})
+    found = session.execute(_ENDING, {"now": now, "most": MOST}).all()
+    session.execute(_FINISH, {"ids": [row.id for row in found if not row.repeat], "now": now, "nobody": NOBODY})
     happened: list[Event] = []
-    for campaign in found:
-        if campaign.repeat:
-            repeating.again(session, campaign, now, settings)
-            if campaign.needs_approval:
-                happened.append(launching.waits(campaign.slug, campaign.expected))
+    for campaign in [campaigns.of_id(session, row.id) for row in found if row.repeat]:
+        repeating.again(session, campaign, now, settings)
+        if campaign.needs_approval:
+            happened.append(launching.waits(campaign.slug, campaign.expected))
     return happened, len(found) == MOST

@@ -53,7 +53,7 @@ MOST_STEPS, MOST_VARIANTS = 50, 6
 # What lets people enter by themselves, and what it is in words. `daily`: nobody's event; once a day, everybody whom `if`
 # chooses.
 TRIGGERS: Mapping[str, str] = {
-    "joined": "somebody's yes to letters begins to hold",
+    "joined": "somebody's yes to letters begins to hold, and a chapter is near her",
     "joined_far": "the same of somebody who has no chapter near her",
     "first_gift": "the first gift of somebody's life to a fund of ours",
     "gave": "a one-off gift, or the first of a plan",
@@ -268,7 +268,7 @@ class Definition(_Strict):
     exit_when: Rule | None = None
     expires: Annotated[str, BeforeValidator(_expiry)] | None = None
     deadline: Day | None = None
-    quiet_hours: Hours | None = (21, 8)
+    quiet_hours: Annotated[Hours | None, Field(json_schema_extra={"default": "21-8"})] = (21, 8)
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS, strict=False)]
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from engine.letters import filling, refcodes, senders, sheets
 from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import MONTHLY, OFFERED, Words
-from engine.letters.vocabulary import GIVES, OF_CAMPAIGNS, SENDER, one_line
+from engine.letters.vocabulary import GIVES, SAMPLE_DEADLINE, one_line
 from engine.outreach import ladders
 from engine.outreach.ladders import Offers
 from engine.ports import Copy, Sheet
@@ -31,7 +31,6 @@ from engine.ports import Copy, Sheet
 UNFIT = (Invalid, TemplateError, TypeError, ValueError)
 TOO_LONG, MOVED = "too long to travel with others", "her reader is another since the last look"
 TEST = "[Test] "  # before the subject of a letter that staff sent themselves
-_OF_NO_CAMPAIGN = {name: SENDER[name][1] for name in OF_CAMPAIGNS}  # what a test says of a deadline
 ASKS = "asks"  # the kind of letters that are not sent when there is nothing to ask for
 
 # The deadline of a campaign is meant in the zone of its chapter, the nearest one upwards that says it.
@@ -207,10 +206,9 @@ def _opened(session: Session, row: Row[Any], sender: Sender) -> _Opened:
     if gives and row.lane == bell.DELIVERY:
         of = {"version_id": row.version_id, "campaign_id": row.campaign_id}
         refcode = refcodes.code(session, row.mailing_id, row.chapter_id, **of)
-    deadline = row.deadline.astimezone(ZoneInfo(row.zone)) if row.deadline else None
-    own = _OF_NO_CAMPAIGN if row.trial else row.facts
+    deadline = row.deadline.astimezone(ZoneInfo(row.zone)) if row.deadline else SAMPLE_DEADLINE if row.trial else None
     try:
-        said = sender.values(row.kind, refcode, offers=sheets.ladders(words), deadline=deadline, facts=own)
+        said = sender.values(row.kind, refcode, offers=sheets.ladders(words), deadline=deadline, facts=row.facts)
         return _Opened(sender, refcode, sheets.fold(words, said))
     except UNFIT as error:
         return _Opened(sender, refcode, fault=_why(error))

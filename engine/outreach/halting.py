@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Conflict
 from engine.events import Event, LettersComposed, MatterSettled, PlacesLeft, StepCounted, StepsDue
-from engine.outreach import breakers, campaigns, contents, expanding, guards, launching
+from engine.outreach import breakers, campaigns, contents, launching
 from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done
 from engine.staff import audit
 
 BECAUSE = "campaign cancelled"  # of its people and its letters
 AT_ONCE = 2_000  # people, and letters, that cancelling itself takes out
 SHARE = 20_000  # and each turn after it
-KINDS = (launching.WAITS, expanding.STOPPED, breakers.CAMPAIGN)  # of notices that are about a campaign
+KINDS = (launching.WAITS, breakers.CAMPAIGN)  # of notices that are about a campaign
 
 _PAUSE = text("""
 UPDATE campaign SET paused_at = :now, paused_because = :because, changed_at = :now WHERE id = :id
@@ -90,9 +90,8 @@ def resume(session: Session, slug: str, now: datetime, *, who: int | None) -> Do
     session.execute(_RESUME, {"id": campaign.id, "now": now})
     audit.write(session, who, "campaign resumed", "campaign", campaign.id, {"campaign": slug}, now)
     breakers.excuse_campaign(session, campaign.id)
-    settled = [MatterSettled(None, kind, slug) for kind in KINDS if kind != launching.WAITS]
-    settled.append(MatterSettled(None, guards.LACKING, f"campaign {campaign.id}"))
-    return Done(campaigns.of_id(session, campaign.id), [*settled, StepsDue(None), LettersComposed(None, bell.DELIVERY)])
+    happened = [MatterSettled(None, breakers.CAMPAIGN, slug), StepsDue(None), LettersComposed(None, bell.DELIVERY)]
+    return Done(campaigns.of_id(session, campaign.id), happened)
 
 
 def cancel(session: Session, slug: str, now: datetime, *, who: int | None, because: str = "") -> Done:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import arbitration, guards, plan, steps_taken, timing
+from engine.outreach import arbitration, campaigns, guards, plan, steps_taken, timing
 from engine.outreach.guards import Alike, Asked, Reading
 from engine.outreach.plan import Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
@@ -41,7 +41,7 @@ RECURSIVE line AS (
         AND (line.campaign_id = 0 OR k.paused_at IS NULL AND k.state NOT IN ('draft', 'cancelled'))
 )
 """
-# Whoever pauses or cancels it locks its row FOR UPDATE first, and so waits until nobody steps.
+# Whoever pauses or cancels a campaign does not wait for those who step: what they write is not claimed, and taken back.
 _CHOOSE = text(f"""
 WITH {LINES}, chosen AS MATERIALIZED (
     SELECT * FROM due ORDER BY random() LIMIT 1
@@ -49,13 +49,13 @@ WITH {LINES}, chosen AS MATERIALIZED (
     SELECT q.id FROM sequence q WHERE q.id = (SELECT sequence_id FROM chosen) AND q.paused_at IS NULL
     FOR KEY SHARE SKIP LOCKED
 ), its_campaign AS MATERIALIZED (
-    SELECT k.id, k.run, k.deadline, k.gathering_id, k.urgent FROM campaign k
+    SELECT k.id, k.run, k.deadline, k.gathering_id, k.chapter_id, k.urgent FROM campaign k
     WHERE k.id = (SELECT campaign_id FROM chosen) AND k.paused_at IS NULL AND k.state NOT IN ('draft', 'cancelled')
     FOR KEY SHARE SKIP LOCKED
 )
 SELECT v.id AS version_id, chosen.campaign_id, coalesce(v.sequence_id, 0) AS sequence_id, chosen.due_at, chosen.id,
     v.definition::text AS definition, v.mailings, v.fund_ids, v.quiet_from, v.quiet_until, k.run, k.deadline, k.urgent,
-    g.starts_at AS gathering, (SELECT count(*) FROM due) > 1 AS others,
+    k.chapter_id, g.starts_at AS gathering, (SELECT count(*) FROM due) > 1 AS others,
     (v.sequence_id IS NULL OR q.id IS NOT NULL) AND (chosen.campaign_id = 0 OR k.id IS NOT NULL) AS ours
 FROM chosen JOIN sequence_version v ON v.id = chosen.version_id
 LEFT JOIN its_sequence q ON true LEFT JOIN its_campaign k ON true LEFT JOIN gathering g ON g.id = k.gathering_id
@@ -94,7 +94,8 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         known = guards.known(session, reading, asked, now, settings.time_zone)
     except Invalid as error:
         return _stand_still(session, chosen, str(error), now), chosen.others
-    turn = _Turn(reading, _terms(chosen, reading, settings.time_zone), now, salt(chosen.version_id))
+    here = campaigns.zone_of(session, chosen.chapter_id, settings) if chosen.deadline else ZoneInfo(settings.time_zone)
+    turn = _Turn(reading, _terms(chosen, reading, here), now, salt(chosen.version_id))
     line = Line(
         chosen.version_id, chosen.campaign_id, chosen.sequence_id, chosen.run or 0, chosen.mailings,
         now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.base_url,
@@ -117,10 +118,10 @@ def salt(version_id: int) -> str:
     return str(version_id)
 
 
-def _terms(chosen: Row[Any], reading: Reading, zone: str) -> Terms:
-    here = ZoneInfo(zone)
+def _terms(chosen: Row[Any], reading: Reading, here: ZoneInfo) -> Terms:
+    """`here`: where the days before a deadline are counted: of a campaign's, where its chapter is."""
     day = reading.definition.deadline
-    deadline = chosen.deadline or (timing.beginning(day, zone) if day else None)
+    deadline = chosen.deadline or (timing.beginning(day, here.key) if day else None)
     quiet = None if chosen.quiet_from is None else (chosen.quiet_from, chosen.quiet_until)
     return Terms(
         deadline and deadline.astimezone(here),

@@ -20,7 +20,7 @@ from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import MONTHLY, Rendered, Words
-from engine.letters.vocabulary import AMOUNTS, FLAG, OF_CAMPAIGNS, READER, SENDER, TEXT
+from engine.letters.vocabulary import AMOUNTS, FLAG, READER, SAMPLE_DEADLINE, TEXT
 from engine.outreach import ladders
 from engine.sources.words import email_address
 
@@ -92,8 +92,7 @@ def preview(
     key = (from_chapter, None, mailing.id)
     sender = senders.load(session, [key], links.base_url)[key]
     said = Words(mailing.subject, mailing.body_html, mailing.body_text)
-    own = {name: SENDER[name][1] for name in OF_CAMPAIGNS}
-    sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said), facts=own))
+    sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said), deadline=SAMPLE_DEADLINE))
     addresses = links.of(0, 0, {})  # nobody's: who looks must not be able to choose for whom she looks at
     if contact_id is None:
         made = _invented(sheet.names, told.facts, addresses)

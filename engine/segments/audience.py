@@ -190,18 +190,19 @@ def in_order(rule: Rule) -> list[Rule]:
 
 
 @contextmanager
-def bounded(session: Session) -> Iterator[None]:
-    """Questions of this block end after SECONDS, as Invalid; the transaction goes on. For questions only: what a block
-    changes is undone with these terms."""
+def bounded(session: Session, most: float | None = None) -> Iterator[None]:
+    """Questions of this block end after so many seconds (SECONDS), as Invalid; the transaction goes on. For questions only:
+    what a block changes is undone with these terms."""
+    seconds = SECONDS if most is None else most
     try:
         with session.begin_nested() as question:
-            session.execute(_TERMS, {"most": f"{SECONDS * 1000:.0f}ms"})
+            session.execute(_TERMS, {"most": f"{seconds * 1000:.0f}ms"})
             yield
             question.rollback()  # nothing but the terms
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.QueryCanceled):
             raise Invalid(
-                f"this takes longer than {SECONDS} seconds to count: narrow it down, by a chapter first"
+                f"this takes longer than {seconds:g} seconds to count: narrow it down, by a chapter first"
             ) from None
         raise
 

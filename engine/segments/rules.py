@@ -317,29 +317,10 @@ class Random(_Rule):
 
 
 Rule = Annotated[
-    AllOf
-    | AnyOf
-    | Not
-    | Chapter
-    | Territory
-    | Gave
-    | Lapsed
-    | Recurring
-    | NeverGave
-    | Interest
-    | Volunteer
-    | SignedUp
-    | Received
-    | Clicked
-    | InSequence
-    | LastEngaged
-    | Silent
-    | EmployerKnown
-    | Language
-    | Custom
-    | Random,
+    AllOf | AnyOf | Not | Chapter | Territory | Gave | Lapsed | Recurring | NeverGave | Interest | Volunteer | SignedUp
+    | Received | Clicked | InSequence | LastEngaged | Silent | EmployerKnown | Language | Custom | Random,
     Field(discriminator="op"),
-]
+]  # fmt: skip
 AnyRule = _Rule
 KINDS: Mapping[str, type[_Rule]] = {
     get_args(kind.model_fields["op"].annotation)[0]: kind for kind in get_args(get_args(Rule)[0])

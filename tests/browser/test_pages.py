@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.make import actblue_body, raw
@@ -83,6 +84,22 @@ def test_the_clock_skips_ahead_for_all_processes(page: Page, thanked: System):
         "a letter whose time follows the skipped clock",
     )
     assert fits(page)
+
+
+def test_the_page_of_the_api_is_read_at_every_width_in_light_and_dark_and_asks_nobody_else(page: Page, thanked: System):
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    page.goto(thanked.url + "/api/docs")
+    assert page.get_by_role("heading", level=1).inner_text() == "The API of Groundswell"
+    page.get_by_role("link", name="Launch a campaign").click()
+    assert page.url.endswith("#campaigns_launch")
+    page.locator("article", has=page.locator("#campaigns_launch")).get_by_text("Refusals").click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert fits(page)
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+    assert all(url.startswith(thanked.url) for url in asked)
 
 
 def test_a_letter_that_is_not_there_is_said_so(thanked: System):

@@ -178,7 +178,7 @@ def test_a_run_whose_sender_is_gone_stands_still_until_a_person_has_seen_to_it(d
     assert entered(deps) == []
     assert standing(deps).paused_because.startswith("no postal address for Worcester")
     (notice,) = rows(deps, "SELECT kind, subject FROM notice WHERE resolved_at IS NULL")
-    assert tuple(notice) == ("campaign stopped", "vote")
+    assert tuple(notice) == ("campaign paused", "vote")
     change(deps, "UPDATE chapter SET postal_address = '41 Elm Street, Boston'")
     with deps.work() as (session, now):
         deps.react(session, list(halting.resume(session, "vote", now, who=None).happened), now)

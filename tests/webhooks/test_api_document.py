@@ -62,6 +62,16 @@ def test_every_name_that_the_document_uses_stands_in_it_once(document):
     assert schemas["Gave"]["properties"]["at_least"]["anyOf"][0] == {"type": "number", "format": "dollars"}
 
 
+def test_no_two_models_have_the_same_name():
+    shapes: dict[str, set[tuple[str, ...]]] = {}
+    for endpoint in (entry.answer for entry in app.ROUTES if isinstance(entry.answer, Endpoint)):
+        for model in (endpoint.shows, *([endpoint.body.model] if endpoint.body else [])):
+            whole = model.model_json_schema()
+            for name, said in {**whole.get("$defs", {}), model.__name__: whole}.items():
+                shapes.setdefault(name, set()).add(tuple(sorted(said.get("properties", {}))))
+    assert {name: said for name, said in shapes.items() if len(said) > 1} == {}
+
+
 def test_the_page_shows_every_operation_and_every_model_and_needs_no_other_host(door: Client, document):
     answer = door.send("GET", "/api/docs", [("accept", "text/html")])
     shown = answer.body.decode()

@@ -46,6 +46,13 @@ def test_a_process_of_staff_takes_no_events(deps: Deps):
     assert "/webhooks/actblue" not in paths(in_production(deps), "staff")
 
 
+def test_a_process_of_the_api_serves_nothing_but_it_and_the_staff_side_has_none_of_it(deps: Deps):
+    served = paths(in_production(deps), "api") - {"/healthz", "/readyz"}
+    assert served
+    assert all(path.startswith("/api/") for path in served)
+    assert not paths(in_production(deps), "staff") & served
+
+
 def test_the_pages_of_development_do_not_exist_in_production(deps: Deps):
     assert [path for path in paths(in_production(deps)) if path.startswith("/dev")] == []
     assert len([path for path in paths(deps) if path.startswith("/dev")]) == 6
