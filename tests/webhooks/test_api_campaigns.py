@@ -206,7 +206,9 @@ def test_f12_a_sequence_that_is_sent_is_versioned_moved_to_by_word_alone_and_not
     archived = mine.post("/sequences/f12-drip/archive")
     assert (archived.status, body["slug"] in said(archived)["detail"]) == (409, True)
     work(house)
-    of_them = "SELECT DISTINCT v.version FROM enrollment e JOIN sequence_version v ON v.id = version_id WHERE campaign_id = "
+    of_them = (
+        "SELECT DISTINCT v.version FROM enrollment e JOIN sequence_version v ON v.id = version_id WHERE campaign_id = "
+    )
     number = one(house, f"SELECT id FROM campaign WHERE slug = '{body['slug']}'").id
     newer = mine.put("/sequences/f12-drip", drip | {"name": "Newer"}, ("if-match", tag))
     assert said(newer)["version"] == 2
