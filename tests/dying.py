@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from time import sleep
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from engine import bell
 from engine.adapters.sendgrid_mail import SendgridMail
@@ -46,7 +46,7 @@ _context.set_forkserver_preload(["tests.dying"])
 @dataclass(frozen=True)
 class Orders:
     """One turn of a worker. `without`: words of statements, and what stands there instead. `pause`: it sleeps so long at
-    `step` instead of dying."""
+    `step` instead of dying; `call_seconds`: the provider's."""
 
     settings: Settings
     provider: str
@@ -55,6 +55,7 @@ class Orders:
     step: str = STEPS[0]
     pause: float = 0.0
     guarded: bool = True
+    call_seconds: float = CALL_SECONDS
     without: tuple[tuple[str, str], ...] = ()
     work: Callable[[Deps, str], None] = field(default=delivery.hand_over)
 
@@ -83,6 +84,15 @@ class Worker:
     def begin(self) -> None:
         self.word.send(True)
 
+    def day(self, now: datetime | None) -> None:
+        """Of one that lives for days: this is the next; None: there is no other."""
+        self.word.send(now)
+
+    def evening(self, seconds: float) -> None:
+        """Wait until its day is over."""
+        assert self.word.poll(seconds), "it is still at work"
+        self.word.recv()
+
     def end(self, seconds: float = 20) -> int | None:
         """Wait for its end; -9: it was killed."""
         self.process.join(seconds)
@@ -91,8 +101,17 @@ class Worker:
 
 def start(orders: Orders) -> Worker:
     """The worker, which has not begun."""
+    return _start(orders, _live)
+
+
+def for_days(orders: Orders) -> Worker:
+    """A worker that works each day that it is told of."""
+    return _start(orders, _live_for_days)
+
+
+def _start(orders: Orders, live: Callable[[Orders, Connection], None]) -> Worker:
     ours, theirs = _context.Pipe()
-    process = _context.Process(target=_live, args=(orders, theirs), daemon=True)
+    process = _context.Process(target=live, args=(orders, theirs), daemon=True)
     process.start()
     return Worker(process, ours)
 
@@ -104,12 +123,12 @@ def run(orders: Orders) -> int | None:
     return worker.end()
 
 
-def house(settings: Settings, provider: str, now: datetime) -> Deps:
+def house(settings: Settings, provider: str, now: datetime, call_seconds: float = CALL_SECONDS) -> Deps:
     """A house whose letters go to the stand-in."""
     assert settings.database_url is not None
     return Deps(
         settings=settings, sessions=make_sessions(make_pool(settings.database_url.get_secret_value())),
-        clock=FakeClock(now), mailer=SendgridMail(KEY, provider, call_seconds=CALL_SECONDS), bells=FakeBells(),
+        clock=FakeClock(now), mailer=SendgridMail(KEY, provider, call_seconds=call_seconds), bells=FakeBells(),
         verifier=Signatures(settings.stripe_secrets, []), signer=Signer(settings.signing_keys), limiter=FakeLimiter(),
     )  # fmt: skip
 
@@ -126,6 +145,18 @@ def careless(deps: Deps, lane: str) -> None:
             answer = mailer.hand_over(parcel.handover_id, request.sheet, request.copies, before=lambda: True)
             if answer is not None and answer.outcome == "accepted":
                 handovers.record(session, [Outcome(parcel.handover_id, "accepted", answer.provider_id)], now)
+
+
+_DUE = text("SELECT EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = :lane AND due_at <= :now)")
+
+
+def to_the_end(deps: Deps, lane: str) -> None:
+    """Turn after turn, until nothing is due."""
+    more = True
+    while more:
+        delivery.hand_over(deps, lane)
+        with deps.work() as (session, now):
+            more = session.scalar(_DUE, {"lane": lane, "now": now})
 
 
 class _Mailer:
@@ -163,12 +194,21 @@ class _Bells(FakeBells):
 
 
 def _live(orders: Orders, word: Connection) -> None:
-    deps = house(orders.settings, orders.provider, orders.now)
+    deps = house(orders.settings, orders.provider, orders.now, orders.call_seconds)
     missing = _arm(deps, orders)
     assert isinstance(deps.mailer, SendgridMail)
     word.recv()
     orders.work(replace(deps, mailer=_Mailer(deps.mailer, orders), bells=_Bells(orders)), orders.lane)
     assert not missing, f"no statement has these words: {missing}"
+
+
+def _live_for_days(orders: Orders, word: Connection) -> None:
+    deps = house(orders.settings, orders.provider, orders.now, orders.call_seconds)
+    missing = _arm(deps, orders)
+    while (now := word.recv()) is not None:
+        orders.work(replace(deps, clock=FakeClock(now)), orders.lane)
+        assert not missing, f"no statement has these words: {missing}"
+        word.send(now)
 
 
 def _arm(deps: Deps, orders: Orders) -> set[str]:

@@ -31,7 +31,9 @@ def queue(
 ) -> list[int]:  # fmt: skip
     """A letter of this step for each of them, ready; the ids."""
     step = step or of.first
-    occasion = f"campaign:{of.campaign_id}:1:{step}" if of.campaign_id else f"step:{of.sequence_id}:{step}:{number}"
+    occasion = (
+        f"campaign:{of.campaign_id}:{number}:{step}" if of.campaign_id else f"step:{of.sequence_id}:{step}:{number}"
+    )
     values = {
         "occasion": occasion, "ids": list(contact_ids), "version_id": of.version_id, "campaign_id": of.campaign_id,
         "step": step, "due": due, "expires": expires, "at_cap": at_cap, "created": created,

@@ -42,7 +42,11 @@ def read(path: Path) -> Told:
 
 def read_text(words: str) -> Told:
     """The same from what the file says."""
-    document = documents.read(words, Exact)
+    return read_document(documents.read(words, Exact))
+
+
+def read_document(document: Document) -> Told:
+    """The same from what was read already, in whatever language it was written."""
     if document.node is None and document.faults:
         return Told(document, faults=document.faults)
     if not isinstance(document.said, dict) or not document.said:

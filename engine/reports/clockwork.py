@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
-from engine.events import Event, HumanNeeded
+from engine.events import Event, HumanNeeded, LettersComposed
 from engine.outreach import claims, stepping
 from engine.settings import Settings
 
@@ -21,6 +21,7 @@ _PUT_OFF = text("""
 INSERT INTO put_off (message_id, at, until, reason)
 SELECT id, :now, due_at, reason FROM message WHERE state = 'ready' AND reason <> '' ON CONFLICT DO NOTHING
 """)
+_SIZES = text("ANALYZE message, enrollment")
 # What is due next; when a letter is due that may not leave any more today, the next day.
 _NEXT = text("""
 SELECT least(
@@ -43,9 +44,11 @@ class Clockwork:
     ends: float
     grain: timedelta = timedelta()
     needed: list[str] = field(default_factory=list)
+    _wrote: int = 0
 
     def run(self) -> None:
         """Until nothing is due any more, or the end has come. Raises Invalid when it takes too long."""
+        self.session.execute(_SIZES)
         while True:
             self._settle()
             tomorrow = datetime.combine(self.now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
@@ -56,16 +59,25 @@ class Clockwork:
 
     def _settle(self) -> None:
         """Everything that is due at this moment."""
-        more = True
+        more, wrote = True, False
         while more:
             self._in_time()
             happened, more = stepping.step(self.session, self.now, self.settings)
             self._note(happened)
+            wrote = wrote or any(isinstance(each, LettersComposed) for each in happened)
+        if wrote:
+            self._look_at_sizes()
         terms, more = self._terms(), True
         while more:
             self._in_time()
-            more = claims.campaign(self.session, terms).more
+            more = claims.in_turn(self.session, terms)
         self.session.execute(_PUT_OFF, {"now": self.now})
+
+    def _look_at_sizes(self) -> None:
+        """Nobody else tells Postgres how large temporary tables have become. Each further time it changes less."""
+        self._wrote += 1
+        if self._wrote.bit_count() == 1:
+            self.session.execute(_SIZES)
 
     def _note(self, happened: Sequence[Event]) -> None:
         self.needed += [f"{each.subject}: {each.detail}" for each in happened if isinstance(each, HumanNeeded)]

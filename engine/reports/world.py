@@ -2,8 +2,7 @@
 inside a savepoint that is rolled back.
 
 The real tables are read, as everybody reads them, and nothing else: once the clone is made the transaction is read-only, and
-Postgres itself refuses every lock and change of a row that is not temporary. Nothing is prepared on the server meanwhile, for
-a plan that was made for the real tables would go on to use them.
+Postgres itself refuses every lock and change of a row that is not temporary.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +69,8 @@ FROM sending_domain d CROSS JOIN unnest(CAST(:warm_up AS bigint[])) WITH ORDINAL
 WHERE d.warming_since + CAST(w.day AS int) - 1 >= CAST(:now AS date)
 ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
 """)
+# Statements that this connection prepared before would go on to use the real tables.
+_FORGET_PLANS = text("DISCARD PLANS")
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
 
 
@@ -90,16 +91,12 @@ class Terms:
 @contextmanager
 def cloned(session: Session, terms: Terms) -> Iterator[None]:
     """Within this block the tables above are a clone of themselves for these people. Whatever is done there is undone."""
-    driver: Any = session.connection().connection.driver_connection
-    prepares, driver.prepare_threshold = driver.prepare_threshold, None
-    try:
-        with session.begin_nested() as world:
-            _make(session, terms)
-            session.execute(_READ_ONLY)
-            yield
-            world.rollback()
-    finally:
-        driver.prepare_threshold = prepares
+    with session.begin_nested() as world:
+        _make(session, terms)
+        session.execute(_FORGET_PLANS)
+        session.execute(_READ_ONLY)
+        yield
+        world.rollback()
 
 
 def _make(session: Session, terms: Terms) -> None:

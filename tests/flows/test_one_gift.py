@@ -16,7 +16,7 @@ from engine.outreach import claims, deliver
 from engine.ports import Answer
 from tests.flows.house import one, put, rows, run_everything
 from tests.make import actblue_body, line_item, raw
-from workers import delivery, intake, upkeep
+from workers import delivery, intake, outreach, upkeep
 from workers.pulse import SCHEDULE, beat, plan
 
 
@@ -328,6 +328,8 @@ def test_the_pulse_rings_for_every_kind_of_due_row_and_for_nothing_else(deps: De
     put(deps, raw(actblue_body()))
     assert beat(deps) == {"intake"}
     intake.drain(deps, bell.INTAKE)
+    assert beat(deps) == {"receipts", "outreach"}, "it was her first gift"
+    outreach.work(deps)
     assert beat(deps) == {"receipts"}
     delivery.hand_over(deps, bell.RECEIPTS)
     assert beat(deps) == set()

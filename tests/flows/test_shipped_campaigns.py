@@ -54,7 +54,10 @@ def test_before_the_deadline_everybody_is_asked_and_whoever_did_not_follow_the_l
     assert they.mail(ROSA) == ["Nov 20 10:00  Before December 2: ask your legislators to co-sponsor"]
     assert they.mail(SOL) == ["Nov 20 10:00  Antes del 2 de diciembre: pide a tus legisladores que la apoyen"]
     call = " ".join(they.letter(ROSA).text.split())
-    assert "put their names to the Rent Relief Act (H.1234). Will you ask them to? It keeps families in their homes." in call
+    assert (
+        "put their names to the Rent Relief Act (H.1234). Will you ask them to? It keeps families in their homes."
+        in call
+    )
     assert "https://act.commonground.example.org/rent" in call
     assert "la ley de alquileres (H.1234)" in they.letter(SOL).text
     they.mail(INES)

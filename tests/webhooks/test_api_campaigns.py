@@ -192,6 +192,32 @@ def test_f12_what_was_launched_keeps_its_words_and_is_undone_paused_and_cancelle
     assert body["slug"] in [each["slug"] for each in said(mine.get("/campaigns?limit=100&archived=true"))["items"]]
 
 
+def test_f12_a_sequence_that_is_sent_is_versioned_moved_to_by_word_alone_and_not_archived(house: Deps, mine: Program):
+    steps = [
+        {"key": "one", "email": "api_vote"},
+        {"key": "rest", "wait": "3 days"},
+        {"key": "two", "email": "api_vote"},
+    ]
+    drip = {"slug": "f12-drip", "name": "Drip", "steps": steps}
+    tag = mine.post("/sequences", drip).headers["etag"]
+    body = {key: value for key, value in campaign(sequence="f12-drip").items() if key != "letter"}
+    assert mine.post("/campaigns", body).status == 201
+    assert mine.post(f"/campaigns/{body['slug']}/launch").status == 200
+    archived = mine.post("/sequences/f12-drip/archive")
+    assert (archived.status, body["slug"] in said(archived)["detail"]) == (409, True)
+    work(house)
+    of_them = (
+        "SELECT DISTINCT v.version FROM enrollment e JOIN sequence_version v ON v.id = version_id WHERE campaign_id = "
+    )
+    number = one(house, f"SELECT id FROM campaign WHERE slug = '{body['slug']}'").id
+    newer = mine.put("/sequences/f12-drip", drip | {"name": "Newer"}, ("if-match", tag))
+    assert said(newer)["version"] == 2
+    assert [row.version for row in rows(house, f"{of_them}{number}")] == [1]
+    moved = said(mine.post("/sequences/f12-drip/move", {"campaign": body["slug"]}))
+    assert (moved["people"], moved["more"], moved["stay"]) == (12, False, {})
+    assert [row.version for row in rows(house, f"{of_them}{number}")] == [2]
+
+
 def test_a_second_person_approves_and_nobody_her_own_launch(house: Deps, mine: Program):
     place = launched(mine, urgent="The vote was moved to Friday")
     assert said(mine.get(place))["waits_for_approval"] is True

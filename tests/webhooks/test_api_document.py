@@ -67,7 +67,8 @@ def test_no_two_models_have_the_same_name():
     for endpoint in (entry.answer for entry in app.ROUTES if isinstance(entry.answer, Endpoint)):
         for model in (endpoint.shows, *([endpoint.body.model] if endpoint.body else [])):
             whole = model.model_json_schema()
-            for name, said in {**whole.get("$defs", {}), model.__name__: whole}.items():
+            called = model.model_config.get("title", model.__name__)
+            for name, said in {**whole.get("$defs", {}), called: whole}.items():
                 shapes.setdefault(name, set()).add(tuple(sorted(said.get("properties", {}))))
     assert {name: said for name, said in shapes.items() if len(said) > 1} == {}
 

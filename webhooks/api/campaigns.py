@@ -3,23 +3,22 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from engine.documents import Document, Fault, in_order
-from engine.errors import Invalid, NotFound
-from engine.outreach import campaigns, preflight, sequences
+from engine.errors import NotFound
+from engine.outreach import campaign_files, campaigns, preflight, sequences
+from engine.outreach.campaign_files import Told
 from engine.outreach.campaigns import Draft, Standing
-from engine.segments import files, rules, shelf
+from engine.segments import rules, shelf
 from engine.segments.rules import Name, Words
 from webhooks.api import bounds, pages
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.pages import Listed, Paging
-from webhooks.api.reading import PATTERNS, SAYS, Body, Strict, of
+from webhooks.api.reading import Strict, of, written
 from webhooks.problems import Refused
 
 READ, WRITE = "campaigns:read", "campaigns:write"
@@ -38,6 +37,7 @@ class CampaignShown(BaseModel):
     letter: str
     segment: str
     rule: rules.Written
+    facts: Mapping[str, Any]
     kind: str
     state: str
     run: int
@@ -91,31 +91,7 @@ class CampaignsAsked(Paging):
     archived: bool = Field(False, description="Archived ones, too.")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A draft as it was sent. `document`: where everything stands."""
-
-    document: Document
-    draft: Draft
-
-
-def _read(document: Document, _: bytes) -> tuple[Told | None, Sequence[Fault]]:
-    if not isinstance(document.said, dict):
-        return None, [document.fault([], "a campaign is an object: slug, name, what it sends, and to whom")]
-    try:
-        return Told(document, campaigns.read(document.said)), ()
-    except ValidationError as error:
-        found = files.problems(document, error, _place, files.SAYS | SAYS, files.PATTERNS | PATTERNS)
-        return None, in_order(found)
-    except Invalid as error:
-        return None, [document.fault(["rule"], str(error))]
-
-
-def _place(at: tuple[str | int, ...]) -> Sequence[str | int]:
-    return ["rule", *rules.place(at[1:])] if at[:1] == ("rule",) else at
-
-
-CAMPAIGN = Body(Draft, _read)
+CAMPAIGN = written(Draft, campaign_files.read_document)
 
 
 @api(READ, CampaignList, query=CampaignsAsked)
@@ -220,6 +196,7 @@ def to_change(call: Call, *, needed: bool = False) -> Standing:
 def _sound(call: Call, told: Told) -> Draft:
     """What was sent, when what it names is within reach; else refused, each fault with its line."""
     draft, document = told.draft, told.document
+    assert draft is not None  # without one it was refused
     faults = bounds.faults(call, document, draft.chapter or "")
     for name, slug, find in (("segment", draft.segment, shelf.one), ("sequence", draft.sequence, sequences.one)):
         if slug and (wrong := _missing(call, find, slug)):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
@@ -65,6 +65,22 @@ def of(model: type[BaseModel], *, optional: bool = False) -> Body:
             return None, documents.in_order(document.told(error, PATTERNS, SAYS))
 
     return Body(model, read, optional)
+
+
+class Told(Protocol):
+    """What came of reading a document: what is wrong, and beside it what it says."""
+
+    faults: list[Fault]
+
+
+def written(model: type[BaseModel], read_document: Callable[[Document], Told]) -> Body:
+    """A body that says what a file of that thing says, read by that file's own reader: all faults have the same words."""
+
+    def read(document: Document, _: bytes) -> tuple[Told, Sequence[Fault]]:
+        told = read_document(document)
+        return told, told.faults
+
+    return Body(model, read)
 
 
 async def body_of(request: Request, body: Body | None) -> bytes:

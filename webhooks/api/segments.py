@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from engine.documents import Document, Fault
 from engine.segments import audience, files, rules, shelf, words
 from engine.segments import names as naming
 from engine.segments.audience import Preview
@@ -16,7 +15,7 @@ from engine.segments.shelf import Saved
 from webhooks.api import bounds, pages
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.pages import Listed, Paging
-from webhooks.api.reading import Body, Query
+from webhooks.api.reading import Query, written
 from webhooks.problems import Refused
 
 READ, WRITE, PEOPLE = "segments:read", "segments:write", "people:read"
@@ -80,12 +79,7 @@ class Previewed(Query):
     kind: Literal["asks", "news", "gatherings", "actions"] = Field("news", description="The letter they must allow.")
 
 
-def _read(document: Document, _: bytes) -> tuple[Told, Sequence[Fault]]:
-    told = files.read_document(document)
-    return told, told.faults
-
-
-SEGMENT = Body(Said, _read)
+SEGMENT = written(Said, files.read_document)
 
 
 @api(READ, SegmentChecked, body=SEGMENT, idle=True)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from engine.documents import Document, Fault
 from engine.errors import Conflict
 from engine.outreach import definitions, moving, sequence_checks, sequence_files, sequence_words, sequences
 from engine.outreach.definitions import Definition
@@ -17,7 +16,7 @@ from engine.segments.rules import Name, Words
 from webhooks.api import bounds, campaigns, pages
 from webhooks.api.gate import Answer, Call, api
 from webhooks.api.pages import Listed, Paging
-from webhooks.api.reading import Body, Query, Strict, of
+from webhooks.api.reading import Query, Strict, of, written
 from webhooks.problems import Refused
 
 READ, WRITE = "sequences:read", "sequences:write"
@@ -112,12 +111,7 @@ class OfCampaign(Strict):
     campaign: Name | None = None
 
 
-def _read(document: Document, _: bytes) -> tuple[Told, Sequence[Fault]]:
-    told = sequence_files.read_document(document)
-    return told, told.faults
-
-
-SEQUENCE = Body(Definition, _read)
+SEQUENCE = written(Definition, sequence_files.read_document)
 
 
 @api(READ, SequenceChecked, body=SEQUENCE, idle=True)
