@@ -137,6 +137,20 @@ def test_nobody_is_reminded_of_who_was_asked(they: Supporters):
     assert they.mail(LEAD) == ["Nov 3 07:00  Somebody near you offered to help"]
 
 
+def test_who_offers_help_on_her_own_page_is_thanked_once_for_what_she_did_not_offer_before(they: Supporters):
+    led(they)
+    they.joins(INES, zip=WORCESTER)
+    they.wait(hours=3)
+    they.mail(INES)
+    they.offers_help(INES, "w1")
+    they.offers_help(INES, "w1")
+    assert they.mail(INES) == ["Nov 3 10:00  Thank you for offering to help"]
+    they.wait(days=10)
+    they.offers_help(INES, "w1", "w2")
+    assert they.mail(INES) == ["Nov 13 10:00  Thank you for offering to help"]
+    assert they.mail(LEAD)[-1] == "Nov 13 10:00  Somebody near you offered to help"
+
+
 # Long silence.
 
 
