@@ -6,7 +6,7 @@ statement locks what is due, gives each letter its verdict, and writes the hando
 sequences are counted as they are decided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -214,19 +214,20 @@ def campaign(session: Session, terms: Terms) -> Claimed:
     return _claimed(session, terms, next_ones[0], more=len(next_ones) > 1) if next_ones else Claimed({}, more=False)
 
 
-def in_turn(session: Session, terms: Terms) -> bool:
+def in_turn(session: Session, terms: Terms) -> Iterator[Claimed]:
     """Claim from all lines that are open, one after the other, as long as what each was found to be allowed still holds: for
-    whoever knows that nobody claims beside. Whether there may be more."""
+    whoever knows that nobody claims beside. The last one says whether there may be more."""
     session.execute(_TAKE_TURNS, {"lock": terms.lock})
-    found, counted_for, more = lines.due(session, _looked_for(terms), terms.domain, MOST_LINES), set[int](), False
-    for place, line in enumerate(found):
+    found, counted_for = lines.due(session, _looked_for(terms), terms.domain, MOST_LINES), set[int]()
+    for place, line in enumerate(found, 1):
         limited = line.warming or line.most < terms.most or line.counted_for in counted_for
-        if place and limited:
-            return True
+        if limited and counted_for:
+            return
         counted_for.add(line.counted_for)
-        if (more := _claimed(session, terms, line, more=False).more) or limited:
-            return more or len(found) > 1
-    return len(found) == MOST_LINES
+        claimed = _claimed(session, terms, line, more=place < len(found) or place == MOST_LINES)
+        yield claimed
+        if limited or len(claimed.readers) >= line.most:
+            return
 
 
 def _claimed(session: Session, terms: Terms, line: Row[Any], *, more: bool) -> Claimed:

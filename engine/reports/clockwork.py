@@ -11,8 +11,13 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded, LettersComposed
-from engine.outreach import claims, stepping
+from engine.letters.links import Links
+from engine.mail import handovers
+from engine.mail.handovers import Outcome
+from engine.outreach import claims, deliver, stepping
+from engine.outreach.claims import Claimed
 from engine.settings import Settings
+from engine.tokens import Signer
 
 LOCK = 0x67726E73  # of claims in clones, so that none waits for the real ones, nor they for it
 MOST_COPIES = 1000  # in one request, as a provider takes them
@@ -21,6 +26,7 @@ _PUT_OFF = text("""
 INSERT INTO put_off (message_id, at, until, reason)
 SELECT id, :now, due_at, reason FROM message WHERE state = 'ready' AND reason <> '' ON CONFLICT DO NOTHING
 """)
+_ASKS = text("SELECT DISTINCT handover_id FROM message WHERE handover_id = ANY(:ids) AND kind = 'asks' ORDER BY 1")
 _SIZES = text("ANALYZE message, enrollment")
 # What is due next; when a letter is due that may not leave any more today, the next day.
 _NEXT = text("""
@@ -69,9 +75,26 @@ class Clockwork:
             self._look_at_sizes()
         terms, more = self._terms(), True
         while more:
-            self._in_time()
-            more = claims.in_turn(self.session, terms)
+            more, taken = False, Claimed({}, more=False)
+            for claimed in claims.in_turn(self.session, terms):
+                self._in_time()
+                more = claimed.more
+                taken = Claimed({**taken.letters, **claimed.letters}, more, {**taken.readers, **claimed.readers})
+            self._set_aside(taken)
         self.session.execute(_PUT_OFF, {"now": self.now})
+
+    def _set_aside(self, claimed: Claimed) -> None:
+        """Asks that would ask their readers for nothing do not leave; no other letter need be made."""
+        asks = self.session.scalars(_ASKS, {"ids": list(claimed.letters)}).all() if claimed.letters else ()
+        letters = {handover_id: claimed.letters[handover_id] for handover_id in asks}
+        if not letters:
+            return
+        settings = self.settings
+        links = Links(Signer(settings.signing_keys), settings.base_url, self.now)
+        for parcel in deliver.load(self.session, letters, links, settings.time_zone, claimed.readers):
+            if parcel.offers.pointless:
+                aside = Outcome(parcel.handover_id, "accepted", pointless=parcel.offers.pointless)
+                handovers.set_aside(self.session, aside, self.now)
 
     def _look_at_sizes(self) -> None:
         """Nobody else tells Postgres how large temporary tables have become. Each further time it changes less."""

@@ -39,8 +39,11 @@ _CLONED: Mapping[str, str] = {
     "mail_hold": _EMPTY,  # whatever holds letters back just now will be over
     "chapter_lead": _EMPTY,  # letters to leads are not told
     "audit": _EMPTY,
+    "refcode": _EMPTY,  # each letter gets one that is gone again
 }
-_UNREAD = {"mailing": ("body_html", "body_text", "source", "source_text")}  # large, and read by nobody here
+# Large, and read by nobody here; but what an ask offers is.
+_ASKS = "o.letter_id IN (SELECT id FROM letter WHERE kind = 'asks')"
+_UNREAD = {"mailing": {"body_html": _ASKS, "body_text": _ASKS, "source": "false", "source_text": "false"}}
 # A part of the people has a part of what may leave in a day.
 _SCALED = {"chapter": "daily_letters", "sent_count": "letters"}
 _NEW_IDS = ("enrollment", "message", "handover", "campaign", "sequence", "sequence_version")
@@ -129,8 +132,8 @@ def _columns(table: str, part: float) -> tuple[str, str]:
     """The names of its columns, and what is selected for each."""
     names = [f'"{column.name}"' for column in metadata.tables[table].columns]
     selected = [f"o.{name}" for name in names]
-    for unread in _UNREAD.get(table, ()):
-        selected[names.index(f'"{unread}"')] = "''"
+    for unread, but in _UNREAD.get(table, {}).items():
+        selected[names.index(f'"{unread}"')] = f"CASE WHEN {but} THEN o.{unread} ELSE '' END"
     if part < 1 and (scaled := _SCALED.get(table)):
         selected[names.index(f'"{scaled}"')] = f"CAST(ceil(o.{scaled} * {part:.9f}) AS bigint)"
     return ", ".join(names), ", ".join(selected)
