@@ -20,8 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import psutil
-
 from bench import audience, report, running
 from bench.handing import Taken
 from bench.report import Failed, progress
@@ -88,30 +86,17 @@ class _Contest:
 
     def turn(self, name: str, letters: int) -> Passage:
         """Let a design hand over so many letters, in a process of its own."""
-        before = self._cpu()
+        before = self._servers.cpu()
         design = ("bench.tasks",) if name == "tasks" else ("bench.handing", name)
         command = (sys.executable, "-m", *design, str(letters))
         done = subprocess.run(command, env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"{name}: {done.stderr[-3000:]}")
-        return Passage(Taken(**json.loads(done.stdout.splitlines()[-1])), self._cpu() - before)
+        return Passage(Taken(**json.loads(done.stdout.splitlines()[-1])), self._servers.cpu() - before)
 
     def left(self) -> int:
         """How many letters are still ready; whole requests of them."""
         return audience.left(self._servers.places.database_url) // 1000 * 1000
-
-    def _cpu(self) -> float:
-        """CPU seconds that Postgres has had, with its processes that ended."""
-        total = 0.0
-        for process in (self._servers.postgres, *self._servers.postgres.children(recursive=True)):
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:  # since it was listed
-                continue
-            total += times.user + times.system
-            if process == self._servers.postgres:
-                total += times.children_user + times.children_system
-        return total
 
 
 def _house(servers: running.Servers, people: int) -> None:

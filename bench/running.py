@@ -116,6 +116,19 @@ class Servers:
             environment() | self.addresses | {"GROUNDSWELL_DATA_DIR": str(self.places.data_dir), "LOG_FORMAT": "json"}
         )
 
+    def cpu(self) -> float:
+        """CPU seconds that Postgres has had, with its processes that ended."""
+        total = 0.0
+        for process in (self.postgres, *self.postgres.children(recursive=True)):
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:  # since it was listed
+                continue
+            total += times.user + times.system
+            if process == self.postgres:
+                total += times.children_user + times.children_system
+        return total
+
 
 @contextmanager
 def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Servers]:

@@ -9,13 +9,15 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from time import monotonic, process_time
+from time import monotonic, perf_counter, process_time
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg.rows import dict_row
+from sqlalchemy import event
 
 from bench.audience import CAMPAIGN
 from bench.handing import NoBells
@@ -26,6 +28,12 @@ from engine.settings import Settings
 from workers import outreach
 
 WAIT = timedelta(days=3)
+# How the statements of a turn begin.
+STATEMENTS = {
+    "choosing a line": "WITH RECURSIVE line", "claiming people": "SELECT count(*) AS people",
+    "what is known of them": "WITH RECURSIVE up", "their letters": "WITH made AS", "their next places": "UPDATE enrollment",
+    "counting": "INSERT INTO step_tally",
+}  # fmt: skip
 
 _LINE = """
 SELECT e.version_id, e.campaign_id, e.step, m.id AS mailing_id, l.fund_id
@@ -47,21 +55,38 @@ _MOVE = "UPDATE enrollment SET step = 'again', due_at = now() + %(wait)s WHERE i
 
 @dataclass(slots=True)
 class Taken:
-    """What it took: people, wall and CPU seconds of this process."""
+    """What it took: people, wall and CPU seconds of this process; of ours, the seconds of each kind of statement."""
 
     people: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
+    where: dict[str, float] = field(default_factory=dict)
 
 
-def ours(settings: Settings) -> Iterator[None]:
+def ours(settings: Settings, where: dict[str, float]) -> Iterator[None]:
     """The product's own turns."""
     deps = replace(build(settings), bells=NoBells())
+    _watch(deps.sessions.kw["bind"], where)
     while outreach.step(deps):
         yield
 
 
-def bare(settings: Settings) -> Iterator[None]:
+def _watch(pool: Any, where: dict[str, float]) -> None:
+    """Add up the seconds of statements, by what they are for."""
+    began = [0.0]
+
+    @event.listens_for(pool, "before_cursor_execute")
+    def _(*_: Any) -> None:
+        began[0] = perf_counter()
+
+    @event.listens_for(pool, "after_cursor_execute")
+    def _(_: Any, __: Any, statement: str, *___: Any) -> None:
+        said = " ".join(statement.split()[:4])
+        kind = next((kind for kind, words in STATEMENTS.items() if said.startswith(words)), "other statements")
+        where[kind] = where.get(kind, 0.0) + perf_counter() - began[0]
+
+
+def bare(settings: Settings, _: dict[str, float]) -> Iterator[None]:
     """Claim, insert, update, commit."""
     assert settings.database_url is not None
     url = driver_url(settings.database_url.get_secret_value())
@@ -77,7 +102,7 @@ def bare(settings: Settings) -> Iterator[None]:
             yield
 
 
-DESIGNS: Mapping[str, Callable[[Settings], Iterator[None]]] = {"ours": ours, "bare": bare}
+DESIGNS: Mapping[str, Callable[[Settings, dict[str, float]], Iterator[None]]] = {"ours": ours, "bare": bare}
 
 
 def main(design: str) -> None:
@@ -85,12 +110,15 @@ def main(design: str) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = Settings()
     gc.freeze()
-    turn = DESIGNS[design](settings)
+    where: dict[str, float] = {}
+    turn = DESIGNS[design](settings, where)
     next(turn, None)  # the first is warm for nobody
+    where.clear()
     began, cpu, batches = monotonic(), process_time(), 0
     for _ in turn:
         batches += 1
-    print(json.dumps(asdict(Taken(batches * stepping.MOST, monotonic() - began, process_time() - cpu))))
+    taken = Taken(batches * stepping.MOST, monotonic() - began, process_time() - cpu, where)
+    print(json.dumps(asdict(taken)))
 
 
 if __name__ == "__main__":

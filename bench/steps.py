@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import orjson
@@ -17,7 +18,7 @@ import psycopg
 
 from bench import audience, report, running
 from bench.report import Failed, progress
-from bench.stepper import Taken
+from bench.stepper import STATEMENTS, Taken
 from engine import demo_organisation
 from engine.db import make_pool, make_sessions, transaction
 from engine.outreach import definitions
@@ -64,12 +65,34 @@ def run(arguments: Sequence[str]) -> None:
     busy = report.busy()
     with running.folder() as home, running.servers(home, running.AS_COMPOSE) as servers:
         contest = _Contest(servers, options.people)
-        taken: dict[str, list[Taken]] = {name: [] for name in CONTESTANTS}
+        taken: dict[str, list[Passage]] = {name: [] for name in CONTESTANTS}
         for number in range(options.rounds):
             for name in report.turns(list(CONTESTANTS), number):
                 progress(f"round {number + 1}: {name}")
                 taken[name].append(contest.turn(*CONTESTANTS[name]))
     _show(taken, options.people, busy)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One contestant's turn. `postgres`: CPU seconds of all of Postgres meanwhile."""
+
+    taken: Taken
+    postgres: float
+
+    @property
+    def rate(self) -> float:
+        """People a second."""
+        return self.taken.people / self.taken.seconds
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of CPU a person, of Postgres and of Python."""
+        return self.micros(self.taken.cpu + self.postgres)
+
+    def micros(self, seconds: float) -> float:
+        """Microseconds a person."""
+        return seconds / self.taken.people * 1e6
 
 
 # Whose turn, and one in how many is due.
@@ -100,7 +123,7 @@ class _Contest:
             (campaign_id,) = connection.execute(_CAMPAIGN, {"version_id": version_id}).fetchone() or (0,)
         self._line = {"version_id": version_id, "campaign_id": campaign_id}
 
-    def turn(self, design: str, share: int) -> Taken:
+    def turn(self, design: str, share: int) -> Passage:
         """All are in the campaign anew; a design lets those who are due take their step, in a process of its own."""
         with psycopg.connect(self._servers.places.database_url, autocommit=True) as connection:
             connection.execute(_EMPTY)
@@ -108,28 +131,35 @@ class _Contest:
             connection.execute(_ENROL, self._line | {"share": share})
             connection.execute("VACUUM ANALYZE enrollment")
             connection.execute("CHECKPOINT")
+        before = self._servers.cpu()
         command = (sys.executable, "-m", "bench.stepper", design)
         done = subprocess.run(
             command, env=self._servers.environment, cwd=ROOT, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise Failed(f"{design}: {done.stderr[-3000:]}")
-        return Taken(**json.loads(done.stdout.splitlines()[-1]))
+        return Passage(Taken(**json.loads(done.stdout.splitlines()[-1])), self._servers.cpu() - before)
 
 
-def _show(taken: Mapping[str, Sequence[Taken]], people: int, busy: float) -> None:
+def _show(passages: Mapping[str, Sequence[Passage]], people: int, busy: float) -> None:
     rows = [
-        [name, f"{median(t.people / t.seconds for t in each):,.0f}", f"{median(t.cpu / t.people for t in each) * 1e6:.1f}",
-         "  ".join(f"{t.people / t.seconds:,.0f}" for t in each)]
-        for name, each in taken.items()
+        [name, f"{median(p.rate for p in each):,.0f}", f"{median(p.micros(p.taken.cpu) for p in each):.1f}",
+         f"{median(p.micros(p.postgres) for p in each):.1f}", "  ".join(f"{p.rate:,.0f}" for p in each)]
+        for name, each in passages.items()
     ]  # fmt: skip
-    report.table(
-        f"{people:,} people in it; load {busy} for each core", ["due", "people/s", "Python µs", "each round"], rows
-    )
+    columns = ["due", "people/s", "Python µs", "Postgres µs", "each round"]
+    report.table(f"{people:,} people in it; load {busy} for each core", columns, rows)
+    ours = passages["ours, all"]
+    kinds = [*STATEMENTS, "other statements"]
+    where = {kind: median(p.micros(p.taken.where.get(kind, 0.0)) for p in ours) for kind in kinds}
+    rest = median(p.micros(p.taken.seconds - sum(p.taken.where.values())) for p in ours)
+    spent = [[kind, f"{micros:.1f}"] for kind, micros in [*where.items(), ("commit, and Python", rest)]]
+    report.table("where ours spends it, all due: µs a person", ["", "µs"], spent)
     ratios = {
-        "ours_to_bare_a_tenth": _ratio(taken["ours, a tenth"], taken["bare, a tenth"]),
-        "ours_to_bare_all": _ratio(taken["ours, all"], taken["bare, all"]),
-        "all_to_a_tenth": _ratio(taken["ours, all"], taken["ours, a tenth"]),
+        "ours_to_bare_a_tenth": _ratio(passages["ours, a tenth"], passages["bare, a tenth"]),
+        "ours_to_bare_all": _ratio(ours, passages["bare, all"]),
+        "all_to_a_tenth": _ratio(ours, passages["ours, a tenth"]),
+        "ours_to_bare_by_cpu": round(median(p.cpu for p in passages["bare, all"]) / median(p.cpu for p in ours), 2),
     }
     asked = [
         ("of the bare loop, a tenth of them due, at least", ratios["ours_to_bare_a_tenth"], OF_BARE),
@@ -139,12 +169,12 @@ def _show(taken: Mapping[str, Sequence[Taken]], people: int, busy: float) -> Non
     verdicts = [[what, f"{found:.2f}", f"{bound}", "yes" if found >= bound else "NO"] for what, found, bound in asked]
     report.table("what was asked", ["", "is", "asked", ""], verdicts)
     figures = {
-        name.replace(", ", "_").replace(" ", "_"): round(median(t.people / t.seconds for t in each))
-        for name, each in taken.items()
+        "{}_a_second".format(name.replace(", ", "_").replace(" ", "_")): round(median(p.rate for p in each))
+        for name, each in passages.items()
     }
-    report.close("steps", ratios, {"people": people, **{f"{name}_a_second": rate for name, rate in figures.items()}})
+    report.close("steps", ratios, {"people": people, **figures})
 
 
-def _ratio(of: Sequence[Taken], to: Sequence[Taken]) -> float:
-    """The middle of the rounds' ratios."""
-    return round(median((a.people / a.seconds) / (b.people / b.seconds) for a, b in zip(of, to, strict=True)), 2)
+def _ratio(of: Sequence[Passage], to: Sequence[Passage]) -> float:
+    """The middle of the rounds' ratios, each of two neighbours in time."""
+    return round(median(a.rate / b.rate for a, b in zip(of, to, strict=True)), 2)

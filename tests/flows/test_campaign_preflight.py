@@ -1,5 +1,6 @@
 """What stands against a campaign before it leaves, and what one should look at."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,6 +87,26 @@ def test_a_sender_that_the_provider_refuses_must_be_verified_first(deps: Deps):
     assert refusal.startswith("the mail provider refuses hello@commonground.example.org as a sender")
     change(deps, "UPDATE notice SET resolved_at = now()")
     assert look(deps).refusals == []
+
+
+def test_a_domain_that_receivers_do_not_know_yet_is_told_of_in_production(deps: Deps):
+    people(deps, 481)
+    letter(deps, "rent")
+    draft(deps, letter="rent")
+    assert look(deps).warnings == []
+    careful = replace(deps, settings=deps.settings.model_copy(update={"env": "production"}))
+    (warning,) = look(careful).warnings
+    says = "receivers do not know commonground.example.org yet: 480 letters leave in a day, each day 1.4 times as many"
+    assert warning == says
+    change(deps, "INSERT INTO sending_domain (domain) VALUES ('commonground.example.org')")
+    assert look(careful).warnings == []
+
+
+def test_a_letter_that_asks_for_no_fund_is_refused(deps: Deps):
+    people(deps, 1)
+    letter(deps, "ask", kind="asks")
+    draft(deps, letter="ask")
+    assert look(deps).refusals == ["ask asks for no fund: give it a form or a fund, and save it again"]
 
 
 def test_an_audience_that_is_empty_or_names_what_there_is_not_is_refused(deps: Deps):
