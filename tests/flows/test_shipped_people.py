@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from engine.bootstrap import Deps
+from engine.letters import writing
+from engine.letters.drafts import Draft
+from engine.letters.finishing import Body
+from engine.outreach import shipped_sequences
 from tests.campaigns import enqueue, letter
-from tests.commands import groundswell
 from tests.flows.house import change, one, rows
 from tests.supporters import Supporters, supporters
 
@@ -49,10 +51,11 @@ def test_who_reads_spanish_is_welcomed_in_it_and_told_in_it_why_that_chapter_is_
     assert "Hola, vecina o vecino:" in text
 
 
-def test_a_letter_that_staff_put_in_their_own_words_welcomes_from_then_on(they: Supporters, tmp_path: Path):
-    words = tmp_path / "welcome.md"
-    words.write_text("---\nkind: news\nsubject: Good to have you\n---\nHello {{ first_name }}. {{ why }}\n")
-    assert groundswell(they.deps, "letters", "save", words).returncode == 0
+def test_a_letter_that_staff_put_in_their_own_words_welcomes_from_then_on(they: Supporters):
+    words = {"en": Body("Good to have you", "Hello {{ first_name }}. {{ why }}\n")}
+    with they.deps.work() as (session, now):
+        writing.save(session, Draft(slug="welcome", kind="news", bodies=words))
+        shipped_sequences.ship(session, now, letters=["welcome"])
     they.joins(INES, zip=WORCESTER)
     they.joins("sol@example.org", zip=WORCESTER, language="es", first_name="Sol")
     assert they.mail(INES) == ["Nov 3 07:00  Good to have you"]
