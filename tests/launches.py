@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ import orjson
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
+from engine.errors import Conflict
 from engine.letters import writing
 from engine.outreach import campaigns, definitions, expanding, launching
 from engine.outreach.campaigns import Done, Standing
@@ -116,3 +119,43 @@ def all_turns(deps: Deps, _: str, *, stretch: int, die: str = "", after: int = 0
         if die == "behind" and turns > after:
             os.kill(os.getpid(), signal.SIGKILL)
         more = any([more, *(turn(deps) for turn in outreach.TURNS if turn is not turns_of_campaigns.expand)])
+
+
+def with_settings(deps: Deps, **terms: object) -> Deps:
+    """The same house with other settings."""
+    return replace(deps, settings=deps.settings.model_copy(update=terms))
+
+
+def received(deps: Deps) -> list[int]:
+    """Whom the provider has a letter for, as often as it has one."""
+    ids = [letter.message_id for _, letter in deps.mailer.accepted]
+    owners = {row.id: row.contact_id for row in rows(deps, "SELECT id, contact_id FROM message")}
+    return sorted(owners[each] for each in ids)
+
+
+def verb(deps: Deps, do: Callable[..., Done], slug: str = "vote", **terms: object) -> Done:
+    """Do this to it, and let everything follow."""
+    with deps.work() as (session, now):
+        done = do(session, slug, now, **terms)
+        deps.react(session, list(done.happened), now)
+        return done
+
+
+def approve(deps: Deps, who: int | None, slug: str = "vote") -> Done:
+    """Somebody agrees to it."""
+    with deps.work() as (session, now):
+        return launching.approve(session, slug, now, deps.settings, who=who)
+
+
+def pressed(deps: Deps, slug: str, key: str) -> bool | str:
+    """Whether this launched it; or why it did not."""
+    try:
+        return launch(deps, slug, key=key).changed
+    except Conflict as error:
+        return str(error)
+
+
+def turn(deps: Deps, stretch: int) -> bool:
+    """One turn of expansion, by so many contacts."""
+    with deps.work() as (session, now):
+        return expanding.expand(session, now, deps.settings, stretch)[1]

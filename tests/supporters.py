@@ -1,18 +1,21 @@
 """People of the invented organisation as a campaigner sees them: what they do comes in over HTTP, days pass on the house's
 clock, and letters come to their mailboxes."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
+from engine.letters import links
 from engine.ports import Letter
 from tests import make_stripe
 from tests.asgi import Client
@@ -78,6 +81,18 @@ class Supporters:
             body = make_stripe.raw(make_stripe.event(kind, told, created=int(self.now.timestamp())))
             answer = self.door.send("POST", "/webhooks/stripe", [stripe_signature(body), JSON], body)
             assert answer.status == 200, answer.body
+        self.happens()
+
+    def offers_help(self, email: str, *codes: str) -> None:
+        """She ticks ways to help on her own page, behind the link of a letter."""
+        contact_id = one(self.deps, f"SELECT id FROM contact WHERE email = '{email}'").id
+        path = links.preferences(self.deps.signer, contact_id, self.now)
+        stamp = re.search(rb'name="form" value="([^"]+)"', self.door.send("GET", path).body)
+        assert stamp is not None
+        said = {"form": stamp[1].decode(), "act": "save", "zip": "01605", "language": "en", "chapters": "yes",
+                "letters": ["news", "asks", "actions", "gatherings"], "help": codes}  # fmt: skip
+        form = ("content-type", "application/x-www-form-urlencoded")
+        assert self.door.send("POST", path, [form], urlencode(said, doseq=True).encode()).status == 303
         self.happens()
 
     def follows_a_link(self, email: str, subject: str) -> None:

@@ -29,6 +29,7 @@ from engine.segments import shelf
 app = typer.Typer()
 
 LETTERS = ("composed", "handed", "skipped", "cancelled", "expired", "bounced", "complained", "unsubscribed", "clicked")
+SECONDS = 600.0  # who waits at a terminal can wait
 FILES = {".yaml", ".yml", ".json"}
 
 About = Annotated[
@@ -91,7 +92,7 @@ def try_out(
     if person:
         _show_explained(_of_person(deps, which, person, days), deps.settings.time_zone)
         return
-    found = _simulated(deps, which, segment, simulate.Bounds(people, days))
+    found = _simulated(deps, which, segment, simulate.Bounds(people, days, SECONDS))
     _show_simulated(found)
     if file is not None:
         with new_file(file) as made:

@@ -6,7 +6,7 @@ statement locks what is due, gives each letter its verdict, and writes the hando
 sequences are counted as they are decided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -29,6 +29,7 @@ from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
 
 LOCK = 0x67726E6C
 RECEIPTS = 16
+MOST_LINES = 1000
 ZOMBIE_SECONDS = 5.0  # a process that was stopped this long after its claim must not send any more
 MARGIN_SECONDS = 3.0
 # Refusals that end by themselves, like PAUSED, CAPPED and BEHIND.
@@ -210,9 +211,27 @@ def campaign(session: Session, terms: Terms) -> Claimed:
     """Claim letters of one line, up to a whole request, all under one handover."""
     session.execute(_TAKE_TURNS, {"lock": terms.lock})
     next_ones = lines.due(session, _looked_for(terms), terms.domain)
-    if not next_ones:
-        return Claimed({}, more=False)
-    line = next_ones[0]
+    return _claimed(session, terms, next_ones[0], more=len(next_ones) > 1) if next_ones else Claimed({}, more=False)
+
+
+def in_turn(session: Session, terms: Terms) -> Iterator[Claimed]:
+    """Claim from all lines that are open, one after the other, as long as what each was found to be allowed still holds: for
+    whoever knows that nobody claims beside. The last one says whether there may be more."""
+    session.execute(_TAKE_TURNS, {"lock": terms.lock})
+    found, counted_for = lines.due(session, _looked_for(terms), terms.domain, MOST_LINES), set[int]()
+    for place, line in enumerate(found, 1):
+        limited = line.warming or line.most < terms.most or line.counted_for in counted_for
+        if limited and counted_for:
+            return
+        counted_for.add(line.counted_for)
+        claimed = _claimed(session, terms, line, more=place < len(found) or place == MOST_LINES)
+        yield claimed
+        if limited or len(claimed.readers) >= line.most:
+            return
+
+
+def _claimed(session: Session, terms: Terms, line: Row[Any], *, more: bool) -> Claimed:
+    """Claim letters of this line. `more`: whether another one is open."""
     ends = goals.load(session, [line.version_id]) if line.version_id else []
     statement, values = _look(session, line, ends)
     done = session.execute(statement, values | _limits(terms)).one()
@@ -225,7 +244,7 @@ def campaign(session: Session, terms: Terms) -> Claimed:
     if line.version_id:
         tallies.write(session, [_counted(line, done, len(going))])
     letters = {done.handover_id: going} if going else {}
-    more = done.decided >= line.most or len(next_ones) > 1
+    more = more or done.decided >= line.most
     return Claimed(letters, more, dict(zip(going, done.readers or (), strict=True)))
 
 

@@ -5,7 +5,7 @@ Of a draft as they stand now; of a campaign that was launched as they were pinne
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.letters import writing
-from engine.outreach import definitions, sequences
+from engine.outreach import definitions, sequence_checks, sequences
 from engine.outreach.campaigns import DRAFT, Standing
 from engine.outreach.definitions import LAUNCH, Definition
+from engine.outreach.sequence_checks import ASKS
 from engine.segments import rules, shelf
 from engine.segments.rules import Rule
 
@@ -104,10 +105,12 @@ def newest(session: Session, campaign: Standing) -> Content:
         return Content(faults=[f"the letter {campaign.letter} has no words in English"])
     pinned = {"letter": {"": spoken}}
     words = _words(session, pinned)
-    action = "ask" if next(iter(words.values())).kind == "asks" else "email"
-    told = {"slug": campaign.letter, "name": campaign.letter, "on": LAUNCH,
+    action = "ask" if next(iter(words.values())).kind == ASKS else "email"
+    told = {"slug": campaign.letter[:60], "name": campaign.letter, "on": LAUNCH,
             "steps": [{"key": "letter", action: campaign.letter}]}  # fmt: skip
-    return Content(definitions.read(told), None, pinned, words)
+    made = definitions.read(told)
+    faults = [says for _, says in sequence_checks.check(session, made, date.min).faults]  # of days it says none
+    return Content(made, None, pinned, words, faults)
 
 
 def pin(session: Session, campaign: Standing, content: Content, now: datetime) -> int:

@@ -5,10 +5,13 @@ twice. One worker at a time expands a campaign: it holds an advisory lock, not t
 counted meanwhile, and whoever pauses or cancels it need not wait.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid
@@ -37,7 +40,7 @@ _CLAIM = text(f"""
 SELECT id FROM (SELECT id FROM campaign k WHERE {DUE} ORDER BY k.urgent = '', k.launched_at, k.id OFFSET 0) k
 WHERE pg_try_advisory_xact_lock(:locks + id) LIMIT 1
 """)
-_STILL = text(f"SELECT id FROM campaign k WHERE id = :id AND {DUE} FOR NO KEY UPDATE")
+_STILL = text(f"SELECT changed_at FROM campaign k WHERE id = :id AND {DUE} FOR NO KEY UPDATE")
 _STILL_DUE = text(f"SELECT EXISTS (SELECT FROM campaign k WHERE id = :id AND {DUE})")
 _BEGIN = text("""
 UPDATE campaign SET state = 'expanding', version_id = :version_id, run = :run, skipped = '', cursor = 0, enrolled = 0,
@@ -92,14 +95,17 @@ def entering(campaign: Standing, definition: Definition, people: Compiled, now: 
 def _begin(session: Session, campaign: Standing, now: datetime, settings: Settings) -> list[Event]:
     """Its time has come: look once more whether it can leave. What repeats takes its newest words, or waits for the next time
     when there is nothing new."""
-    if session.scalar(_STILL, {"id": campaign.id, "now": now}) is None:
-        return []
-    campaign = campaigns.of_id(session, campaign.id)
     renews = bool(campaign.repeat) and not campaign.needs_approval
     content = contents.newest(session, campaign) if renews else contents.of(session, campaign)
-    if renews and not repeating.fresh(session, campaign, content, settings):
+    new = not renews or repeating.fresh(session, campaign, content, settings)
+    reasons = _against(session, campaign, content, now, settings) if new else []
+    # Whoever pauses, undoes or cancels it need not wait while it is looked at; and is heeded.
+    seen = session.scalar(_STILL, {"id": campaign.id, "now": now})
+    if seen != campaign.changed_at:
+        return []
+    if not new:
         return repeating.skip(session, campaign, now, settings)
-    if reasons := _against(session, campaign, content, now, settings):
+    if reasons:
         return _stop(session, campaign, "; ".join(reasons), now)
     version_id = contents.pin(session, campaign, content, now) if renews else campaign.version_id
     run = repeating.run(session, campaign, settings) if campaign.repeat else campaign.run
@@ -116,8 +122,7 @@ def _against(session: Session, campaign: Standing, content: Content, now: dateti
 
 
 def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) -> list[Event]:
-    between = {"after": campaign.cursor, "last": campaign.upto, "most": stretch}
-    upto: int = session.scalar(_UPTO, between) or campaign.upto
+    """The next stretch of contacts; a smaller one, when that takes too long. Raises Invalid when even that does."""
     definition = contents.definition(session, campaign)
     rule, scopes = contents.audience(session, campaign, definition)
     names = audience.known(session, rule, scopes)
@@ -125,12 +130,30 @@ def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) ->
     people = audience.people(rule, names, campaign.kind, scopes=scopes, sender=audience.HOME, among=among)
     statement, values = entering(campaign, definition, people, now)
     session.execute(TERMS)
-    entered: Any = session.execute(text(statement), values | between | {"upto": upto})
-    last = upto >= campaign.upto
-    told = {"id": campaign.id, "upto": upto, "entered": entered.rowcount, "last": last}
+    for most in (stretch, max(stretch // 20, 1)):
+        between = {"after": campaign.cursor, "last": campaign.upto, "most": most}
+        upto: int = session.scalar(_UPTO, between) or campaign.upto
+        entered = _entered(session, statement, values | between | {"upto": upto})
+        if entered is not None:
+            break
+    else:
+        raise Invalid("its rule takes too long to be asked of even a few people: narrow it down")
+    told = {"id": campaign.id, "upto": upto, "entered": entered, "last": upto >= campaign.upto}
     if session.scalar(_WENT_ON, told) is None:
         raise Conflict(f"{campaign.slug} was cancelled meanwhile")
     return [StepsDue(None)]
+
+
+def _entered(session: Session, statement: str, values: Mapping[str, Any]) -> int | None:
+    """How many people entered; None, and none did, when it took too long."""
+    try:
+        with session.begin_nested():
+            made: Any = session.execute(text(statement), values)
+            return int(made.rowcount)
+    except OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.QueryCanceled):
+            return None
+        raise
 
 
 def _stop(session: Session, campaign: Standing, because: str, now: datetime) -> list[Event]:

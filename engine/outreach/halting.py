@@ -21,6 +21,10 @@ AT_ONCE = 2_000  # people, and letters, that cancelling itself takes out
 SHARE = 20_000  # and each turn after it
 KINDS = (launching.WAITS, breakers.CAMPAIGN)  # of notices that are about a campaign
 
+# As the indices have them: of what waits, and of people who are in something.
+WAITING = "m.mailing_id, coalesce(m.chapter_id, 0), m.version_id, m.campaign_id, m.due_at, m.id"
+_ACTIVE = "e.version_id, e.campaign_id, e.due_at, e.id"
+
 _PAUSE = text("""
 UPDATE campaign SET paused_at = :now, paused_because = :because, changed_at = :now WHERE id = :id
 """)
@@ -35,21 +39,21 @@ SELECT id FROM campaign WHERE state = 'cancelled' AND ended_at IS NULL ORDER BY 
 _VERSIONS = text("""
 SELECT v.id FROM campaign k JOIN sequence_version v ON v.id = k.version_id OR v.sequence_id = k.sequence_id WHERE k.id = :id
 """)
-_LEAVE = text("""
+_LEAVE = text(f"""
 WITH chosen AS MATERIALIZED (
-    SELECT id FROM enrollment WHERE state = 'active' AND version_id = ANY(:versions) AND campaign_id = :id
-    LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT e.id FROM enrollment e WHERE e.state = 'active' AND e.version_id = ANY(:versions) AND e.campaign_id = :id
+    ORDER BY {_ACTIVE} LIMIT :most FOR UPDATE SKIP LOCKED
 ), gone AS (
     UPDATE enrollment e SET state = 'left', reason = :because, ended_at = :now FROM chosen WHERE e.id = chosen.id
     RETURNING e.id
 )
 SELECT count(*) FROM gone
 """)
-_TAKE_BACK = text("""
+_TAKE_BACK = text(f"""
 WITH chosen AS MATERIALIZED (
-    SELECT id FROM message WHERE state = 'ready' AND lane = 'delivery' AND mailing_id = ANY(:mailings)
-        AND version_id = ANY(:versions) AND campaign_id = :id
-    LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT m.id FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = ANY(:mailings)
+        AND m.version_id = ANY(:versions) AND m.campaign_id = :id
+    ORDER BY {WAITING} LIMIT :most FOR UPDATE SKIP LOCKED
 ), back AS (
     UPDATE message m SET state = 'cancelled', reason = :because FROM chosen WHERE m.id = chosen.id
     RETURNING m.version_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter_id, m.step
@@ -57,10 +61,14 @@ WITH chosen AS MATERIALIZED (
 SELECT version_id, mailing_id, chapter_id, step, count(*) AS letters FROM back GROUP BY 1, 2, 3, 4
 """)
 # Somebody is about to step, a letter is in a worker's hands, or with the provider and nobody knows: it may be ready again.
-_LEFT = text("""
-SELECT EXISTS (SELECT FROM enrollment WHERE state = 'active' AND version_id = ANY(:versions) AND campaign_id = :id)
-    OR EXISTS (SELECT FROM message WHERE state = 'ready' AND lane = 'delivery' AND mailing_id = ANY(:mailings)
-        AND version_id = ANY(:versions) AND campaign_id = :id)
+_LEFT = text(f"""
+SELECT EXISTS (SELECT FROM (
+        SELECT e.id FROM enrollment e WHERE e.state = 'active' AND e.version_id = ANY(:versions) AND e.campaign_id = :id
+        ORDER BY {_ACTIVE} LIMIT 1) people)
+    OR EXISTS (SELECT FROM (
+        SELECT m.id FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = ANY(:mailings)
+            AND m.version_id = ANY(:versions) AND m.campaign_id = :id
+        ORDER BY {WAITING} LIMIT 1) letters)
     OR EXISTS (SELECT FROM handover h JOIN message m ON m.handover_id = h.id
         WHERE h.state IN ('submitting', 'uncertain') AND m.campaign_id = :id)
 """)

@@ -62,7 +62,7 @@ SELECT next.mailing_id, next.chapter, next.version_id, next.campaign_id, next.to
     next.quiet_from, next.quiet_until, next.urgent, next.rank, sender.domain, d.domain IS NOT NULL AS known,
     since.day + CAST(:warm_days AS int) > CAST(:day AS date) AS warming, room.most, coalesce(h.id, 0) AS counted_for
 {_OPEN_LINES} AND (CAST(:domain AS text) IS NULL OR sender.domain = :domain)
-ORDER BY {_TURN} LIMIT 2
+ORDER BY {_TURN} LIMIT :lines
 """)
 
 # The letters of line `next` that are due, as an index has them.
@@ -83,9 +83,9 @@ FROM first next ORDER BY {_TURN}
 """)
 
 
-def due(session: Session, looked_for: Mapping[str, Any], domain: str | None) -> list[Row[Any]]:
-    """The line that is next, and the one after it; `domain`: of those that leave from it alone."""
-    return list(session.execute(_PICK, {**looked_for, "domain": domain}))
+def due(session: Session, looked_for: Mapping[str, Any], domain: str | None, most: int = 2) -> list[Row[Any]]:
+    """The line that is next, and those after it; `domain`: of those that leave from it alone."""
+    return list(session.execute(_PICK, {**looked_for, "domain": domain, "lines": most}))
 
 
 def rooms(session: Session, looked_for: Mapping[str, Any]) -> list[tuple[str, int]]:

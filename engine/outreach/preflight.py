@@ -18,7 +18,8 @@ from engine.errors import Conflict, Invalid
 from engine.languages import ENGLISH
 from engine.letters import checks, language, shelf, writing
 from engine.letters.vocabulary import vocabulary
-from engine.mail import handovers
+from engine.mail import allowances, handovers
+from engine.mail.allowances import GROWTH
 from engine.outreach import campaigns, contents
 from engine.outreach.campaigns import Standing
 from engine.outreach.contents import Content
@@ -40,14 +41,16 @@ WITH RECURSIVE up AS (
     SELECT up.of, up.name, h.id, h.parent_id, h.sender_email, h.postal_address, up.level + 1
     FROM chapter h JOIN up ON h.id = up.parent_id
 ), said AS (
-    SELECT of, name, (array_agg(sender_email ORDER BY level) FILTER (WHERE sender_email <> ''))[1] AS email,
+    SELECT of, name, (array_agg(parent_id ORDER BY level))[1] AS parent_id,
+        (array_agg(sender_email ORDER BY level) FILTER (WHERE sender_email <> ''))[1] AS email,
         (array_agg(postal_address ORDER BY level) FILTER (WHERE postal_address <> ''))[1] AS postal_address
     FROM up GROUP BY of, name
 )
-SELECT s.name, coalesce(s.email, '') AS email, coalesce(s.postal_address, '') AS postal_address,
+SELECT s.of, s.parent_id, s.name, coalesce(s.email, '') AS email, coalesce(s.postal_address, '') AS postal_address,
     EXISTS (SELECT FROM notice n WHERE n.kind = :refused AND n.subject = s.email AND n.resolved_at IS NULL) AS refused
 FROM said s ORDER BY s.name
 """)
+_DOMAINS = text("SELECT domain, warming_since FROM sending_domain WHERE domain = ANY(:domains)")
 _GATHERING = text("SELECT name, ends_at FROM gathering WHERE id = :id")
 
 
@@ -93,7 +96,9 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     else:
         for row in census:
             languages[row.language] += row.people
-        refusals += _of_senders(session, {row.chapter_id for row in census})
+        senders = _senders(session, {row.chapter_id for row in census})
+        refusals += _of_senders(senders)
+        warnings += _of_domains(session, senders, census, now, settings)
         refused, warned = _of_languages(content, languages)
         refusals += refused
         warnings += warned
@@ -128,11 +133,15 @@ def _census(session: Session, campaign: Standing, content: Content, now: datetim
         return session.execute(text(_CENSUS.format(people=found.sql)), values).all()
 
 
-def _of_senders(session: Session, chapter_ids: set[int | None]) -> Iterator[str]:
+def _senders(session: Session, chapter_ids: set[int | None]) -> Sequence[Row[Any]]:
+    """In whose name letters come to people of these chapters (none: the root's)."""
     if not chapter_ids:
-        return
+        return []
     values = {"ids": sorted(found for found in chapter_ids if found is not None), "root": None in chapter_ids}
-    senders = session.execute(_SENDERS, values | {"refused": handovers.SENDER}).all()
+    return session.execute(_SENDERS, values | {"refused": handovers.SENDER}).all()
+
+
+def _of_senders(senders: Sequence[Row[Any]]) -> Iterator[str]:
     if nowhere := [row.name for row in senders if not row.postal_address]:
         yield f"no postal address for {_listed(nowhere)}, there or above: the law asks for one in each letter"
     if nobody := [row.name for row in senders if not row.email]:
@@ -141,14 +150,31 @@ def _of_senders(session: Session, chapter_ids: set[int | None]) -> Iterator[str]
         yield f"the mail provider refuses {email} as a sender: verify it there, then `groundswell letters retry --all`"
 
 
+def _of_domains(
+    session: Session, senders: Sequence[Row[Any]], census: Sequence[Row[Any]], now: datetime, settings: Settings
+) -> Iterator[str]:
+    """That a domain which receivers do not know yet lets few letters leave on its first days."""
+    if settings.development:
+        return
+    domains = {row.of: row.email.rpartition("@")[2].lower() for row in senders}
+    root = next((domains[row.of] for row in senders if row.parent_id is None), "")
+    people = Counter[str]()
+    for row in census:
+        people[domains.get(row.chapter_id, root)] += row.people
+    since = {row.domain: row.warming_since for row in session.execute(_DOMAINS, {"domains": sorted(people)})}
+    for domain in sorted(people):
+        began = since.get(domain, now.date())
+        most = allowances.allowed(max((now.date() - began).days, 0)) if began else None
+        if most is not None and people[domain] > most:
+            yield f"receivers do not know {domain} yet: {most:,} letters leave in a day, each day {GROWTH} times as many"
+
+
 def _of_words(session: Session, campaign: Standing, content: Content) -> Iterator[str]:
     """What is wrong with the letters themselves."""
     if content.definition is not None and not any(content.letters()):
         yield "it writes no letter"
     every = [words for _, said in content.letters() for words in said.values()]
     for words in every:
-        if words.kind == "":
-            yield f"{words.letter} needs nobody's leave: it follows from what people do, and nobody launches it"
         if words.paused_at is not None:
             yield f"{words.slug} is paused: {words.paused_because or 'a person stopped it'}"
         if "unsubscribe_url" not in words.body_html or "unsubscribe_url" not in words.body_text:

@@ -9,6 +9,7 @@ once more (`claims`); of a campaign that is being cancelled all end.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,7 +50,8 @@ TOUCHES: Mapping[type[Event], frozenset[str]] = {
 # Which no event touches: nobody is told that a letter left, or that somebody goes on in a sequence; chance stays as it is.
 UNTOUCHED = frozenset({"received", "in_sequence", "random"})
 
-# Whom these events are about, and the versions that they are in, if anything can end those.
+# Whom these events are about, by version that they are in, if anything can end that; under no version those who are about to
+# be asked for money, where that matters (:asked).
 _IN_PLAY = text("""
 WITH her AS MATERIALIZED (
     SELECT unnest(CAST(:contacts AS bigint[])) AS id
@@ -63,7 +65,11 @@ WITH her AS MATERIALIZED (
 )
 SELECT v.id, CAST(v.definition AS text) AS definition, v.fund_ids, p.ids
 FROM place p JOIN sequence_version v ON v.id = p.version_id
-WHERE jsonb_exists(v.definition, 'exit_when') OR jsonb_typeof(v.definition -> 'goal') = 'object' ORDER BY v.id
+WHERE jsonb_exists(v.definition, 'exit_when') OR jsonb_exists(v.definition, 'goal')
+UNION ALL
+SELECT 0, '', NULL, array_agg(her.id) FROM her WHERE :asked AND EXISTS (
+    SELECT FROM message m WHERE m.contact_id = her.id AND m.state = 'ready' AND m.kind = 'asks' OFFSET 0)
+HAVING count(*) > 0
 """)
 
 # The campaigns that nobody is just pausing or cancelling: whoever does that holds the row, then looks for its people.
@@ -130,32 +136,60 @@ WITH {_FREE}, place AS MATERIALIZED (
 def gave(
     session: Session, recorded: Sequence[ContributionRecorded | DonorLearned], now: datetime, settings: Settings
 ) -> list[Event]:
-    """These gifts take back asks of their funds, and end sequences whose goal they are. One statement."""
-    of = {event.contribution_id: event.contact_id for event in recorded if event.contact_id is not None}
-    if not of:
+    """These gifts take back asks of their funds, and end sequences whose goal they are. One statement when nobody is asked
+    and none of them is in a sequence that a gift can end; else two to four."""
+    about = _about([event for event in recorded if event.contact_id is not None])
+    if not any(about.values()):
         return []
-    values = {"contributions": list(of), "contacts": sorted(set(of.values())), "rest_days": settings.ask_rest_days}
-    return _said(session.execute(_GAVE, values | {"now": now}).all())
+    play = _in_play(session, about, type(recorded[0]), asked=True)
+    ended: list[Event] = []
+    if play.asked:
+        values = {
+            "contributions": [event.contribution_id for event in recorded], "contacts": sorted(play.asked), "now": now,
+            "rest_days": settings.ask_rest_days,
+        }  # fmt: skip
+        ended = _said(session.execute(_GAVE, values).all())
+    return ended + _end(session, play, now)
 
 
 def happened(session: Session, told: Sequence[Event], now: datetime, _: Settings) -> list[Event]:
     """These events, all of one kind, may reach the goals of those whom they are about, or let them leave. One statement when
     none of them is in a sequence that asks what is touched; else two or three."""
     about = _about(told)
-    if not any(about.values()):
-        return []
-    touched = TOUCHES[type(told[0])]
-    versions: list[Ends] = []
-    contacts: set[int] = set()
-    for row in session.execute(_IN_PLAY, about):
+    return _end(session, _in_play(session, about, type(told[0])), now) if any(about.values()) else []
+
+
+@dataclass(slots=True)
+class _Play:
+    """What is in play: the versions whose rules are to be asked, and of whom; and who is asked for money, or is in a sequence
+    that a gift ends."""
+
+    versions: list[Ends] = field(default_factory=list)
+    contacts: set[int] = field(default_factory=set)
+    asked: set[int] = field(default_factory=set)
+
+
+def _in_play(session: Session, about: Mapping[str, list[int]], kind: type[Event], *, asked: bool = False) -> _Play:
+    play = _Play()
+    for row in session.execute(_IN_PLAY, {**about, "asked": asked}):
+        if not row.id:
+            play.asked.update(row.ids)
+            continue
         version = goals.read(row.id, row.definition, row.fund_ids)
-        if version.operators & touched:
-            versions.append(version)
-            contacts.update(row.ids)
-    if not versions:
+        if version.operators & TOUCHES[kind]:
+            play.versions.append(version)
+            play.contacts.update(row.ids)
+        if version.gave and asked:
+            play.asked.update(row.ids)
+    return play
+
+
+def _end(session: Session, play: _Play, now: datetime) -> list[Event]:
+    """Let those leave whose goal is reached, or whose rule to leave by holds."""
+    if not play.versions:
         return []
-    found = goals.compiled(session, versions, "e.version_id")
-    values = {"contacts": sorted(contacts), "versions": [each.version_id for each in versions], "now": now}
+    found = goals.compiled(session, play.versions, "e.version_id")
+    values = {"contacts": sorted(play.contacts), "versions": [each.version_id for each in play.versions], "now": now}
     return _said(session.execute(text(_HAPPENED.format(reason=found.sql)), values | dict(found.values)).all())
 
 

@@ -10,9 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
-from engine.events import Event, HumanNeeded
-from engine.outreach import claims, stepping
+from engine.events import Event, HumanNeeded, LettersComposed
+from engine.letters.links import Links
+from engine.mail import handovers
+from engine.mail.handovers import Outcome
+from engine.outreach import claims, deliver, stepping
+from engine.outreach.claims import Claimed
 from engine.settings import Settings
+from engine.tokens import Signer
 
 LOCK = 0x67726E73  # of claims in clones, so that none waits for the real ones, nor they for it
 MOST_COPIES = 1000  # in one request, as a provider takes them
@@ -21,6 +26,8 @@ _PUT_OFF = text("""
 INSERT INTO put_off (message_id, at, until, reason)
 SELECT id, :now, due_at, reason FROM message WHERE state = 'ready' AND reason <> '' ON CONFLICT DO NOTHING
 """)
+_ASKS = text("SELECT DISTINCT handover_id FROM message WHERE handover_id = ANY(:ids) AND kind = 'asks' ORDER BY 1")
+_SIZES = text("ANALYZE message, enrollment")
 # What is due next; when a letter is due that may not leave any more today, the next day.
 _NEXT = text("""
 SELECT least(
@@ -43,9 +50,11 @@ class Clockwork:
     ends: float
     grain: timedelta = timedelta()
     needed: list[str] = field(default_factory=list)
+    _wrote: int = 0
 
     def run(self) -> None:
         """Until nothing is due any more, or the end has come. Raises Invalid when it takes too long."""
+        self.session.execute(_SIZES)
         while True:
             self._settle()
             tomorrow = datetime.combine(self.now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
@@ -56,16 +65,42 @@ class Clockwork:
 
     def _settle(self) -> None:
         """Everything that is due at this moment."""
-        more = True
+        more, wrote = True, False
         while more:
             self._in_time()
             happened, more = stepping.step(self.session, self.now, self.settings)
             self._note(happened)
+            wrote = wrote or any(isinstance(each, LettersComposed) for each in happened)
+        if wrote:
+            self._look_at_sizes()
         terms, more = self._terms(), True
         while more:
-            self._in_time()
-            more = claims.campaign(self.session, terms).more
+            more, taken = False, Claimed({}, more=False)
+            for claimed in claims.in_turn(self.session, terms):
+                self._in_time()
+                more = claimed.more
+                taken = Claimed({**taken.letters, **claimed.letters}, more, {**taken.readers, **claimed.readers})
+            self._set_aside(taken)
         self.session.execute(_PUT_OFF, {"now": self.now})
+
+    def _set_aside(self, claimed: Claimed) -> None:
+        """Asks that would ask their readers for nothing do not leave; no other letter need be made."""
+        asks = self.session.scalars(_ASKS, {"ids": list(claimed.letters)}).all() if claimed.letters else ()
+        letters = {handover_id: claimed.letters[handover_id] for handover_id in asks}
+        if not letters:
+            return
+        settings = self.settings
+        links = Links(Signer(settings.signing_keys), settings.base_url, self.now)
+        for parcel in deliver.load(self.session, letters, links, settings.time_zone, claimed.readers):
+            if parcel.offers.pointless:
+                aside = Outcome(parcel.handover_id, "accepted", pointless=parcel.offers.pointless)
+                handovers.set_aside(self.session, aside, self.now)
+
+    def _look_at_sizes(self) -> None:
+        """Nobody else tells Postgres how large temporary tables have become. Each further time it changes less."""
+        self._wrote += 1
+        if self._wrote.bit_count() == 1:
+            self.session.execute(_SIZES)
 
     def _note(self, happened: Sequence[Event]) -> None:
         self.needed += [f"{each.subject}: {each.detail}" for each in happened if isinstance(each, HumanNeeded)]

@@ -2,8 +2,7 @@
 inside a savepoint that is rolled back.
 
 The real tables are read, as everybody reads them, and nothing else: once the clone is made the transaction is read-only, and
-Postgres itself refuses every lock and change of a row that is not temporary. Nothing is prepared on the server meanwhile, for
-a plan that was made for the real tables would go on to use them.
+Postgres itself refuses every lock and change of a row that is not temporary.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,8 +39,11 @@ _CLONED: Mapping[str, str] = {
     "mail_hold": _EMPTY,  # whatever holds letters back just now will be over
     "chapter_lead": _EMPTY,  # letters to leads are not told
     "audit": _EMPTY,
+    "refcode": _EMPTY,  # each letter gets one that is gone again
 }
-_UNREAD = {"mailing": ("body_html", "body_text", "source", "source_text")}  # large, and read by nobody here
+# Large, and read by nobody here; but what an ask offers is.
+_ASKS = "o.letter_id IN (SELECT id FROM letter WHERE kind = 'asks')"
+_UNREAD = {"mailing": {"body_html": _ASKS, "body_text": _ASKS, "source": "false", "source_text": "false"}}
 # A part of the people has a part of what may leave in a day.
 _SCALED = {"chapter": "daily_letters", "sent_count": "letters"}
 _NEW_IDS = ("enrollment", "message", "handover", "campaign", "sequence", "sequence_version")
@@ -70,6 +72,8 @@ FROM sending_domain d CROSS JOIN unnest(CAST(:warm_up AS bigint[])) WITH ORDINAL
 WHERE d.warming_since + CAST(w.day AS int) - 1 >= CAST(:now AS date)
 ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
 """)
+# Statements that this connection prepared before would go on to use the real tables.
+_FORGET_PLANS = text("DISCARD PLANS")
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
 
 
@@ -90,16 +94,12 @@ class Terms:
 @contextmanager
 def cloned(session: Session, terms: Terms) -> Iterator[None]:
     """Within this block the tables above are a clone of themselves for these people. Whatever is done there is undone."""
-    driver: Any = session.connection().connection.driver_connection
-    prepares, driver.prepare_threshold = driver.prepare_threshold, None
-    try:
-        with session.begin_nested() as world:
-            _make(session, terms)
-            session.execute(_READ_ONLY)
-            yield
-            world.rollback()
-    finally:
-        driver.prepare_threshold = prepares
+    with session.begin_nested() as world:
+        _make(session, terms)
+        session.execute(_FORGET_PLANS)
+        session.execute(_READ_ONLY)
+        yield
+        world.rollback()
 
 
 def _make(session: Session, terms: Terms) -> None:
@@ -132,8 +132,8 @@ def _columns(table: str, part: float) -> tuple[str, str]:
     """The names of its columns, and what is selected for each."""
     names = [f'"{column.name}"' for column in metadata.tables[table].columns]
     selected = [f"o.{name}" for name in names]
-    for unread in _UNREAD.get(table, ()):
-        selected[names.index(f'"{unread}"')] = "''"
+    for unread, but in _UNREAD.get(table, {}).items():
+        selected[names.index(f'"{unread}"')] = f"CASE WHEN {but} THEN o.{unread} ELSE '' END"
     if part < 1 and (scaled := _SCALED.get(table)):
         selected[names.index(f'"{scaled}"')] = f"CAST(ceil(o.{scaled} * {part:.9f}) AS bigint)"
     return ", ".join(names), ", ".join(selected)

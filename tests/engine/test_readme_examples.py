@@ -11,7 +11,7 @@ from engine.giving import form_files, form_shelf, fund_files, funds
 from engine.giving.fund_files import FundSaid
 from engine.letters import checks, drafts, writing
 from engine.letters.finishing import Body
-from engine.outreach import definitions, sequence_checks, sequence_files, sequence_words
+from engine.outreach import campaign_files, campaigns, definitions, sequence_checks, sequence_files, sequence_words
 from engine.people import catalogue_files, catalogues, chapter_files, chapter_import
 from engine.segments import files, names, rules, shelf, words
 from engine.settings import ROOT, Settings
@@ -111,6 +111,16 @@ def test_the_readme_names_all_that_a_sequence_can_say():
     assert set(re.findall(r"(?m)^\| `(\w+)", table)) == set(definitions.ACTIONS)
 
 
+def test_the_campaign_of_the_readme_is_one_and_all_that_a_campaign_can_say_is_named():
+    told = campaign_files.read_text(example("slug: central-votes"))
+    assert told.faults == []
+    assert told.draft is not None
+    assert campaign_files.read_text(campaign_files.written(told.draft)).draft == told.draft
+    (table,) = re.findall(r"(?ms)^## Campaigns$.*?^\| \| says \|\n\|.*?\n((?:\|.*?\n)+)", README)
+    named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(campaigns.Draft.model_fields)
+
+
 def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Session, tmp_path: Path):
     (words,) = re.findall(r"(?ms)^```markdown\n(.*?)^```", README)
     (tmp_path / "supper.md").write_text(words, "utf-8")
@@ -119,7 +129,7 @@ def test_the_letter_of_the_readme_has_no_fault_and_nothing_to_remark(session: Se
 
 
 def test_the_readme_names_every_state_that_a_letter_and_a_handover_can_be_in():
-    for table in ("message", "handover"):
+    for table in ("message", "handover", "campaign", "enrollment"):
         (said,) = re.findall(rf"(?m)^\| `{table}\.state` .*\n\|.*\n((?:\|.*\n)+)", README)
         assert sorted(re.findall(r"(?m)^\| `(\w+)` ", said)) == sorted(STATES[table])
 

@@ -15,8 +15,7 @@ from tests import dying
 from tests.campaigns import letter, people
 from tests.dying import Orders
 from tests.flows.house import one, rows
-from tests.flows.test_campaigns import pressed, received
-from tests.launches import NOON, all_turns, draft, entered, launch, leave, standing
+from tests.launches import NOON, all_turns, draft, entered, launch, leave, pressed, received, standing
 
 STRETCH = 20
 NOBODY = "http://127.0.0.1:9"  # nothing is handed over by whoever is killed

@@ -1,5 +1,6 @@
 """What stands against a campaign before it leaves, and what one should look at."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,6 +87,26 @@ def test_a_sender_that_the_provider_refuses_must_be_verified_first(deps: Deps):
     assert refusal.startswith("the mail provider refuses hello@commonground.example.org as a sender")
     change(deps, "UPDATE notice SET resolved_at = now()")
     assert look(deps).refusals == []
+
+
+def test_a_domain_that_receivers_do_not_know_yet_is_told_of_in_production(deps: Deps):
+    people(deps, 481)
+    letter(deps, "rent")
+    draft(deps, letter="rent")
+    assert look(deps).warnings == []
+    careful = replace(deps, settings=deps.settings.model_copy(update={"env": "production"}))
+    (warning,) = look(careful).warnings
+    says = "receivers do not know commonground.example.org yet: 480 letters leave in a day, each day 1.4 times as many"
+    assert warning == says
+    change(deps, "INSERT INTO sending_domain (domain) VALUES ('commonground.example.org')")
+    assert look(careful).warnings == []
+
+
+def test_a_letter_that_asks_for_no_fund_is_refused(deps: Deps):
+    people(deps, 1)
+    letter(deps, "ask", kind="asks")
+    draft(deps, letter="ask")
+    assert look(deps).refusals == ["ask asks for no fund: give it a form or a fund, and save it again"]
 
 
 def test_an_audience_that_is_empty_or_names_what_there_is_not_is_refused(deps: Deps):
@@ -201,27 +222,27 @@ def test_a_language_that_one_letter_lacks_is_refused_and_one_that_all_lack_is_to
     assert look(deps).warnings == ["18 people read pt, and none of its letters has it: they get English"]
 
 
-@pytest.mark.parametrize(
-    ("subject", "markdown", "says"),
-    [
-        ("The vote", "Every gift is matched\n", "rent, line 1: it claims a match (“matched”)"),
-        ("The vote", "Dear friend,\n\ntriple your gift now\n", "rent, line 3: it claims a match (“triple”)"),
-        ("FINAL NOTICE", "Hello\n", "rent, subject: it claims a final notice (“FINAL NOTICE”)"),
-        ("The vote", "You haven't given yet\n", "rent, line 1: it claims that somebody has not given (“You haven't given”)"),
-        ("The vote", "Your account was suspended\n",
-         "rent, line 1: it claims a membership that expires (“account was suspend”)"),
-        ("RE: your question", "Hello\n", "rent, subject: it pretends to be an answer (“RE: your question”)"),
-        ("fwd: your question", "Hello\n", "rent, subject: it pretends to be an answer (“fwd: your question”)"),
-    ],
-)  # fmt: skip
-def test_claims_that_need_proof_are_told_with_where_they_stand(deps: Deps, subject, markdown, says):
+CLAIMS = [
+    ("The vote", "Every gift is matched\n", "line 1: it claims a match (“matched”)"),
+    ("The vote", "Dear friend,\n\ntriple your gift now\n", "line 3: it claims a match (“triple”)"),
+    ("FINAL NOTICE", "Hello\n", "subject: it claims a final notice (“FINAL NOTICE”)"),
+    ("The vote", "You haven't given yet\n", "line 1: it claims that somebody has not given (“You haven't given”)"),
+    ("The vote", "Your account was suspended\n", "line 1: it claims a membership that expires (“account was suspend”)"),
+    ("RE: your question", "Hello\n", "subject: it pretends to be an answer (“RE: your question”)"),
+    ("fwd: your question", "Hello\n", "subject: it pretends to be an answer (“fwd: your question”)"),
+]
+
+
+def test_claims_that_need_proof_are_told_with_where_they_stand(deps: Deps):
     people(deps, 1)
-    with deps.work() as (session, _):
-        writing.save(session, Draft(slug="rent", kind="news", bodies={"en": Body(subject, markdown)}))
-    draft(deps, letter="rent")
-    (warning,) = look(deps).warnings
-    assert warning.startswith(says)
-    assert look(deps).refusals == []
+    for number, (subject, markdown, says) in enumerate(CLAIMS):
+        slug = f"rent{number}"
+        with deps.work() as (session, _):
+            writing.save(session, Draft(slug=slug, kind="news", bodies={"en": Body(subject, markdown)}))
+        draft(deps, slug, letter=slug)
+        (warning,) = look(deps, slug).warnings
+        assert warning.startswith(f"{slug}, {says}")
+        assert look(deps, slug).refusals == []
 
 
 def test_what_a_draft_names_that_there_is_not_is_refused_when_it_is_written(deps: Deps):

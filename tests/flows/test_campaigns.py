@@ -1,48 +1,39 @@
 """Campaigns: launched once, held, undone, approved, paused, cancelled; whom they reach."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event
 
 from engine.bootstrap import Deps
 from engine.errors import Conflict, Forbidden, Invalid
-from engine.outreach import campaigns, expanding, halting, launching
-from tests.campaigns import NEWS, go, letter, people, states
+from engine.outreach import campaigns, halting, launching
+from tests.campaigns import NEWS, letter, people
 from tests.flows.house import change, one, rows
-from tests.launches import NOON, draft, entered, launch, leave, sequence, staff, standing, work
-from workers import outreach
+from tests.launches import (
+    NOON,
+    approve,
+    draft,
+    entered,
+    launch,
+    leave,
+    pressed,
+    received,
+    sequence,
+    staff,
+    standing,
+    turn,
+    verb,
+    with_settings,
+    work,
+)
+from workers import pulse
 
 
 @pytest.fixture(autouse=True)
 def _at_noon(deps: Deps) -> None:
     deps.clock.now = NOON
-
-
-def with_settings(deps: Deps, **terms: object) -> Deps:
-    return replace(deps, settings=deps.settings.model_copy(update=terms))
-
-
-def received(deps: Deps) -> list[int]:
-    """Whom the provider has a letter for, as often as it has one."""
-    ids = [letter.message_id for _, letter in deps.mailer.accepted]
-    owners = {row.id: row.contact_id for row in rows(deps, "SELECT id, contact_id FROM message")}
-    return sorted(owners[each] for each in ids)
-
-
-def verb(deps: Deps, do, slug: str = "vote", **terms: object):
-    with deps.work() as (session, now):
-        done = do(session, slug, now, **terms)
-        deps.react(session, list(done.happened), now)
-        return done
-
-
-def approve(deps: Deps, who: int | None, slug: str = "vote"):
-    with deps.work() as (session, now):
-        return launching.approve(session, slug, now, deps.settings, who=who)
 
 
 def test_everybody_of_the_chapter_gets_the_letter_once_and_nobody_else(deps: Deps):
@@ -97,13 +88,6 @@ def test_launched_twice_at_once_it_is_launched_once(deps: Deps):
         assert sorted(map(str, found)) == ["True", f"other{number} is already launched"]
     work(deps)
     assert entered(deps) == sorted(hers * 10)
-
-
-def pressed(deps: Deps, slug: str, key: str) -> bool | str:
-    try:
-        return launch(deps, slug, key=key).changed
-    except Conflict as error:
-        return str(error)
 
 
 def test_a_large_one_is_held_and_can_be_undone_until_it_begins(deps: Deps):
@@ -207,130 +191,6 @@ def test_a_draft_is_changed_and_says_what_was(deps: Deps):
         campaigns.update(session, "ballot", made.draft, now, deps.settings, who=None)
 
 
-def test_paused_in_the_middle_it_stands_still_and_goes_on_where_it_was(deps: Deps):
-    hers = people(deps, 30)
-    letter(deps, "rent")
-    draft(deps, letter="rent")
-    launch(deps)
-    turn(deps, 10)  # it begins
-    turn(deps, 10)
-    some = entered(deps)
-    assert 0 < len(some) < 30
-    verb(deps, halting.pause, who=None, because="the place was changed")
-    assert verb(deps, halting.pause, who=None).changed is False
-    leave(deps)
-    assert entered(deps) == some
-    assert (received(deps), states(deps)) == ([], {})
-    verb(deps, halting.resume, who=None)
-    assert verb(deps, halting.resume, who=None).changed is False
-    leave(deps)
-    assert (entered(deps), received(deps)) == (hers, hers)
-
-
-def test_while_its_sequence_is_paused_nobody_enters(deps: Deps):
-    hers = people(deps, 3)
-    letter(deps, "rent")
-    sequence(deps, "calls", [{"key": "one", "email": "rent"}])
-    draft(deps, sequence="calls")
-    launch(deps)
-    change(deps, "UPDATE sequence SET paused_at = now() WHERE slug = 'calls'")
-    work(deps)
-    assert (entered(deps), standing(deps).state) == ([], "scheduled")
-    change(deps, "UPDATE sequence SET paused_at = NULL WHERE slug = 'calls'")
-    leave(deps)
-    assert received(deps) == hers
-
-
-def turn(deps: Deps, stretch: int) -> bool:
-    """One turn of expansion, by so many contacts."""
-    with deps.work() as (session, now):
-        return expanding.expand(session, now, deps.settings, stretch)[1]
-
-
-def test_cancelled_in_the_middle_nobody_enters_and_queued_letters_are_taken_back(deps: Deps):
-    people(deps, 30)
-    letter(deps, "rent")
-    draft(deps, letter="rent")
-    launch(deps)
-    for _ in range(3):
-        turn(deps, 10)
-    outreach.step(deps)
-    assert 0 < states(deps)["ready"] < 30
-    turn(deps, 5)
-    done = verb(deps, halting.cancel, who=None, because="wrong place")
-    assert done.campaign.state == "cancelled"
-    work(deps)
-    assert set(states(deps)) == {"cancelled"}
-    assert {row.reason for row in rows(deps, "SELECT reason FROM message")} == {"campaign cancelled"}
-    left = rows(
-        deps, "SELECT DISTINCT state, reason FROM enrollment WHERE ended_at IS NOT NULL AND state <> 'finished'"
-    )
-    assert {tuple(row) for row in left} == {("left", "campaign cancelled")}
-    found = standing(deps)
-    assert found.enrolled == found.finished + found.left_early < 30
-    assert found.ended_at is not None
-    tally = one(deps, "SELECT sum(composed) AS composed, sum(cancelled) AS cancelled FROM step_tally")
-    assert tally.composed == tally.cancelled == states(deps)["cancelled"]
-    assert verb(deps, halting.cancel, who=None).changed is False
-    go(deps)
-    assert received(deps) == []
-    with pytest.raises(Conflict, match="was cancelled"):
-        launch(deps, key="again")
-
-
-def test_a_large_one_that_is_cancelled_is_emptied_by_and_by_and_nothing_leaves_meanwhile(deps: Deps):
-    people(deps, 40)
-    letter(deps, "rent")
-    sequence(
-        deps,
-        "twice",
-        [{"key": "one", "email": "rent"}, {"key": "pause", "wait": "3 days"}, {"key": "two", "email": "rent"}],
-    )
-    draft(deps, sequence="twice")
-    launch(deps)
-    work(deps)
-    assert states(deps) == {"ready": 40}
-    change(
-        deps, "UPDATE campaign SET state = 'cancelled', paused_at = :now", now=deps.clock.now
-    )  # and nothing else yet
-    turns = 0
-    while clear(deps, 15):
-        turns += 1
-    assert turns == 2  # and a last one
-    assert states(deps) == {"cancelled": 40}
-    assert {row.reason for row in rows(deps, "SELECT reason FROM enrollment")} == {"campaign cancelled"}
-    assert standing(deps).ended_at is not None
-
-
-def clear(deps: Deps, most: int) -> bool:
-    with deps.work() as (session, now):
-        happened, more = halting.clear(session, now, most)
-        deps.react(session, happened, now)
-    return more
-
-
-def test_a_chunk_that_was_in_the_making_when_it_was_cancelled_is_undone(deps: Deps):
-    people(deps, 20)
-    letter(deps, "rent")
-    draft(deps, letter="rent")
-    launch(deps)
-    turn(deps, 10)
-    pool = deps.sessions.kw["bind"]
-
-    done: list[bool] = []
-
-    def cancelled(_, __, statement, *___):
-        if statement.lstrip().startswith("UPDATE campaign SET cursor") and not done:
-            done.append(True)
-            assert verb(deps, halting.cancel, who=None).changed  # it need not wait for the chunk
-
-    event.listen(pool, "before_cursor_execute", cancelled)
-    with pytest.raises(Conflict, match="cancelled meanwhile"):
-        turn(deps, 10)
-    work(deps)
-    assert entered(deps) == []
-
-
 def test_a_finished_one_is_archived_and_duplicated_without_its_times(deps: Deps):
     people(deps, 2)
     letter(deps, "rent")
@@ -378,19 +238,34 @@ def test_who_wants_no_letters_of_chapters_is_not_counted_on(deps: Deps):
     assert (entered(deps), received(deps)) == (hers[1:], hers[1:])
 
 
-def test_a_correction_goes_to_exactly_those_who_got_the_wrong_letter(deps: Deps):
-    hers = people(deps, 12)
+def test_the_pulse_rings_for_campaigns_that_have_something_to_do_and_for_no_others(deps: Deps):
+    people(deps, 3)
     letter(deps, "rent")
-    draft(deps, letter="rent")
+
+    def rings() -> bool:
+        return "outreach" in pulse.beat(deps)
+
+    draft(deps, letter="rent", urgent="moved to Friday", starts_at=(deps.clock.now + timedelta(hours=1)).isoformat())
+    assert not rings()
     launch(deps)
+    assert not rings()
+    deps.clock.skip(timedelta(hours=1))
+    assert not rings(), "nobody approved it"
+    approve(deps, staff(deps, "ines@example.org"))
+    assert rings()
+    verb(deps, halting.pause, who=None)
+    assert not rings()
+    verb(deps, halting.resume, who=None)
     work(deps)
-    change(deps, "UPDATE message SET due_at = due_at + interval '3 days' WHERE contact_id = ANY(:ids)", ids=hers[:5])
-    go(deps)
-    verb(deps, halting.cancel, who=None, because="the wrong day")
-    letter(deps, "sorry")
-    draft(deps, "sorry", letter="sorry", rule={"op": "received", "mailing": "rent"})
-    assert launch(deps, "sorry").campaign.expected == 7
-    deps.mailer.accepted.clear()
-    deps.clock.skip(timedelta(days=2))
+    assert not rings(), "its letters wait, and that is delivery's"
+    change(deps, "UPDATE campaign SET state = 'cancelled', paused_at = now()")
+    assert rings()
+    work(deps)
+    assert not rings()
+    draft(deps, "second", letter="rent")
+    launch(deps, "second")
+    turn(deps, 10)
+    turn(deps, 10)
+    assert rings()
     leave(deps)
-    assert received(deps) == hers[5:]
+    assert not rings()

@@ -6,6 +6,7 @@ import pytest
 
 from engine.bootstrap import Deps
 from engine.errors import NotFound
+from engine.outreach.definitions import TRIGGERS
 from engine.reports import explain
 from engine.reports.explain import Explained
 from engine.staff import rights
@@ -47,7 +48,7 @@ def test_her_way_through_a_sequence_is_told_step_by_step(deps: Deps):
     go(deps)
     found = explained(deps, her)
     assert told(found) == [
-        ("greeting", "entered the sequence greeting (version 1): somebody's yes to letters begins to hold"),
+        ("greeting", f"entered the sequence greeting (version 1): {TRIGGERS['joined']}"),
         ("greeting", "step hello: its letter was written"),
         ("greeting", "step spanish: was passed over: its rule does not hold"),
         ("greeting", "step pause: a wait until 2026-11-06 07:00"),

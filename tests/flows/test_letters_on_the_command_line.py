@@ -273,3 +273,16 @@ def test_what_somebody_is_asked_for_is_explained_for_each_form(groundswell: Comm
         "              $20 is left of the fund's limit for her, $1.66 a month: less than the form takes, $5.",
     ]
     assert "no form nowhere is open" in refused(groundswell, "asks", "explain", email, "--form", "nowhere")
+
+
+def test_a_letter_of_a_sequence_that_came_along_is_used_in_it_from_the_moment_it_is_kept(
+    deps: Deps, groundswell: Command, tmp_path: Path
+):
+    version = "SELECT version, shipped FROM sequence WHERE slug = 'welcome'"
+    before = one(deps, version)
+    words = tmp_path / "welcome.md"
+    words.write_text("---\nkind: news\nsubject: Good to have you\n---\nHello {{ first_name }}. {{ why }}\n")
+    said(groundswell, "letters", "save", str(words))
+    assert tuple(one(deps, version)) == (before.version + 1, True)
+    said(groundswell, "letters", "save", str(words))
+    assert one(deps, version).version == before.version + 1

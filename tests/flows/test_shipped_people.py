@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from engine.bootstrap import Deps
+from engine.letters import writing
+from engine.letters.drafts import Draft
+from engine.letters.finishing import Body
+from engine.outreach import shipped_sequences
 from tests.campaigns import enqueue, letter
-from tests.commands import groundswell
 from tests.flows.house import change, one, rows
 from tests.supporters import Supporters, supporters
 
@@ -49,10 +51,11 @@ def test_who_reads_spanish_is_welcomed_in_it_and_told_in_it_why_that_chapter_is_
     assert "Hola, vecina o vecino:" in text
 
 
-def test_a_letter_that_staff_put_in_their_own_words_welcomes_from_then_on(they: Supporters, tmp_path: Path):
-    words = tmp_path / "welcome.md"
-    words.write_text("---\nkind: news\nsubject: Good to have you\n---\nHello {{ first_name }}. {{ why }}\n")
-    assert groundswell(they.deps, "letters", "save", words).returncode == 0
+def test_a_letter_that_staff_put_in_their_own_words_welcomes_from_then_on(they: Supporters):
+    words = {"en": Body("Good to have you", "Hello {{ first_name }}. {{ why }}\n")}
+    with they.deps.work() as (session, now):
+        writing.save(session, Draft(slug="welcome", kind="news", bodies=words))
+        shipped_sequences.ship(session, now, letters=["welcome"])
     they.joins(INES, zip=WORCESTER)
     they.joins("sol@example.org", zip=WORCESTER, language="es", first_name="Sol")
     assert they.mail(INES) == ["Nov 3 07:00  Good to have you"]
@@ -135,6 +138,20 @@ def test_nobody_is_reminded_of_who_was_asked(they: Supporters):
     change(they.deps, "UPDATE volunteer_offer SET state = 'contacted'")
     they.wait(days=20)
     assert they.mail(LEAD) == ["Nov 3 07:00  Somebody near you offered to help"]
+
+
+def test_who_offers_help_on_her_own_page_is_thanked_once_for_what_she_did_not_offer_before(they: Supporters):
+    led(they)
+    they.joins(INES, zip=WORCESTER)
+    they.wait(hours=3)
+    they.mail(INES)
+    they.offers_help(INES, "w1")
+    they.offers_help(INES, "w1")
+    assert they.mail(INES) == ["Nov 3 10:00  Thank you for offering to help"]
+    they.wait(days=10)
+    they.offers_help(INES, "w1", "w2")
+    assert they.mail(INES) == ["Nov 13 10:00  Thank you for offering to help"]
+    assert they.mail(LEAD)[-1] == "Nov 13 10:00  Somebody near you offered to help"
 
 
 # Long silence.

@@ -53,6 +53,12 @@ def crowd(deps: Deps) -> list[int]:
         SELECT unnest(CAST(:ids AS bigint[])), 'many', :now, CAST(:now AS timestamptz) + interval '20 days'""",
            ids=ids[20:24], now=NOW)  # fmt: skip
     change(deps, "UPDATE consent SET given = false WHERE contact_id = :id", id=ids[24])
+    change(deps, "UPDATE fund SET limit_cents = 50000")
+    change(deps, """WITH gave AS (
+            INSERT INTO contribution (contact_id, source, source_key, fund_id, amount_cents, paid_at, donor)
+            SELECT :id, 'actblue', 'all', min(id), 50000, :at, '{}' FROM fund RETURNING id
+        ) INSERT INTO ledger_entry (contribution_id, kind, source, source_key, amount_cents, occurred_at)
+        SELECT id, 'gift', 'actblue', 'all', 50000, :at FROM gave""", id=ids[48], at=NOW - 60 * DAY)  # fmt: skip
     for days in (1, 2, 3, 4, 5):
         news = letter(deps)
         enqueue(deps, news, ids[25:32])
@@ -116,6 +122,7 @@ def test_fifty_people_get_the_same_letters_on_the_same_dates_when_the_clock_real
     assert {found.what: found.how_much.number for found in whole.unsent} == {tuple(row[:3]): row[3] for row in unsent}
     ends = rows(deps, "SELECT state, reason, count(*) FROM enrollment WHERE campaign_id <> 0 GROUP BY 1, 2")
     assert {found.what: found.how_much.number for found in whole.ends} == {tuple(row[:2]): row[2] for row in ends}
+    assert "Nothing is left of the fund's limit for her" in " ".join(each.what[2] for each in whole.unsent)
     assert whole.put_off
     assert whole.passed
 
