@@ -79,8 +79,11 @@ _FREE = """campaign_free AS MATERIALIZED (
 )"""
 _ENDED = """ended AS (
     UPDATE enrollment e SET state = 'left', reason = p.reason, ended_at = :now, waits_for = '' FROM place p WHERE e.id = p.id
-    RETURNING e.contact_id, e.version_id, e.campaign_id, e.reason
+    RETURNING e.contact_id, e.version_id, e.sequence_id, e.campaign_id, e.reason
 )"""
+# Letters `m` of a place `x`, also those that were written before she was moved to a newer version.
+_OF_IT = """(x.contact_id, x.campaign_id) = (m.contact_id, m.campaign_id) AND (x.version_id = m.version_id
+    OR x.sequence_id = (SELECT s.sequence_id FROM sequence_version s WHERE s.id = m.version_id))"""
 # What became of it all: places that ended, and letters that are cancelled, each told once for what it counts for.
 _SAY = """
 SELECT 'left' AS what, 0 AS version_id, campaign_id, 0 AS mailing_id, 0 AS chapter, '' AS step, count(*) AS many
@@ -111,8 +114,7 @@ WITH gift AS MATERIALIZED (
     WHERE m.contact_id = ANY(:contacts) AND m.state = 'ready' AND (
         m.kind = 'asks' AND EXISTS (SELECT FROM gift g WHERE g.contact_id = m.contact_id
             AND g.fund_id = coalesce(m.fund_id, l.fund_id) AND (g.fresh OR g.paid_at > m.created_at))
-        OR EXISTS (SELECT FROM ended x
-            WHERE (x.contact_id, x.version_id, x.campaign_id) = (m.contact_id, m.version_id, m.campaign_id)))
+        OR EXISTS (SELECT FROM ended x WHERE {_OF_IT}))
     ORDER BY m.id FOR NO KEY UPDATE OF m SKIP LOCKED
 ), {_CANCEL}
 {_SAY}
@@ -125,8 +127,7 @@ WITH {_FREE}, place AS MATERIALIZED (
         AND (e.campaign_id = 0 OR e.campaign_id IN (SELECT id FROM campaign_free))
     ORDER BY e.id FOR UPDATE OF e
 ), {_ENDED}, unwanted AS MATERIALIZED (
-    SELECT m.id, x.reason FROM message m JOIN ended x
-        ON (x.contact_id, x.version_id, x.campaign_id) = (m.contact_id, m.version_id, m.campaign_id)
+    SELECT m.id, x.reason FROM message m JOIN ended x ON {_OF_IT}
     WHERE m.contact_id = ANY(:contacts) AND m.state = 'ready' ORDER BY m.id FOR NO KEY UPDATE OF m SKIP LOCKED
 ), {_CANCEL}
 {_SAY}

@@ -128,6 +128,18 @@ def test_the_first_of_a_plan_ends_it_and_so_does_a_gift_of_a_moment_before_she_e
     assert places(deps, asks) == [("left", "gave")] * 2
 
 
+def test_what_was_written_before_she_was_moved_to_a_newer_version_is_taken_back_as_well(deps: Deps):
+    of = publish(deps, MAIL, PAUSE, ASK, goal="gave", **ANY_HOUR)
+    (who,) = people(deps, 1)
+    enrol(deps, of, [who], step="pause")
+    (waits,) = queue(deps, of, [who])
+    change(deps, """WITH newer AS (INSERT INTO sequence_version (sequence_id, version, definition, mailings, fund_ids,
+        published_at) SELECT sequence_id, 2, definition, mailings, fund_ids, published_at FROM sequence_version
+        WHERE id = :id RETURNING id) UPDATE enrollment SET version_id = newer.id FROM newer""", id=of.version_id)  # fmt: skip
+    gives(deps, who)
+    assert stands(deps, waits) == ("cancelled", "gave")
+
+
 def test_what_let_her_in_does_not_end_it_and_the_next_gift_does(deps: Deps):
     invites = publish(deps, MAIL, PAUSE, ASK, on="first_gift", goal="gave", **ANY_HOUR)
     (who,) = people(deps, 1)
