@@ -1,7 +1,7 @@
 """Numbers and reasons: what a campaign came to, why somebody got what she got, what would happen."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, new_file, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, day, house, new_file, out
 from engine.errors import Invalid, NotFound
 from engine.money import dollars
-from engine.outreach import sequence_files
+from engine.outreach import sequence_files, timing
 from engine.people import contacts
 from engine.reports import explain as explaining
 from engine.reports import picture, simulate
@@ -81,6 +81,9 @@ def try_out(
     which: Annotated[str, typer.Argument(metavar="WHICH", help="A campaign, a sequence, or a sequence's file.")],
     *,
     segment: Annotated[str, typer.Option(help="Of a sequence: whom it is tried with, a saved segment.")] = "",
+    deadline: Annotated[
+        date | None, typer.Option(parser=day, metavar="DAY", help="Of a sequence that is launched: with this deadline.")
+    ] = None,
     person: Annotated[str, typer.Option(help="One person alone, exactly: her address or number.")] = "",
     days: Annotated[int, typer.Option(help="How far ahead to look.")] = simulate.DAYS,
     people: Annotated[int, typer.Option(help="How many people to look at.")] = simulate.SAMPLE,
@@ -92,7 +95,7 @@ def try_out(
     if person:
         _show_explained(_of_person(deps, which, person, days), deps.settings.time_zone)
         return
-    found = _simulated(deps, which, segment, simulate.Bounds(people, days, SECONDS))
+    found = _simulated(deps, which, segment, deadline, simulate.Bounds(people, days, SECONDS))
     _show_simulated(found)
     if file is not None:
         with new_file(file) as made:
@@ -108,7 +111,7 @@ def _of_person(deps: Deps, which: str, person: str, days: int) -> Explained:
         return simulate.for_person(session, contact_id, now, deps.settings, asked=asked, days=days)
 
 
-def _simulated(deps: Deps, which: str, segment: str, bounds: simulate.Bounds) -> Simulated:
+def _simulated(deps: Deps, which: str, segment: str, deadline: date | None, bounds: simulate.Bounds) -> Simulated:
     with deps.work() as (session, now):
         definition = None
         if Path(which).suffix in FILES:
@@ -121,8 +124,9 @@ def _simulated(deps: Deps, which: str, segment: str, bounds: simulate.Bounds) ->
         saved = shelf.one(session, segment) if segment else None
         among = saved.rule if saved else simulate.EVERYBODY
         scopes = [saved.chapter] if saved else []
+        over = timing.beginning(deadline, deps.settings.time_zone) if deadline else None
         return simulate.of_sequence(
-            session, definition or which, now, deps.settings, bounds, among=among, scopes=scopes
+            session, definition or which, now, deps.settings, bounds, among=among, scopes=scopes, deadline=over
         )
 
 

@@ -56,9 +56,11 @@ _KIND = text("SELECT kind FROM letter WHERE slug = :slug")
 _LAUNCH = text("""
 UPDATE campaign SET state = 'running', version_id = :version_id, kind = :kind, paused_at = NULL WHERE id = :id
 """)
+_RESUME = text("UPDATE sequence SET paused_at = NULL WHERE id = :id AND paused_at IS NOT NULL")
 _INVENT = text("""
-INSERT INTO campaign (slug, name, sequence_id, version_id, rule, kind, state, changed_at)
-VALUES ('simulated ' || CAST(:slug AS text), :name, :sequence_id, :version_id, CAST(:rule AS jsonb), :kind, 'running', :now)
+INSERT INTO campaign (slug, name, sequence_id, version_id, rule, kind, state, deadline, changed_at)
+VALUES ('simulated ' || CAST(:slug AS text), :name, :sequence_id, :version_id, CAST(:rule AS jsonb), :kind, 'running',
+    :deadline, :now)
 RETURNING id
 """)
 
@@ -97,11 +99,11 @@ def of_campaign(session: Session, slug: str, now: datetime, settings: Settings, 
 
 def of_sequence(
     session: Session, which: str | Definition, now: datetime, settings: Settings, bounds: Bounds = USUAL, *,
-    among: Rule = EVERYBODY, scopes: Sequence[str] = (),
+    among: Rule = EVERYBODY, scopes: Sequence[str] = (), deadline: datetime | None = None,
 ) -> Simulated:  # fmt: skip
     """What a sequence would do, a published one (its slug) or one that is written only, if the people whom `among` chooses
-    entered it at once: as by a launch, or each by what lets her in. `scopes`: chapters that they belong to. Raises as
-    `of_campaign`."""
+    entered it at once: as by a launch with this deadline, or each by what lets her in. One that is paused goes on. `scopes`:
+    chapters that they belong to. Raises as `of_campaign`."""
     definition = _published(session, which).definition if isinstance(which, str) else which
     assert definition is not None
     chosen = among if definition.when is None else rules.AllOf(op="all", of=(among, definition.when))
@@ -112,8 +114,9 @@ def of_sequence(
             _published(session, which) if isinstance(which, str) else sequences.publish(session, which, now).sequence
         )
         campaign_id = 0
+        session.execute(_RESUME, {"id": version.id})
         if definition.on == LAUNCH:
-            invented = _invented(session, version, among, now)
+            invented = _invented(session, version, among, now, deadline)
             run.enter(invented, definition, chosen, bounding)
             campaign_id = invented.id
         else:
@@ -152,6 +155,7 @@ def _join_campaign(run: "_Run", standing: Standing) -> None:
 def _join_sequence(run: "_Run", version: sequences.Standing) -> None:
     definition = version.definition
     assert definition is not None
+    run.session.execute(_RESUME, {"id": version.id})
     if definition.on != LAUNCH:
         run.let_in(definition.on)
         return
@@ -247,11 +251,10 @@ def _launched(session: Session, campaign: Standing, content: Content, start: dat
 
 
 def _published(session: Session, slug: str) -> sequences.Standing:
-    """Raises NotFound; Invalid when it was never published, or stands still."""
+    """Raises NotFound; Invalid when nobody can enter it."""
     found = sequences.one(session, slug)
-    if found.definition is None or found.archived_at is not None or found.paused_at is not None:
-        still = "is archived" if found.archived_at else "is paused" if found.paused_at else "was never published"
-        raise Invalid(f"the sequence {slug} {still}: nobody enters it")
+    if found.definition is None or found.archived_at is not None:
+        raise Invalid(f"the sequence {slug} {'is archived' if found.archived_at else 'was never published'}")
     return found
 
 
@@ -261,11 +264,14 @@ def _kind(session: Session, definition: Definition) -> str:
     return session.scalar(_KIND, {"slug": first}) or "news"
 
 
-def _invented(session: Session, version: sequences.Standing, rule: Rule, now: datetime) -> Standing:
+def _invented(
+    session: Session, version: sequences.Standing, rule: Rule, now: datetime, deadline: datetime | None = None
+) -> Standing:
     """A campaign that sends it, in the clone alone."""
     assert version.definition is not None
     made: int = session.execute(_INVENT, {
         "slug": version.slug, "name": version.name, "sequence_id": version.id, "version_id": version.version_id,
         "rule": orjson.dumps(rules.said(rule)).decode(), "kind": _kind(session, version.definition), "now": now,
+        "deadline": deadline,
     }).scalar_one()  # fmt: skip
     return campaigns.of_id(session, made)

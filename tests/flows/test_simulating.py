@@ -230,6 +230,18 @@ def test_a_sequence_that_people_enter_by_themselves_is_tried_with_whom_one_likes
     assert {("2026-11-03", "hello"), ("2026-11-06", "once_more")} <= set(got(her))
 
 
+def test_a_sequence_that_stands_still_is_tried_as_if_it_went_on_with_the_deadline_that_it_would_have(deps: Deps):
+    people(deps, 3)
+    publish(deps, *STEPS, slug="rent", name="Rent", expires="deadline")
+    change(deps, "UPDATE sequence SET paused_at = now() WHERE slug = 'rent'")
+    with deps.work() as (session, now):
+        found = simulate.of_sequence(session, "rent", now, deps.settings)
+        assert [each.what for each in found.ends] == [("left", "there is no deadline to count from")]
+        found = simulate.of_sequence(session, "rent", now, deps.settings, deadline=now + 7 * DAY)
+    assert {each.what[0] for each in found.by_step} == {"write", "ask", "last"}
+    assert rows(deps, "SELECT FROM sequence WHERE slug = 'rent' AND paused_at IS NULL") == []
+
+
 def test_a_sequence_that_is_only_written_is_tried_as_well_and_published_nowhere(deps: Deps):
     people(deps, 3)
     letter(deps, "call")
