@@ -15,7 +15,8 @@ from engine.letters.vocabulary import MADE, READER, SENDER, vocabulary
 FRAME = {name: sample for name, (_, sample) in SENDER.items()}
 LINKS = {name: sample for name, (_, sample) in MADE.items()}
 TO_STAFF = {"operator_notice", "sign_in"}
-ALL = [(letter.slug, spoken) for letter in shipped() for spoken in letter.words]
+SHIPPED = {letter.slug: letter for letter in shipped()}
+ALL = [(letter.slug, spoken) for letter in SHIPPED.values() for spoken in letter.words]
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='x", "{{ 7 * 7 }}", "{% raw %}", "a & b",
     "</td></tr></table>", "<!-- x", "\u202eevil", "=HYPERLINK(1)",
@@ -23,7 +24,7 @@ HOSTILE = [
 
 
 def the(slug: str) -> Shipped:
-    return next(letter for letter in shipped() if letter.slug == slug)
+    return SHIPPED[slug]
 
 
 def rendered(slug: str, spoken: str = "en", **facts: Any) -> sheets.Rendered:
@@ -64,7 +65,7 @@ def test_every_letter_says_each_fact_in_html_and_text(slug: str, spoken: str):
 
 
 def test_every_letter_to_people_is_there_in_every_language_and_says_which_it_is_in():
-    for letter in shipped():
+    for letter in SHIPPED.values():
         assert set(letter.words) == ({"en"} if letter.slug in TO_STAFF else set(offered()))
         for spoken, words in letter.words.items():
             assert f'lang="{spoken}"' in words.html
@@ -88,14 +89,14 @@ def test_the_question_by_letter_has_one_link_and_no_word_of_whom_it_is_sent_to(s
 
 
 def test_letters_that_may_be_refused_say_how_and_receipts_do_not():
-    for letter in shipped():
+    for letter in SHIPPED.values():
         said = rendered(letter.slug)
         assert (LINKS["unsubscribe_url"] in said.html) == (letter.kind != "")
         assert (FRAME["because_words"] in said.text) == (letter.kind != "")
 
 
 def test_facts_are_named_apart_from_what_the_sender_and_the_links_say():
-    for letter in shipped():
+    for letter in SHIPPED.values():
         assert not letter.facts.keys() & (FRAME.keys() | LINKS.keys())
         assert letter.facts.keys() <= vocabulary(letter.facts).keys()
     assert replace(the("confirm"), facts={}).facts == {}
