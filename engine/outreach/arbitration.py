@@ -49,14 +49,16 @@ FREE_AT = f"greatest(recent.at[:a_day] + interval '1 day', recent.at[{_A_WEEK}] 
 _ROOM = f"""least({_A_WEEK} - coalesce(cardinality(recent.at), 0),
     :a_day - (SELECT count(*) FROM unnest(recent.at) handed_at WHERE handed_at > :now - interval '1 day'))"""
 
+# SQL: letter `{0}` waits for the person {1}. It is found by her, whatever the planner believes of how many are ready: where
+# it takes them for few, it would read all of a lane for each person.
+WAITING = "{0}.state = 'ready' AND {0}.contact_id = {1} AND {0}.contact_id > 0"
 # Until when letter `m` of rank :rank lets others go first; NULL: it need not. Most people have no other letter that is ready.
 # Those that will not leave (their mailing or campaign stands still) and those that could not for a day are let pass.
 BEHIND_UNTIL = f"""
 (SELECT CASE WHEN count(*) >= {_ROOM} THEN greatest(max(x.due_at), :now + {AGAIN}) END
-FROM (SELECT * FROM message x
-    WHERE x.contact_id = c.id AND x.state = 'ready' AND x.lane = 'delivery' AND x.kind <> '' AND x.id <> m.id
+FROM (SELECT * FROM message x WHERE {WAITING.format("x", "c.id")} AND x.id <> m.id AND x.kind <> ''
         AND x.due_at BETWEEN :now - {LONGEST} AND :now + {LONGEST} AND (x.expires_at > :now) IS NOT FALSE OFFSET 0) x
-WHERE NOT EXISTS (SELECT FROM mailing w WHERE w.id = x.mailing_id AND w.paused_at IS NOT NULL)
+WHERE x.lane = 'delivery' AND NOT EXISTS (SELECT FROM mailing w WHERE w.id = x.mailing_id AND w.paused_at IS NOT NULL)
     AND NOT {STANDS_STILL.format("x")}
     AND (SELECT {rank("x.campaign_id", "k", exempt="x.at_cap = 'exempt'")}
         FROM (SELECT) once LEFT JOIN campaign k ON k.id = x.campaign_id) < :rank

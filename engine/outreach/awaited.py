@@ -18,11 +18,12 @@ from engine.events import (
     PlanStarted,
     StepsDue,
 )
+from engine.outreach.enrolled import ACTIVE
 from engine.settings import Settings
 
-_HEAR = """
+_HEAR = f"""
 UPDATE enrollment e SET heard = true, due_at = least(e.due_at, :now)
-WHERE e.state = 'active' AND e.waits_for = :awaited AND NOT e.heard AND e.contact_id IN ({who}) RETURNING e.id
+WHERE {ACTIVE.format("e")} AND e.waits_for = :awaited AND NOT e.heard AND e.contact_id IN ({{who}}) RETURNING e.id
 """
 _HER = text(_HEAR.format(who="SELECT unnest(CAST(:ids AS bigint[]))"))
 _GAVE = text(_HEAR.format(who="""

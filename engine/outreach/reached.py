@@ -21,6 +21,8 @@ from engine.events import ContributionRecorded, DonorLearned, Event, PlacesLeft
 from engine.giving.ask_rests import NEW_GIFT
 from engine.mail import tally
 from engine.outreach import goals
+from engine.outreach.arbitration import WAITING
+from engine.outreach.enrolled import ACTIVE
 from engine.outreach.goals import Ends
 from engine.settings import Settings
 
@@ -52,7 +54,8 @@ UNTOUCHED = frozenset({"received", "in_sequence", "random"})
 
 # Whom these events are about, by version that they are in, if anything can end that; under no version those who are about to
 # be asked for money, where that matters (:asked).
-_IN_PLAY = text("""
+_IN_PLAY = text(
+    """
 WITH her AS MATERIALIZED (
     SELECT unnest(CAST(:contacts AS bigint[])) AS id
     UNION SELECT contact_id FROM contribution WHERE id = ANY(:contributions)
@@ -60,7 +63,7 @@ WITH her AS MATERIALIZED (
     UNION SELECT contact_id FROM message WHERE id = ANY(:letters)
 ), place AS MATERIALIZED (
     SELECT e.version_id, array_agg(DISTINCT her.id) AS ids FROM her CROSS JOIN LATERAL (
-        SELECT version_id FROM enrollment e WHERE e.contact_id = her.id AND e.state = 'active' OFFSET 0) e
+        SELECT version_id FROM enrollment e WHERE e.contact_id = her.id AND {active} OFFSET 0) e
     GROUP BY e.version_id
 )
 SELECT v.id, CAST(v.definition AS text) AS definition, v.fund_ids, p.ids
@@ -68,14 +71,16 @@ FROM place p JOIN sequence_version v ON v.id = p.version_id
 WHERE jsonb_exists(v.definition, 'exit_when') OR jsonb_exists(v.definition, 'goal')
 UNION ALL
 SELECT 0, '', NULL, array_agg(her.id) FROM her WHERE :asked AND EXISTS (
-    SELECT FROM message m WHERE m.contact_id = her.id AND m.state = 'ready' AND m.kind = 'asks' OFFSET 0)
+    SELECT FROM message m WHERE {waiting} AND m.kind = 'asks' OFFSET 0)
 HAVING count(*) > 0
-""")
+""".format(waiting=WAITING.format("m", "her.id"), active=ACTIVE.format("e"))
+)
 
+_ACTIVE = ACTIVE.format("e")
 # The campaigns that nobody is just pausing or cancelling: whoever does that holds the row, then looks for its people.
-_FREE = """campaign_free AS MATERIALIZED (
+_FREE = f"""campaign_free AS MATERIALIZED (
     SELECT id FROM campaign WHERE id IN (SELECT DISTINCT e.campaign_id FROM enrollment e
-        WHERE e.contact_id = ANY(:contacts) AND e.state = 'active') ORDER BY id FOR KEY SHARE SKIP LOCKED
+        WHERE e.contact_id = ANY(:contacts) AND {_ACTIVE}) ORDER BY id FOR KEY SHARE SKIP LOCKED
 )"""
 _ENDED = """ended AS (
     UPDATE enrollment e SET state = 'left', reason = p.reason, ended_at = :now, waits_for = '' FROM place p WHERE e.id = p.id
@@ -104,14 +109,14 @@ WITH gift AS MATERIALIZED (
     FROM contribution g WHERE g.id = ANY(:contributions) AND {NEW_GIFT.format("g")}
 ), {_FREE}, place AS MATERIALIZED (
     SELECT e.id, 'gave' AS reason FROM enrollment e JOIN sequence_version v ON v.id = e.version_id
-    WHERE e.contact_id = ANY(:contacts) AND e.state = 'active' AND v.definition ->> 'goal' = 'gave'
+    WHERE e.contact_id = ANY(:contacts) AND {_ACTIVE} AND v.definition ->> 'goal' = 'gave'
         AND (e.campaign_id = 0 OR e.campaign_id IN (SELECT id FROM campaign_free))
         AND EXISTS (SELECT FROM gift g WHERE g.contact_id = e.contact_id AND g.fund_id = ANY(v.fund_ids)
             AND (g.paid_at > e.entered_at OR g.fresh AND (e.inbound_event_id = g.inbound_event_id) IS NOT TRUE))
     ORDER BY e.id FOR UPDATE OF e
 ), {_ENDED}, unwanted AS MATERIALIZED (
     SELECT m.id, 'gave' AS reason FROM message m JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
-    WHERE m.contact_id = ANY(:contacts) AND m.state = 'ready' AND (
+    WHERE {WAITING.format("m", "ANY(:contacts)")} AND (
         m.kind = 'asks' AND EXISTS (SELECT FROM gift g WHERE g.contact_id = m.contact_id
             AND g.fund_id = coalesce(m.fund_id, l.fund_id) AND (g.fresh OR g.paid_at > m.created_at))
         OR EXISTS (SELECT FROM ended x WHERE {_OF_IT}))
@@ -123,12 +128,12 @@ _HAPPENED = f"""
 WITH {_FREE}, place AS MATERIALIZED (
     SELECT e.id, why.reason FROM enrollment e JOIN contact c ON c.id = e.contact_id
     CROSS JOIN LATERAL (SELECT {{reason}} AS reason OFFSET 0) why
-    WHERE e.contact_id = ANY(:contacts) AND e.state = 'active' AND e.version_id = ANY(:versions) AND why.reason IS NOT NULL
+    WHERE e.contact_id = ANY(:contacts) AND {_ACTIVE} AND e.version_id = ANY(:versions) AND why.reason IS NOT NULL
         AND (e.campaign_id = 0 OR e.campaign_id IN (SELECT id FROM campaign_free))
     ORDER BY e.id FOR UPDATE OF e
 ), {_ENDED}, unwanted AS MATERIALIZED (
     SELECT m.id, x.reason FROM message m JOIN ended x ON {_OF_IT}
-    WHERE m.contact_id = ANY(:contacts) AND m.state = 'ready' ORDER BY m.id FOR NO KEY UPDATE OF m SKIP LOCKED
+    WHERE {WAITING.format("m", "ANY(:contacts)")} ORDER BY m.id FOR NO KEY UPDATE OF m SKIP LOCKED
 ), {_CANCEL}
 {_SAY}
 """

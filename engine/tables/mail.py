@@ -77,8 +77,9 @@ class Message(SQLModel, table=True):
             "id",
             postgresql_where=text("state = 'ready' AND lane = 'delivery'"),
         ),
-        # What waits for her, whatever she got before.
-        Index("message_waiting_idx", "contact_id", postgresql_where=text("state = 'ready'")),
+        # What waits for her, whatever she got before. For whoever asks for a person's letters alone, and says so by the
+        # bound: nobody else may come to read all that is ready by it.
+        Index("message_waiting_idx", "contact_id", postgresql_where=text("state = 'ready' AND contact_id > 0")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())

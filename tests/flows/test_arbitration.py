@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from engine.bootstrap import Deps
+from engine.outreach import claims, goals, lines
 from engine.outreach.arbitration import BEHIND, CAPPED, quiet_hours
 from tests.campaigns import NOW, enqueue, go, letter, people
 from tests.flows.house import change, one, rows
@@ -254,3 +256,35 @@ def test_who_lives_nowhere_that_is_known_has_the_zone_of_the_nearest_chapter_tha
     go(deps)
     found = rows(deps, "SELECT state FROM message ORDER BY contact_id")
     assert [row.state for row in found] == ["handed", "ready", "ready"]
+
+
+# By which index.
+
+
+def read_by(deps: Deps, *instead: tuple[str, str]) -> str:
+    """How Postgres would make the last look, when it takes what is ready for little; `instead`: in other words."""
+    terms = claims.Terms(NOW, 1.0, 1000, "UTC", 1, 5, 1, production=False)
+    with deps.work() as (session, _):
+        session.execute(
+            text("SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)")
+        )
+        (line, *_rest) = lines.due(session, claims._looked_for(terms), None)
+        statement, values = claims._look(session, line, goals.load(session, [line.version_id]))
+        asked = statement.text
+        for words, others in instead:
+            assert words in asked
+            asked = asked.replace(words, others)
+        return "\n".join(session.scalars(text(f"EXPLAIN {asked}"), values | claims._limits(terms)))
+
+
+def test_each_persons_letters_are_found_by_her_however_few_are_believed_to_be_ready(deps: Deps):
+    ids = people(deps, 300)
+    before = launched(deps)
+    queue(deps, before, ids)
+    change(deps, "UPDATE message SET state = 'handed'")
+    change(deps, "ANALYZE message")
+    queue(deps, launched(deps), ids)
+    found = read_by(deps)
+    assert (found.count("message_waiting_idx"), found.count("message_delivery_due_idx")) == (1, 1)
+    by_lane = read_by(deps, ("AND x.contact_id > 0", "AND x.lane = 'delivery'"))
+    assert by_lane.count("message_delivery_due_idx") == 2, "this is what would be read for each person"
