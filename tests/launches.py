@@ -29,8 +29,9 @@ WITH made AS (
     VALUES (:slug, :slug, :on, 1, (SELECT id FROM chapter WHERE slug = :chapter))
     ON CONFLICT (slug) DO UPDATE SET version = sequence.version + 1 RETURNING id, version
 )
-INSERT INTO sequence_version (sequence_id, version, definition, mailings, published_at)
-SELECT id, version, CAST(:definition AS jsonb), CAST(:mailings AS jsonb), :now FROM made RETURNING id
+INSERT INTO sequence_version (sequence_id, version, definition, mailings, fund_ids, published_at)
+SELECT id, version, CAST(:definition AS jsonb), CAST(:mailings AS jsonb),
+    ARRAY(SELECT DISTINCT fund_id FROM letter WHERE slug = ANY(:asks) ORDER BY fund_id), :now FROM made RETURNING id
 """)
 
 
@@ -93,7 +94,8 @@ def sequence(deps: Deps, slug: str, steps: list[dict[str, Any]], **terms: Any) -
         for step in read.steps:
             if step.mails:
                 mailings[step.key] = {key: writing.spoken(session, name) for key, name in step.letters.items()}
-        values = {"slug": slug, "on": terms.get("on", "launch"), "chapter": terms.get("chapter"), "now": now,
+        asks = [name for step in read.steps if step.ask for name in step.letters.values()]
+        values = {"slug": slug, "on": terms.get("on", ""), "chapter": terms.get("chapter"), "now": now, "asks": asks,
                   "definition": orjson.dumps(definitions.said(read)).decode(),
                   "mailings": orjson.dumps(mailings).decode()}  # fmt: skip
         return int(session.execute(_PUBLISH, values).scalar_one())

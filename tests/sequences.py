@@ -12,6 +12,7 @@ from sqlalchemy import text
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.outreach import definitions
+from engine.outreach.definitions import LAUNCH
 from tests.campaigns import ASK, NEWS, NOW, letter
 from tests.flows.house import change, one
 from workers import outreach
@@ -62,7 +63,7 @@ def publish(deps: Deps, *steps: Mapping[str, Any], campaign: bool = False, deadl
         for variant, slug in named.items():
             mailings.setdefault(step.key, {})[variant] = _words(deps, slug, ask=step.ask is not None)
     values = {
-        "slug": definition.slug, "trigger": definition.on, "chapter": definition.chapter,
+        "slug": definition.slug, "trigger": "" if definition.on == LAUNCH else definition.on, "chapter": definition.chapter,
         "definition": orjson.dumps(definitions.said(definition)).decode(), "mailings": orjson.dumps(mailings).decode(),
         "asks": [slug for step in definition.steps if step.ask for slug in step.letters.values()], "now": NOW,
         "quiet_from": definition.quiet_hours and definition.quiet_hours[0],

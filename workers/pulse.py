@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from engine import metrics
 from engine.bootstrap import Deps, start
 from engine.mail import handovers
-from engine.outreach import concluding, expanding, stepping
+from engine.outreach import concluding, expanding, halting, stepping
 
 TICK_SECONDS = 1.0
 LEADER_LOCK = 0x67726E64  # "grnd"
@@ -56,7 +56,7 @@ UNION ALL
 SELECT 'upkeep' WHERE EXISTS (SELECT FROM chore WHERE due_at <= now())
     OR EXISTS (SELECT FROM handover WHERE state = 'uncertain' AND due_at <= now())
 UNION ALL
-SELECT 'outreach' WHERE EXISTS (SELECT FROM campaign k WHERE {expanding.DUE} OR {concluding.DUE} OR {concluding.CLEARING})
+SELECT 'outreach' WHERE EXISTS (SELECT FROM campaign k WHERE {expanding.DUE} OR {concluding.DUE} OR {halting.CLEARING})
 """)
 
 log = structlog.get_logger(__name__)

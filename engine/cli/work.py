@@ -67,7 +67,8 @@ def retry(
         raise typer.BadParameter("name the letters, or say --all")
     deps = house(data_dir)
     with deps.work() as (session, now):
-        lanes = handovers.retry(session, message or None, now)
+        lanes, happened = handovers.retry(session, message or None, now)
+        deps.react(session, happened, now)
         notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes])
         if not message:  # those that failed for their sender, too: it is told of anew if it is still refused
             notices.resolve(session, handovers.SENDER)

@@ -85,9 +85,10 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint, fail
 """)
 
 _RETRY = text("""
-UPDATE message SET state = 'ready', reason = '', doubts = 0, handover_id = NULL, due_at = :now
+UPDATE message m SET state = 'ready', reason = '', doubts = 0, handover_id = NULL, due_at = :now
 WHERE state = 'failed' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(:ids))
-RETURNING id, lane
+    AND NOT EXISTS (SELECT FROM campaign k WHERE k.id = m.campaign_id AND k.state = 'cancelled')
+RETURNING id, lane, mailing_id, version_id, campaign_id, coalesce(chapter_id, 0) AS chapter, step
 """)
 
 _EXPIRE = text("""
@@ -162,10 +163,11 @@ def _returned(
     ]
 
 
-def retry(session: Session, ids: Sequence[int] | None, now: datetime) -> Mapping[int, str]:
-    """Make failed letters ready again, all of them when `ids` is None. Returns the lane of each."""
-    found = session.execute(_RETRY, {"ids": list(ids) if ids is not None else None, "now": now})
-    return {row.id: row.lane for row in found}
+def retry(session: Session, ids: Sequence[int] | None, now: datetime) -> tuple[Mapping[int, str], list[Event]]:
+    """Make failed letters ready again, all of them when `ids` is None; not those of a cancelled campaign. Returns the lane of
+    each, and what followed."""
+    found = session.execute(_RETRY, {"ids": list(ids) if ids is not None else None, "now": now}).all()
+    return {row.id: row.lane for row in found}, tally.of_steps((row, ("refused", -1)) for row in found)
 
 
 def name(message_id: int) -> str:

@@ -50,9 +50,10 @@ _COLUMNS = """
 SELECT k.id, k.slug, k.name, coalesce(h.slug, '') AS chapter, k.chapter_id, coalesce(q.slug, '') AS sequence, k.sequence_id,
     coalesce(l.slug, '') AS letter, k.letter_id, coalesce(s.slug, '') AS segment, k.segment_id, k.rule, k.facts, k.kind,
     k.version_id, k.state, k.run, k.repeat, k.skipped, k.starts_at, k.held_until, k.deadline,
-    coalesce(g.code, '') AS gathering, k.gathering_id, k.urgent, k.needs_approval, k.launch_key, k.created_by,
-    k.launched_by, k.launched_at, k.approved_by, k.approved_at, k.paused_at, k.paused_because, k.archived_at, k.ended_at,
-    k.ended_because, k.cursor, k.upto, k.expected, k.enrolled, k.finished, k.left_early, k.changed_at, k.created_at
+    coalesce(g.code, '') AS gathering, k.gathering_id, k.urgent, k.needs_approval, k.launch_key, k.undone_keys,
+    k.created_by, k.launched_by, k.launched_at, k.approved_by, k.approved_at, k.paused_at, k.paused_because, k.archived_at,
+    k.ended_at, k.ended_because, k.cursor, k.upto, k.expected, k.enrolled, k.finished, k.left_early, k.changed_at,
+    k.created_at
 FROM campaign k LEFT JOIN chapter h ON h.id = k.chapter_id LEFT JOIN sequence q ON q.id = k.sequence_id
 LEFT JOIN letter l ON l.id = k.letter_id LEFT JOIN segment s ON s.id = k.segment_id
 LEFT JOIN gathering g ON g.id = k.gathering_id
@@ -109,21 +110,28 @@ def _moment(told: Any) -> Any:
         found = datetime.fromisoformat(told) if isinstance(told, str) else told
     except ValueError:
         raise PydanticCustomError("moment", _NO_MOMENT) from None
-    if not isinstance(found, datetime) or found.tzinfo is None:
-        raise PydanticCustomError("moment", _NO_MOMENT)
-    return found
+    if isinstance(found, datetime) and found.tzinfo is not None:
+        return _of_our_times(found)
+    raise PydanticCustomError("moment", _NO_MOMENT)
 
 
 def _day_or_moment(told: Any) -> Any:
     """A day, or a moment."""
     if isinstance(told, date) and not isinstance(told, datetime):
-        return told
+        return _of_our_times(told)
     if isinstance(told, str) and len(told) == len("2027-02-02"):
         try:
-            return date.fromisoformat(told)
+            return _of_our_times(date.fromisoformat(told))
         except ValueError:
             raise PydanticCustomError("moment", "is no day: write it like 2027-02-02") from None
     return _moment(told)
+
+
+def _of_our_times(found: date) -> date:
+    """The same, if any zone has it and a wait can be counted from it."""
+    if not 2000 <= found.year < 2200:
+        raise PydanticCustomError("moment", "is out of reach: its year is from 2000 to 2199")
+    return found
 
 
 _NO_MOMENT = "is no moment: write it with its offset from UTC, like 2027-01-20T09:00-05:00"
@@ -199,6 +207,7 @@ class Standing:
     urgent: str
     needs_approval: bool
     launch_key: str
+    undone_keys: Sequence[str]
     created_by: int | None
     launched_by: int | None
     launched_at: datetime | None
@@ -274,9 +283,11 @@ def create(session: Session, draft: Draft, now: datetime, settings: Settings, *,
 def update(
     session: Session, slug: str, draft: Draft, now: datetime, settings: Settings, *, who: int | None
 ) -> Standing:
-    """Put another draft in its place; it may have another short name. Raises NotFound; Conflict when it is no draft any more;
-    what `create` does."""
+    """Put another draft in its place; it may have another short name. Raises NotFound; Conflict when it is no draft any more,
+    or archived; what `create` does."""
     before = locked(session, slug)
+    if before.archived_at is not None:
+        raise Conflict(f"{slug} is archived: duplicate it")
     if before.state != DRAFT:
         raise Conflict(
             f"{slug} is {before.state}: only a draft is changed. Duplicate it, or undo its launch while it is held"

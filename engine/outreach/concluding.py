@@ -11,20 +11,12 @@ from engine.settings import Settings
 
 MOST = 20  # in one transaction
 
-# SQL of campaign `k`: it has come to its end. While a letter waits it can still be cancelled, so it runs; what repeats does
-# not wait for them: they expire when the next run begins. Each of its mailings is one look into the index of what waits: left
-# to itself the planner reads all letters there are.
+# SQL of campaign `k`: it has come to its end. While a letter waits, or may have to wait again, it can still be cancelled, so
+# it runs; what repeats does not wait for them: they expire when the next run begins.
 DUE = f"""
-(k.state = 'running' AND k.finished + k.left_early >= k.enrolled AND (k.repeat <> '' OR NOT EXISTS (
-    SELECT FROM sequence_version v CROSS JOIN LATERAL jsonb_path_query(v.mailings, '$.*.*.*') said
-    CROSS JOIN LATERAL (
-        SELECT m.id FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.campaign_id = k.id
-            AND m.mailing_id = CAST(CAST(said AS text) AS bigint) AND m.version_id = v.id
-        ORDER BY {halting.WAITING} LIMIT 1) waits
-    WHERE v.id = k.version_id OR v.sequence_id = k.sequence_id)))
+(k.state = 'running' AND k.finished + k.left_early >= k.enrolled
+    AND (k.repeat <> '' OR NOT ({halting.LETTERS} OR {halting.OPEN})))
 """
-# SQL of campaign `k`: it was cancelled, and something of it may be left.
-CLEARING = "(k.state = 'cancelled' AND k.ended_at IS NULL)"
 
 _ENDING = text(f"SELECT id, repeat FROM campaign k WHERE {DUE} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED")
 _FINISH = text("""

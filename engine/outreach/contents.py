@@ -34,11 +34,6 @@ SELECT m.id, m.slug, m.language, m.version, m.subject, m.preview, m.body_html, m
     m.paused_because, l.slug AS letter, l.kind
 FROM mailing m JOIN letter l ON l.id = m.letter_id WHERE m.id = ANY(:ids) ORDER BY m.id
 """)
-_PINNED = text("""
-SELECT DISTINCT CAST(CAST(said AS text) AS bigint) FROM campaign k
-JOIN sequence_version v ON v.id = k.version_id OR v.sequence_id = k.sequence_id
-CROSS JOIN LATERAL jsonb_path_query(v.mailings, '$.*.*.*') said WHERE k.id = :id
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +129,15 @@ def rule(session: Session, campaign: Standing) -> Rule:
     return _both({"op": "chapter", "chapter": saved.chapter}, saved.rule) if saved.chapter else saved.rule
 
 
-def audience(session: Session, campaign: Standing, definition: Definition | None) -> tuple[Rule, Sequence[str]]:
-    """Of whom it takes those that may be written to: its rule with that of its sequence, and the chapters that bound it.
-    Raises Invalid as `rule`."""
-    chosen = rule(session, campaign)
+def audience(
+    session: Session, campaign: Standing, definition: Definition | None, chosen: Rule | None = None
+) -> tuple[Rule, Sequence[str]]:
+    """Of whom it takes those that may be written to: its rule (`chosen`, if that is known) with that of its sequence, and the
+    chapters that bound it. Raises Invalid as `rule`."""
+    chosen = chosen or rule(session, campaign)
     scopes = [campaign.chapter, (definition.chapter if definition else None) or ""]
     taken = definition.when if definition else None
     return (rules.AllOf(op="all", of=(chosen, taken)) if taken else chosen), scopes
-
-
-def mailings(session: Session, campaign_id: int) -> list[int]:
-    """All words that its letters can have, in whatever version its people are."""
-    return list(session.scalars(_PINNED, {"id": campaign_id}))
 
 
 def _both(first: dict[str, Any], second: Rule) -> Rule:
@@ -168,7 +160,7 @@ def _words(session: Session, pinned: Pinned) -> dict[int, Row[Any]]:
 def _faults(sequence: Row[Any]) -> Iterator[str]:
     if sequence.version_id is None:
         yield f"the sequence {sequence.slug} is not published"
-    elif sequence.trigger not in ("", LAUNCH):
+    elif sequence.trigger:
         yield f"people enter the sequence {sequence.slug} by themselves ({sequence.trigger}): nobody launches it"
     if sequence.archived_at is not None:
         yield f"the sequence {sequence.slug} is archived"

@@ -14,12 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from engine.errors import Conflict, Invalid
-from engine.events import Event, HumanNeeded, StepsDue
-from engine.outreach import breakers, campaigns, contents, preflight, repeating
+from engine.errors import Conflict, Invalid, NotFound
+from engine.events import Event, HumanNeeded, MatterSettled, StepsDue
+from engine.outreach import breakers, campaigns, contents, launching, preflight, repeating
 from engine.outreach.campaigns import SCHEDULED, Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
+from engine.outreach.preflight import Checked
 from engine.segments import audience
 from engine.segments.sql import Compiled
 from engine.settings import Settings
@@ -27,7 +28,7 @@ from engine.settings import Settings
 STRETCH = 50_000  # contacts looked at in one transaction
 LOCKS = 0x67726E65 << 31  # and the campaign's id
 
-FRESH = timedelta(hours=1)  # for so long what was seen of its audience when it was launched is good enough
+FRESH = timedelta(minutes=1)  # for so long what was seen of its audience when it was launched is good enough
 
 # SQL of campaign `k`: it begins, or people have still to enter it.
 DUE = """
@@ -46,6 +47,10 @@ _BEGIN = text("""
 UPDATE campaign SET state = 'expanding', version_id = :version_id, run = :run, skipped = '', cursor = 0, enrolled = 0,
     finished = 0, left_early = 0, upto = (SELECT coalesce(max(id), 0) FROM contact) WHERE id = :id
 """)
+_HOLD = text("""
+UPDATE campaign SET held_until = CAST(:now AS timestamptz) + CAST(:hold AS interval), expected = :people, changed_at = :now
+WHERE id = :id
+""")
 _STOP = text("""
 UPDATE campaign SET paused_at = :now, paused_because = :because, changed_at = :now WHERE id = :id AND paused_at IS NULL
 """)
@@ -61,13 +66,13 @@ ORDER BY c.id ON CONFLICT (contact_id, sequence_id, campaign_id, rotation) DO NO
 """
 _WENT_ON = text("""
 UPDATE campaign SET cursor = :upto, enrolled = enrolled + :entered, state = CASE WHEN :last THEN 'running' ELSE state END
-WHERE id = :id AND state = 'expanding' RETURNING id
+WHERE id = :id AND state = 'expanding' AND version_id = :version_id RETURNING id
 """)
 
 
 def expand(session: Session, now: datetime, settings: Settings, stretch: int = STRETCH) -> tuple[list[Event], bool]:
     """One turn with one campaign: it begins, or a stretch of contacts enters it. Returns what followed, and whether there may
-    be more. Raises Conflict, so that all of it is undone, when it was cancelled meanwhile."""
+    be more. Raises Conflict, so that all of it is undone, when it was cancelled meanwhile, or its people moved."""
     found: int | None = session.scalar(_CLAIM, {"now": now, "locks": LOCKS})
     if found is None:
         return [], False
@@ -75,11 +80,11 @@ def expand(session: Session, now: datetime, settings: Settings, stretch: int = S
     if not session.scalar(_STILL_DUE, {"id": found, "now": now}):
         return [], True
     campaign = campaigns.of_id(session, found)
-    if campaign.state == SCHEDULED:
-        return _begin(session, campaign, now, settings), True
     try:
+        if campaign.state == SCHEDULED:
+            return _begin(session, campaign, now, settings), True
         return _enter(session, campaign, now, stretch), True
-    except Invalid as error:  # what its rule names is gone
+    except (Invalid, NotFound) as error:  # what its rule names is gone, or its letter is no more what it was
         return _stop(session, campaign, str(error), now), True
 
 
@@ -93,32 +98,46 @@ def entering(campaign: Standing, definition: Definition, people: Compiled, now: 
 
 
 def _begin(session: Session, campaign: Standing, now: datetime, settings: Settings) -> list[Event]:
-    """Its time has come: look once more whether it can leave. What repeats takes its newest words, or waits for the next time
-    when there is nothing new."""
+    """Its time has come: look once more whether it can leave, and is no larger than whoever launched it could know. What
+    repeats takes its newest words, or waits for the next time when there is nothing new. Raises Invalid, NotFound: its letter
+    was changed at this moment."""
     renews = bool(campaign.repeat) and not campaign.needs_approval
     content = contents.newest(session, campaign) if renews else contents.of(session, campaign)
-    new = not renews or repeating.fresh(session, campaign, content, settings)
-    reasons = _against(session, campaign, content, now, settings) if new else []
+    missed = repeating.missed(session, campaign, content, now, settings) if renews else ""
+    checked = _checked(session, campaign, content, now, settings) if not missed else Checked(0, {})
     # Whoever pauses, undoes or cancels it need not wait while it is looked at; and is heeded.
     seen = session.scalar(_STILL, {"id": campaign.id, "now": now})
     if seen != campaign.changed_at:
         return []
-    if not new:
-        return repeating.skip(session, campaign, now, settings)
-    if reasons:
+    if missed:
+        return repeating.skip(session, campaign, missed, now, settings)
+    # That nobody is left in its audience does not stand against it: then it ends at once.
+    if reasons := [reason for reason in checked.refusals if reason != preflight.EMPTY]:
         return _stop(session, campaign, "; ".join(reasons), now)
+    if checked.hold_minutes and campaign.expected <= settings.hold_people:
+        return _hold(session, campaign, checked, now)
     version_id = contents.pin(session, campaign, content, now) if renews else campaign.version_id
     run = repeating.run(session, campaign, settings) if campaign.repeat else campaign.run
     session.execute(_BEGIN, {"id": campaign.id, "version_id": version_id, "run": run})
-    return [StepsDue(None)]
+    return [StepsDue(None), MatterSettled(None, launching.HELD, campaign.slug)]
 
 
-def _against(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> list[str]:
-    """What stands against it by now. That nobody is left in its audience does not: then it ends at once."""
+def _checked(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> Checked:
+    """What stands against it by now, and how many people it has become, unless they have only just been counted."""
     if campaign.launched_at is not None and now - campaign.launched_at < FRESH:
-        return preflight.against(session, campaign, content, now, settings)
-    checked = preflight.check(session, campaign, content, now, settings)
-    return [reason for reason in checked.refusals if reason != preflight.EMPTY]
+        return Checked(campaign.expected, {}, preflight.against(session, campaign, content, now, settings))
+    return preflight.check(session, campaign, content, now, settings)
+
+
+def _hold(session: Session, campaign: Standing, checked: Checked, now: datetime) -> list[Event]:
+    """It has become large since somebody looked at it: it can be undone for a while, as if it were launched now."""
+    hold = timedelta(minutes=checked.hold_minutes)
+    session.execute(_HOLD, {"id": campaign.id, "now": now, "hold": hold, "people": checked.people})
+    advice = (
+        f"{checked.people:,} people by now, and {campaign.expected:,} before: it begins at {now + hold:%Y-%m-%d %H:%M} UTC, "
+        f"unless somebody says `groundswell campaigns undo {campaign.slug}`"
+    )
+    return [HumanNeeded(None, launching.HELD, campaign.slug, advice)]
 
 
 def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) -> list[Event]:
@@ -139,8 +158,8 @@ def _enter(session: Session, campaign: Standing, now: datetime, stretch: int) ->
     else:
         raise Invalid("its rule takes too long to be asked of even a few people: narrow it down")
     told = {"id": campaign.id, "upto": upto, "entered": entered, "last": upto >= campaign.upto}
-    if session.scalar(_WENT_ON, told) is None:
-        raise Conflict(f"{campaign.slug} was cancelled meanwhile")
+    if session.scalar(_WENT_ON, told | {"version_id": campaign.version_id}) is None:
+        raise Conflict(f"{campaign.slug} was cancelled meanwhile, or its people went on by another version")
     return [StepsDue(None)]
 
 

@@ -12,18 +12,43 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.errors import Conflict
 from engine.events import Event, LettersComposed, MatterSettled, PlacesLeft, StepCounted, StepsDue
-from engine.outreach import breakers, campaigns, contents, launching
+from engine.outreach import breakers, campaigns, launching
 from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done
 from engine.staff import audit
 
 BECAUSE = "campaign cancelled"  # of its people and its letters
 AT_ONCE = 2_000  # people, and letters, that cancelling itself takes out
 SHARE = 20_000  # and each turn after it
-KINDS = (launching.WAITS, breakers.CAMPAIGN)  # of notices that are about a campaign
+KINDS = (launching.WAITS, launching.HELD, breakers.CAMPAIGN)  # of notices that are about a campaign
 
 # As the indices have them: of what waits, and of people who are in something.
 WAITING = "m.mailing_id, coalesce(m.chapter_id, 0), m.version_id, m.campaign_id, m.due_at, m.id"
 _ACTIVE = "e.version_id, e.campaign_id, e.due_at, e.id"
+# Versions that people or letters of campaign `k` can be in: of what it sends, and of its earlier runs. Whatever was written
+# has been counted, too.
+_OF = """
+SELECT v.id FROM sequence_version v WHERE v.id = k.version_id OR v.sequence_id = k.sequence_id
+UNION SELECT t.version_id FROM step_tally t WHERE t.campaign_id = k.id
+"""
+_PEOPLE = f"""
+EXISTS (SELECT FROM ({_OF}) v CROSS JOIN LATERAL (
+    SELECT e.id FROM enrollment e WHERE e.state = 'active' AND e.version_id = v.id AND e.campaign_id = k.id
+    ORDER BY {_ACTIVE} LIMIT 1) waits)
+"""
+# SQL of campaign `k`: a letter of it waits. Each of its mailings is one look into the index of what waits: left to itself the
+# planner reads all letters there are.
+LETTERS = f"""
+EXISTS (SELECT FROM (SELECT DISTINCT t.version_id, t.mailing_id FROM step_tally t WHERE t.campaign_id = k.id) t
+    CROSS JOIN LATERAL (SELECT m.id FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.campaign_id = k.id
+        AND m.mailing_id = t.mailing_id AND m.version_id = t.version_id ORDER BY {WAITING} LIMIT 1) waits)
+"""
+# SQL of campaign `k`: a letter of it is in a worker's hands, or with the provider and nobody knows: it may be ready again.
+OPEN = """
+EXISTS (SELECT FROM handover h JOIN message m ON m.handover_id = h.id
+    WHERE h.state IN ('submitting', 'uncertain') AND m.campaign_id = k.id)
+"""
+# SQL of campaign `k`: it was cancelled, and something of it can be taken out; or nothing is left of it, and it has ended.
+CLEARING = f"(k.state = 'cancelled' AND k.ended_at IS NULL AND ({_PEOPLE} OR {LETTERS} OR NOT {OPEN}))"
 
 _PAUSE = text("""
 UPDATE campaign SET paused_at = :now, paused_because = :because, changed_at = :now WHERE id = :id
@@ -33,12 +58,9 @@ _CANCEL = text("""
 UPDATE campaign SET state = 'cancelled', ended_because = :because, paused_at = coalesce(paused_at, :now), changed_at = :now
 WHERE id = :id
 """)
-_CANCELLED = text("""
-SELECT id FROM campaign WHERE state = 'cancelled' AND ended_at IS NULL ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-""")
-_VERSIONS = text("""
-SELECT v.id FROM campaign k JOIN sequence_version v ON v.id = k.version_id OR v.sequence_id = k.sequence_id WHERE k.id = :id
-""")
+_CANCELLED = text(f"SELECT id FROM campaign k WHERE {CLEARING} ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED")
+_VERSIONS = text(f"SELECT v.id FROM campaign k CROSS JOIN LATERAL ({_OF}) v WHERE k.id = :id")
+_MAILINGS = text("SELECT DISTINCT mailing_id FROM step_tally WHERE campaign_id = :id")
 _LEAVE = text(f"""
 WITH chosen AS MATERIALIZED (
     SELECT e.id FROM enrollment e WHERE e.state = 'active' AND e.version_id = ANY(:versions) AND e.campaign_id = :id
@@ -60,18 +82,7 @@ WITH chosen AS MATERIALIZED (
 )
 SELECT version_id, mailing_id, chapter_id, step, count(*) AS letters FROM back GROUP BY 1, 2, 3, 4
 """)
-# Somebody is about to step, a letter is in a worker's hands, or with the provider and nobody knows: it may be ready again.
-_LEFT = text(f"""
-SELECT EXISTS (SELECT FROM (
-        SELECT e.id FROM enrollment e WHERE e.state = 'active' AND e.version_id = ANY(:versions) AND e.campaign_id = :id
-        ORDER BY {_ACTIVE} LIMIT 1) people)
-    OR EXISTS (SELECT FROM (
-        SELECT m.id FROM message m WHERE m.state = 'ready' AND m.lane = 'delivery' AND m.mailing_id = ANY(:mailings)
-            AND m.version_id = ANY(:versions) AND m.campaign_id = :id
-        ORDER BY {WAITING} LIMIT 1) letters)
-    OR EXISTS (SELECT FROM handover h JOIN message m ON m.handover_id = h.id
-        WHERE h.state IN ('submitting', 'uncertain') AND m.campaign_id = :id)
-""")
+_LEFT = text(f"SELECT {_PEOPLE} OR {LETTERS} AS more, {OPEN} AS open FROM campaign k WHERE k.id = :id")
 _ENDED = text("UPDATE campaign SET ended_at = :now WHERE id = :id")
 
 
@@ -129,7 +140,7 @@ def clear(session: Session, now: datetime, most: int = SHARE) -> tuple[list[Even
 
 def _clear(session: Session, campaign_id: int, now: datetime, most: int) -> tuple[list[Event], bool]:
     versions = list(session.scalars(_VERSIONS, {"id": campaign_id}))
-    mailings = contents.mailings(session, campaign_id)
+    mailings = list(session.scalars(_MAILINGS, {"id": campaign_id}))
     of = {"id": campaign_id, "versions": versions, "mailings": mailings, "because": BECAUSE, "now": now, "most": most}
     people: int = session.execute(_LEAVE, of).scalar_one()
     back = session.execute(_TAKE_BACK, of).all()
@@ -140,8 +151,9 @@ def _clear(session: Session, campaign_id: int, now: datetime, most: int) -> tupl
         )
         for row in back
     ]
-    full = people == most or sum(row.letters for row in back) == most
-    if full or session.scalar(_LEFT, of):
+    if people == most or sum(row.letters for row in back) == most:
         return happened, True
-    session.execute(_ENDED, of)
-    return happened, False
+    left = session.execute(_LEFT, of).one()
+    if not (left.more or left.open):
+        session.execute(_ENDED, of)
+    return happened, left.more

@@ -15,7 +15,8 @@ from engine.segments import rules
 from engine.settings import Settings
 from engine.staff import audit
 
-WAITS = "campaign waits for approval"  # kind of notice
+WAITS = "campaign waits for approval"  # kinds of notice
+HELD = "campaign has grown"
 LONGEST_KEY = 255
 
 _SCHEDULE = text("""
@@ -27,10 +28,12 @@ WHERE id = :id
 """)
 _APPROVE = text("UPDATE campaign SET approved_by = :who, approved_at = :now, changed_at = :now WHERE id = :id")
 _REPIN = text("UPDATE campaign SET version_id = :version_id WHERE id = :id")
-# The key stays: that very launch, told again late, must not come back.
+# The key is kept: that very launch, told again late, must not come back. Letters of earlier runs stand still if they did.
 _UNDO = text("""
 UPDATE campaign SET state = 'draft', version_id = NULL, held_until = NULL, needs_approval = false, approved_by = NULL,
-    approved_at = NULL, launched_by = NULL, launched_at = NULL, expected = 0, paused_at = NULL, paused_because = '',
+    approved_at = NULL, launched_by = NULL, launched_at = NULL, expected = 0, run = 1,
+    paused_at = CASE WHEN run <> 1 THEN paused_at END, paused_because = CASE WHEN run <> 1 THEN paused_because ELSE '' END,
+    launch_key = '', undone_keys = array_append(undone_keys, launch_key),
     starts_at = CASE WHEN starts_at > launched_at THEN starts_at END, changed_at = :now
 WHERE id = :id
 """)
@@ -40,8 +43,9 @@ def launch(session: Session, slug: str, now: datetime, settings: Settings, *, ke
     """Schedule it: it begins at `starts_at`, but not before it was held and approved. The same `key` again is the same launch
     and does nothing (`changed` is False).
 
-    Raises NotFound; preflight.Refused with all reasons; Conflict: launched already under another key, or that launch was
-    undone, or it is archived; Invalid: no key, or one longer than LONGEST_KEY.
+    Raises NotFound; preflight.Refused with all reasons; Forbidden: a second person must approve it, and nobody knows who is
+    the first (None); Conflict: launched already under another key, or that launch was undone, or it is archived; Invalid: no
+    key, or one longer than LONGEST_KEY, or its letter was changed at this moment.
     """
     if not 0 < len(key) <= LONGEST_KEY:
         raise Invalid(f"a launch has a key of 1 to {LONGEST_KEY} characters")
@@ -56,12 +60,13 @@ def launch(session: Session, slug: str, now: datetime, settings: Settings, *, ke
         return Done(campaign, changed=False)
     if campaign.changed_at != seen.changed_at:
         raise Conflict(f"{slug} was changed at this moment: look at it again")
-    if checked.refusals:
+    if checked.refusals or checked.rule is None:
         raise preflight.Refused(checked.refusals)
-    rule = contents.rule(session, campaign)
+    if checked.needs_approval and who is None:
+        raise Forbidden("say who launches it: a second person must approve it, and be another one")
     values = {
         "id": campaign.id, "version_id": contents.pin(session, campaign, content, now), "kind": content.kind, "key": key,
-        "rule": orjson.dumps(rules.said(rule)).decode(), "who": who, "now": now, "expected": checked.people,
+        "rule": orjson.dumps(rules.said(checked.rule)).decode(), "who": who, "now": now, "expected": checked.people,
         "hold": timedelta(minutes=checked.hold_minutes) if checked.hold_minutes else None,
         "needs_approval": checked.needs_approval,
     }  # fmt: skip
@@ -99,15 +104,17 @@ def approve(session: Session, slug: str, now: datetime, settings: Settings, *, w
 
 
 def undo(session: Session, slug: str, now: datetime, *, who: int | None) -> Done:
-    """Back to a draft, as long as it has not begun. Of a draft nothing is done. Raises NotFound, Conflict."""
+    """Back to a draft, as long as it has not begun; what repeats, while a run is held. Of a draft nothing is done.
+    Raises NotFound, Conflict."""
     campaign = campaigns.locked(session, slug)
     if campaign.state == DRAFT:
         return Done(campaign, changed=False)
-    if campaign.state != SCHEDULED or campaign.run != 1:
+    held = campaign.held_until is not None and campaign.held_until > now
+    if campaign.state != SCHEDULED or (campaign.run != 1 and not held):
         raise Conflict(f"{slug} has begun: pause it, or cancel it with all that is queued")
     session.execute(_UNDO, {"id": campaign.id, "now": now})
     audit.write(session, who, "campaign undone", "campaign", campaign.id, {"campaign": slug}, now)
-    return Done(campaigns.of_id(session, campaign.id), [MatterSettled(None, WAITS, slug)])
+    return Done(campaigns.of_id(session, campaign.id), [MatterSettled(None, kind, slug) for kind in (WAITS, HELD)])
 
 
 def waits(slug: str, people: int) -> Event:
@@ -120,14 +127,13 @@ def waits(slug: str, people: int) -> Event:
 
 def _launched(campaign: Standing, key: str) -> bool:
     """Whether this very launch was done. Raises Conflict when it cannot be done any more."""
-    same = campaign.launch_key == key
     if campaign.state == DRAFT:
         if campaign.archived_at is not None:
             raise Conflict(f"{campaign.slug} is archived: duplicate it")
-        if same:
+        if key in campaign.undone_keys:
             raise Conflict(f"this launch of {campaign.slug} was undone: launch it anew, under another key")
         return False
-    if same:
+    if campaign.launch_key == key:
         return True
     raise Conflict(
         f"{campaign.slug} was cancelled" if campaign.state == CANCELLED else f"{campaign.slug} is already launched"

@@ -25,6 +25,7 @@ from engine.outreach.campaigns import Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
 from engine.segments import audience
+from engine.segments.rules import Rule
 from engine.settings import Settings
 
 SECONDS = 25.0  # that counting an audience may take: a launch has more time than whoever looks around
@@ -64,7 +65,8 @@ class Refused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a campaign would be at this moment. `people`: how many it reaches; `languages`: how many of them read each.
+    """What a campaign would be at this moment. `people`: how many it reaches; `languages`: how many of them read each;
+    `rule`: whom it chose when they were counted (None: that cannot be said).
 
     `refusals`: why it cannot be launched; `warnings`: what one should look at, with where it stands. `hold_minutes`: how long
     it would wait for an undo (0: not at all); `needs_approval`: whether a second person must agree.
@@ -76,6 +78,7 @@ class Checked:
     warnings: Sequence[str] = ()
     hold_minutes: int = 0
     needs_approval: bool = False
+    rule: Rule | None = None
 
 
 def look(session: Session, slug: str, now: datetime, settings: Settings) -> Checked:
@@ -89,8 +92,10 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     refusals = against(session, campaign, content, now, settings)
     warnings = list(_remarks(session, campaign, content, now))
     languages: Counter[str] = Counter()
+    chosen: Rule | None = None
     try:
-        census = _census(session, campaign, content, now)
+        chosen = contents.rule(session, campaign)
+        census = _census(session, campaign, content, chosen, now)
     except Invalid as error:
         refusals.append(str(error))
     else:
@@ -108,7 +113,7 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     return Checked(
         people, languages, refusals, warnings,
         hold_minutes=settings.hold_minutes if people > settings.hold_people else 0,
-        needs_approval=settings.second_approver or bool(campaign.urgent),
+        needs_approval=settings.second_approver or bool(campaign.urgent), rule=chosen,
     )  # fmt: skip
 
 
@@ -121,10 +126,10 @@ def against(session: Session, campaign: Standing, content: Content, now: datetim
     ]
 
 
-def _census(session: Session, campaign: Standing, content: Content, now: datetime) -> Sequence[Row[Any]]:
+def _census(session: Session, campaign: Standing, content: Content, chosen: Rule, now: datetime) -> Sequence[Row[Any]]:
     """How many people of each chapter and language it reaches. Raises Invalid: it names what there is not, its segment is
     gone, or counting takes too long."""
-    rule, scopes = contents.audience(session, campaign, content.definition)
+    rule, scopes = contents.audience(session, campaign, content.definition, chosen)
     names = audience.known(session, rule, scopes)
     kind = content.kind or campaign.kind
     found = audience.people(rule, names, kind, scopes=scopes, sender=audience.HOME)

@@ -14,6 +14,7 @@ from engine.settings import Settings
 from engine.staff import audit
 
 EVERY = {"daily": timedelta(days=1), "weekly": timedelta(weeks=1)}
+TOO_LATE = "it was late, and the next one is near"
 NOTHING_NEW = "nothing is new: neither its words nor a note of a chapter"
 
 _NOTED = text("""
@@ -67,13 +68,21 @@ def again(session: Session, campaign: Standing, now: datetime, settings: Setting
     session.execute(_AGAIN, {"id": campaign.id, "starts_at": next_time(campaign, now, zone)})
 
 
-def skip(session: Session, campaign: Standing, now: datetime, settings: Settings) -> list[Event]:
+def missed(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> str:
+    """Why this run does not take place; '': it does. Who gets one that is late shall not get the next right behind it."""
+    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    if next_time(campaign, now, zone) - now < EVERY[campaign.repeat] / 2:
+        return TOO_LATE
+    return "" if fresh(session, campaign, content, settings) else NOTHING_NEW
+
+
+def skip(session: Session, campaign: Standing, because: str, now: datetime, settings: Settings) -> list[Event]:
     """This run does not take place; the next one is at its time."""
     zone = campaigns.zone_of(session, campaign.chapter_id, settings)
     due = run(session, campaign, settings)
-    values = {"id": campaign.id, "starts_at": next_time(campaign, now, zone), "because": f"{due}: {NOTHING_NEW}"}
+    values = {"id": campaign.id, "starts_at": next_time(campaign, now, zone), "because": f"{due}: {because}"}
     session.execute(_SKIP, values)
-    detail = {"campaign": campaign.slug, "run": due, "because": NOTHING_NEW}
+    detail = {"campaign": campaign.slug, "run": due, "because": because}
     audit.write(session, None, "campaign run skipped", "campaign", campaign.id, detail, now)
     return []
 

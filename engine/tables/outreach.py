@@ -110,8 +110,9 @@ class Campaign(SQLModel, table=True):
     `held_until`: until then nothing of it leaves, so that it can be undone. `deadline`, `gathering_id`: what waits of its
     sequence count from. `cursor`: the last contact that its expansion looked at, up to
     `upto`; `expected`: how many people it would be when it was launched; `enrolled`, `finished`, `left_early` count those of
-    this run as they move. `launch_key`: what whoever launched it called that, so that the same launch is none. `urgent`: why
-    its quiet hours are short. Of a cancelled one `ended_at` says when the last of it was gone.
+    this run as they move. `launch_key`: what whoever launched it called that, so that the same launch is none,
+    and `undone_keys` the keys of launches that were undone: told again late, they must not come back. `urgent`: why its quiet
+    hours are short. Of a cancelled one `ended_at` says when the last of it was gone.
     """
 
     __tablename__ = "campaign"
@@ -143,6 +144,7 @@ class Campaign(SQLModel, table=True):
     urgent: str = Field(default="", sa_column=words())
     needs_approval: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     launch_key: str = Field(default="", sa_column=words())
+    undone_keys: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
     created_by: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
     launched_by: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
     launched_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

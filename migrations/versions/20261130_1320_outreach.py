@@ -185,6 +185,7 @@ def upgrade() -> None:
     sa.Column('urgent', sa.Text(), server_default='', nullable=False),
     sa.Column('needs_approval', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('launch_key', sa.Text(), server_default='', nullable=False),
+    sa.Column('undone_keys', postgresql.ARRAY(sa.Text()), server_default='{}', nullable=False),
     sa.Column('created_by', sa.BigInteger(), nullable=True),
     sa.Column('launched_by', sa.BigInteger(), nullable=True),
     sa.Column('launched_at', sa.DateTime(timezone=True), nullable=True),

@@ -37,8 +37,8 @@ def test_all_that_is_well_is_told_with_its_numbers(deps: Deps):
     hers = people(deps, 8)
     reading(deps, hers[:3], "es")
     in_spanish(deps, "rent")
-    draft(deps, letter="rent")
-    assert look(deps) == Checked(8, {"en": 5, "es": 3}, [], [])
+    rule = draft(deps, letter="rent").rule
+    assert look(deps) == Checked(8, {"en": 5, "es": 3}, [], [], rule=rule)
 
 
 def test_a_launch_is_refused_with_every_reason_and_nothing_happens(deps: Deps):
@@ -271,7 +271,10 @@ def test_what_a_draft_names_that_there_is_not_is_refused_when_it_is_written(deps
         {"letter": "rent", "rule": WORCESTER, "repeat": "weekly", "urgent": "now"},
         {"letter": "rent", "rule": WORCESTER, "starts_at": "2027-01-01T09:00"},
         {"letter": "rent", "rule": WORCESTER, "starts_at": "tomorrow"},
+        {"letter": "rent", "rule": WORCESTER, "starts_at": "0001-01-01T00:00:00+14:00"},
         {"letter": "rent", "rule": WORCESTER, "deadline": "2027-02-30"},
+        {"letter": "rent", "rule": WORCESTER, "deadline": "9999-12-31"},
+        {"letter": "rent", "rule": WORCESTER, "deadline": "9999-12-31T23:59:59-14:00"},
         {"letter": "rent", "rule": WORCESTER, "urgent": "a\nb"},
         {"letter": "rent", "rule": WORCESTER, "slug": "No Slug"},
         {"letter": "rent", "rule": WORCESTER, "state": "running"},

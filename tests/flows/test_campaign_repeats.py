@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from engine.bootstrap import Deps
 from engine.errors import Conflict
 from engine.letters import notes
-from engine.outreach import halting, launching
-from tests.campaigns import NEWS, letter, people
+from engine.outreach import campaigns, halting, launching
+from tests.campaigns import NEWS, letter, people, states
 from tests.flows.house import change, rows
-from tests.launches import draft, entered, launch, leave, staff, standing, work
+from tests.launches import draft, entered, launch, leave, staff, standing, verb, with_settings, work
 
 MONDAY = "2027-03-08T09:00-05:00"  # clocks go forward on the Sunday after
 
@@ -114,6 +115,90 @@ def test_after_weeks_that_it_stood_still_it_goes_once_and_not_once_a_week(deps: 
     assert standing(deps).starts_at == datetime.fromisoformat("2027-04-12T09:00-04:00")
 
 
+def test_a_run_that_is_late_does_not_take_place_when_the_next_is_near(deps: Deps):
+    people(deps, 2)
+    weekly(deps)
+    launch(deps)
+    at(deps, MONDAY)
+    leave(deps)
+    letter(deps, "news", NEWS + "\nNews.\n", note_until=datetime(2028, 1, 1, tzinfo=UTC))
+    verb(deps, halting.pause, who=None)
+    at(deps, "2027-03-22T08:00-04:00")
+    verb(deps, halting.resume, who=None)
+    leave(deps)
+    assert runs(deps) == [(20270308, 2)]
+    assert standing(deps).skipped == "20270315: it was late, and the next one is near"
+    at(deps, "2027-03-22T09:00-04:00")
+    leave(deps)
+    assert runs(deps) == [(20270308, 2), (20270322, 2)]
+
+
+def test_a_run_that_has_grown_large_is_held_once_and_can_be_undone(deps: Deps):
+    deps = with_settings(deps, hold_people=5, hold_minutes=10)
+    people(deps, 2)
+    weekly(deps)
+    launch(deps)
+    at(deps, MONDAY)
+    leave(deps)
+    people(deps, 5)
+    letter(deps, "news", NEWS + "\nNews.\n", note_until=datetime(2028, 1, 1, tzinfo=UTC))
+    at(deps, "2027-03-15T09:00-04:00")
+    leave(deps)
+    assert len(entered(deps)) == 2
+    (notice,) = rows(deps, "SELECT kind, detail FROM notice WHERE resolved_at IS NULL")
+    assert (notice.kind, notice.detail.split(":")[0]) == (launching.HELD, "7 people by now, and 2 before")
+    verb(deps, halting.pause, who=None)
+    undone = verb(deps, launching.undo, who=None).campaign
+    assert (undone.state, undone.paused_at is None) == ("draft", False), "letters of the last run may wait"
+    assert rows(deps, "SELECT 1 FROM notice WHERE resolved_at IS NULL") == []
+    verb(deps, halting.resume, who=None)
+    assert launch(deps, key="anew").campaign.held_until is not None
+    at(deps, "2027-03-15T09:10-04:00")
+    leave(deps)
+    assert runs(deps) == [(20270308, 2), (20270315, 7)]
+    letter(deps, "news", NEWS + "\nMore news.\n", note_until=datetime(2028, 1, 1, tzinfo=UTC))
+    at(deps, "2027-03-22T09:10-04:00")
+    leave(deps)
+    assert runs(deps)[-1] == (20270322, 7), "it was as large before"
+
+
+def test_cancelled_it_takes_letters_of_all_its_runs_back(deps: Deps):
+    people(deps, 2)
+    weekly(deps)
+    launch(deps)
+    at(deps, MONDAY)
+    work(deps)
+    change(deps, "UPDATE message SET due_at = due_at + interval '10 days', expires_at = NULL")
+    letter(deps, "news", NEWS + "\nNews.\n", note_until=datetime(2028, 1, 1, tzinfo=UTC))
+    at(deps, "2027-03-15T09:00-04:00")
+    work(deps)
+    assert states(deps) == {"ready": 4}
+    verb(deps, halting.cancel, who=None)
+    work(deps)
+    assert (states(deps), standing(deps).ended_at is None) == ({"cancelled": 4}, False)
+
+
+def test_a_letter_that_turns_into_another_kind_as_it_begins_stops_its_own_campaign_alone(deps: Deps):
+    people(deps, 2)
+    weekly(deps)
+    launch(deps)
+    letter(deps, "other")
+    draft(deps, "innocent", letter="other")
+    at(deps, MONDAY)
+    launch(deps, "innocent")
+
+    def turned(_, __, statement, *___):
+        if statement.startswith("SELECT changed_at FROM campaign") and standing(deps).paused_at is None:
+            change(deps, "UPDATE letter SET kind = 'asks' WHERE slug = 'news'")
+
+    event.listen(deps.sessions.kw["bind"], "before_cursor_execute", turned)
+    leave(deps)
+    found = standing(deps)
+    assert (found.state, found.paused_because[:22]) == ("scheduled", "news asks for no fund:")
+    assert rows(deps, "SELECT subject FROM notice WHERE resolved_at IS NULL")[0].subject == "vote"
+    assert standing(deps, "innocent").state == campaigns.FINISHED
+
+
 def test_letters_of_a_run_do_not_outlive_it(deps: Deps):
     people(deps, 1)
     weekly(deps)
@@ -145,7 +230,7 @@ def test_each_run_needs_a_second_person_who_has_seen_its_words(deps: Deps):
     ines = staff(deps, "ines@example.org")
     people(deps, 2)
     weekly(deps)
-    launch(deps)
+    launch(deps, who=staff(deps, "rosa@example.org"))
     approve(deps, ines)
     at(deps, MONDAY)
     leave(deps)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import event
 
 from engine.bootstrap import Deps
 from engine.errors import Conflict, Forbidden, Invalid
@@ -109,6 +110,11 @@ def test_a_large_one_is_held_and_can_be_undone_until_it_begins(deps: Deps):
     with pytest.raises(Conflict, match="undone"):
         launch(deps, key="first")  # the same request, told again late
     launch(deps, key="second")
+    verb(deps, launching.undo, who=None)
+    for key in ("first", "second"):
+        with pytest.raises(Conflict, match="undone"):
+            launch(deps, key=key)
+    launch(deps, key="third")
     deps.clock.skip(timedelta(minutes=10))
     work(deps)
     assert len(entered(deps)) == 6
@@ -141,7 +147,9 @@ def test_an_urgent_one_needs_a_second_person_whatever_the_setting(deps: Deps):
     people(deps, 2)
     letter(deps, "rent")
     draft(deps, letter="rent", urgent="the vote was moved to Friday")
-    assert launch(deps).campaign.waits_for_approval
+    with pytest.raises(Forbidden, match="say who launches it"):
+        launch(deps)  # who agrees might be the same person
+    assert launch(deps, who=staff(deps, "rosa@example.org")).campaign.waits_for_approval
     work(deps)
     assert entered(deps) == []
     verb(deps, launching.undo, who=None)
@@ -159,6 +167,43 @@ def test_it_begins_at_its_time(deps: Deps):
     deps.clock.skip(timedelta(seconds=1))
     work(deps)
     assert len(entered(deps)) == 2
+
+
+def test_one_that_has_grown_large_by_its_time_is_held_then(deps: Deps):
+    deps = with_settings(deps, hold_people=5, hold_minutes=10)
+    people(deps, 2)
+    letter(deps, "rent")
+    draft(deps, letter="rent", starts_at=(deps.clock.now + timedelta(hours=1)).isoformat())
+    launch(deps)
+    people(deps, 4)
+    deps.clock.skip(timedelta(hours=1))
+    work(deps)
+    assert (entered(deps), standing(deps).held_until) == ([], deps.clock.now + timedelta(minutes=10))
+    deps.clock.skip(timedelta(minutes=10))
+    leave(deps)
+    assert len(received(deps)) == 6
+    assert rows(deps, "SELECT 1 FROM notice WHERE resolved_at IS NULL") == []
+
+
+def test_it_goes_to_whom_was_counted_whatever_becomes_of_its_segment_meanwhile(deps: Deps):
+    hers = people(deps, 2)
+    people(deps, 3, chapter="springfield")
+    letter(deps, "rent")
+    change(
+        deps,
+        """INSERT INTO segment (slug, name, rule, changed_at)
+        VALUES ('s', 's', '{"op": "chapter", "chapter": "worcester"}', now())""",
+    )
+    draft(deps, letter="rent", segment="s")
+
+    def widened(_, __, statement, *___):
+        if statement.startswith("SELECT id FROM campaign WHERE slug"):
+            change(deps, """UPDATE segment SET rule = '{"op": "chapter", "chapter": "springfield"}'""")
+
+    event.listen(deps.sessions.kw["bind"], "before_cursor_execute", widened)
+    assert launch(deps).campaign.expected == 2
+    work(deps)
+    assert entered(deps) == hers
 
 
 def test_what_was_launched_is_not_changed_and_keeps_its_words(deps: Deps):
@@ -189,6 +234,10 @@ def test_a_draft_is_changed_and_says_what_was(deps: Deps):
     draft(deps, letter="rent")
     with deps.work() as (session, now), pytest.raises(Conflict, match="already"):
         campaigns.update(session, "ballot", made.draft, now, deps.settings, who=None)
+    with deps.work() as (session, now):
+        campaigns.archive(session, "ballot", now, who=None)
+    with deps.work() as (session, now), pytest.raises(Conflict, match="is archived"):
+        campaigns.update(session, "ballot", changed, now, deps.settings, who=None)
 
 
 def test_a_finished_one_is_archived_and_duplicated_without_its_times(deps: Deps):
@@ -247,7 +296,7 @@ def test_the_pulse_rings_for_campaigns_that_have_something_to_do_and_for_no_othe
 
     draft(deps, letter="rent", urgent="moved to Friday", starts_at=(deps.clock.now + timedelta(hours=1)).isoformat())
     assert not rings()
-    launch(deps)
+    launch(deps, who=staff(deps, "rosa@example.org"))
     assert not rings()
     deps.clock.skip(timedelta(hours=1))
     assert not rings(), "nobody approved it"

@@ -242,7 +242,7 @@ def test_a_letter_that_the_provider_refuses_fails_a_person_is_told_and_it_can_be
     assert one(deps, "SELECT kind FROM notice").kind == "letter failed"
     deps.mailer.answer = lambda _: None
     with deps.work() as (session, now):
-        assert delivery.handovers.retry(session, [failed.id], now) == {failed.id: bell.RECEIPTS}
+        assert delivery.handovers.retry(session, [failed.id], now)[0] == {failed.id: bell.RECEIPTS}
     delivery.hand_over(deps, bell.RECEIPTS)
     assert len(deps.mailer.accepted) == 1
 
