@@ -111,6 +111,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         excesses.weigh_together,
         readers.take_over,
         enrolled.take_over,
+        attribution.take_over,
         reached.happened,
     ),
     events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget, enrolled.forget),

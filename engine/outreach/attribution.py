@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import CheckoutReported, ContributionReported, Event, LetterClicked, PaymentLinked
+from engine.events import CheckoutReported, ContactMerged, ContributionReported, Event, LetterClicked, PaymentLinked
 from engine.settings import Settings
 
 CLICK_DAYS = 7  # whoever gives later than that after a click was moved by something else
@@ -30,6 +30,11 @@ _FOLLOWED = f"""
 SELECT g.id FROM unnest(CAST(:letters AS bigint[])) k(id) JOIN message m ON m.id = k.id
 JOIN mail_event e ON e.message_id = m.id AND e.kind = 'click'
 JOIN contribution g ON g.contact_id = m.contact_id AND g.paid_at BETWEEN e.at AND e.at + interval '{CLICK_DAYS} days'
+"""
+# What these people gave, and is owed to no letter.
+_UNOWED = """
+SELECT g.id FROM contribution g WHERE g.contact_id = ANY(CAST(:contacts AS bigint[]))
+    AND NOT EXISTS (SELECT FROM attribution a WHERE a.contribution_id = g.id)
 """
 # Links by which she looks after her letters lead to no gift. Confirmations, receipts and links to sign in ask for nothing.
 _CREDIT = f"""
@@ -73,6 +78,7 @@ _KEYS = """k AS MATERIALIZED (
 ),"""
 _LEARN = text(_CREDIT.format(keys=_KEYS, gifts=_TOLD))
 _WEIGH = text(_CREDIT.format(keys="", gifts=f"SELECT DISTINCT id FROM ({_FOLLOWED}) f"))
+_FIND = text(_CREDIT.format(keys="", gifts=_UNOWED))
 
 
 def learn(
@@ -97,6 +103,12 @@ def clicked(session: Session, happened: Sequence[LetterClicked], _: datetime, se
     """Weigh anew what the readers of these letters gave since: the provider may tell of a click after the gift is booked, and
     of a second one that shows the first to be a machine's. Admission has locked them. One statement."""
     session.execute(_WEIGH, {"letters": sorted({event.message_id for event in happened})} | _housekeeping(settings))
+    return []
+
+
+def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, settings: Settings) -> list[Event]:
+    """She followed a link under one address and gave under the other: what is owed to no letter yet may be. One statement."""
+    session.execute(_FIND, {"contacts": sorted({event.into_id for event in merged})} | _housekeeping(settings))
     return []
 
 

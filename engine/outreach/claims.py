@@ -79,10 +79,12 @@ m.kind = 'asks' AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.co
     AND g.paid_at > m.created_at AND (g.recurring_period = 'once' OR g.sequence = 0)
     AND g.status NOT IN ('refunded', 'duplicate'))
 """
-# Of a letter of a sequence: whoever gave to one of its funds, where that is its goal; and what its rules say of her
-# ({ended}).
+# Of a letter of a sequence: whoever gave to one of its funds since she entered it (her newest place says when), where that
+# is its goal; and what its rules say of her ({ended}).
 _OF_SEQUENCES = """WHEN :gave_ends AND EXISTS (SELECT FROM contribution g WHERE g.contact_id = m.contact_id
-        AND g.fund_id = ANY(CAST(:goal_fund_ids AS bigint[])) AND g.paid_at > m.created_at AND g.sequence = 0
+        AND g.fund_id = ANY(CAST(:goal_fund_ids AS bigint[])) AND g.sequence = 0 AND g.paid_at > (
+            SELECT e.entered_at FROM enrollment e WHERE e.contact_id = m.contact_id AND e.sequence_id = :sequence_id
+                AND e.campaign_id = :campaign_id ORDER BY e.rotation DESC LIMIT 1)
         AND g.status NOT IN ('refunded', 'duplicate')) THEN 'gave'
     ELSE {ended}"""
 _LATER = ", ".join(f"'{reason}'" for reason in (PAUSED, QUIET, CAPPED, BEHIND, GRACE))
@@ -280,7 +282,10 @@ def _look(session: Session, line: Row[Any], ends: Sequence[Ends]) -> tuple[TextC
     for version in ends:
         found = goals.compiled(session, [version], ":version_id")
         ended = found.sql
-        values |= {"gave_ends": version.gave, "goal_fund_ids": list(version.fund_ids), **found.values}
+        values |= {
+            "gave_ends": version.gave, "goal_fund_ids": list(version.fund_ids), "sequence_id": version.sequence_id,
+            **found.values,
+        }  # fmt: skip
         quiet = version.quiet or (None if line.quiet_from is None else (line.quiet_from, line.quiet_until))
         since, until = arbitration.quiet_hours(quiet, urgent=line.urgent) or (None, None)
         values |= {"quiet_from": since, "quiet_until": until}

@@ -17,6 +17,7 @@ from engine.events import Event, HumanNeeded, StepsDue
 from engine.outreach import guards
 from engine.outreach.definitions import Definition, span
 from engine.people.consent import mailable
+from engine.people.unconfirmed import UNANSWERED
 from engine.segments import names as naming
 from engine.segments import sql
 from engine.segments.names import Names
@@ -123,8 +124,9 @@ def _scope(one: Row[Any], names: Names, binder: Binder) -> list[str]:
 
 
 def _mailable(said: Definition, kinds: Mapping[str, str]) -> str:
-    """That she may get one of its letters at all; of a letter that needs nobody's leave, or none, nothing is asked."""
+    """That she may get one of its letters at all; where one needs nobody's leave, or there is none, that she is more to us
+    than an address which was asked once and never answered."""
     wanted = sorted({kinds[step.key] for step in said.steps if step.mails and step.key in kinds})
     if "" in wanted or not wanted:
-        return "true"
+        return f"NOT ({UNANSWERED.replace(':before', 'CAST(:now AS timestamptz)')})"
     return f"({' OR '.join(mailable(repr(kind), 'c.chapter_id') for kind in wanted)})"

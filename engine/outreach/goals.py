@@ -22,7 +22,7 @@ from engine.segments.sql import Binder, Compiled
 REACHED = (GAVE, GOAL, BY_RULE)
 
 _VERSIONS = text("""
-SELECT id, CAST(definition AS text) AS definition, fund_ids, quiet_from, quiet_until
+SELECT id, CAST(definition AS text) AS definition, fund_ids, quiet_from, quiet_until, coalesce(sequence_id, 0) AS sequence_id
 FROM sequence_version WHERE id = ANY(:ids)
 """)
 
@@ -37,6 +37,7 @@ class Ends:
     leave: Rule | None
     fund_ids: tuple[int, ...] = ()
     quiet: tuple[int, int] | None = None
+    sequence_id: int = 0  # 0: a single letter's
 
     @property
     def rules(self) -> Sequence[Rule]:
@@ -55,11 +56,17 @@ def load(session: Session, version_ids: Iterable[int]) -> list[Ends]:
     return sorted((_ends(row) for row in found), key=lambda each: each.version_id)
 
 
-def read(version_id: int, definition: str, fund_ids: Sequence[int], quiet: tuple[int, int] | None = None) -> Ends:
+def read(
+    version_id: int,
+    definition: str,
+    fund_ids: Sequence[int],
+    quiet: tuple[int, int] | None = None,
+    sequence_id: int = 0,
+) -> Ends:
     """The same of a version whose row is at hand; `definition`: its JSON."""
     said = guards.read(definition, tuple(fund_ids)).definition
     goal = None if said.goal is None or said.goal == "gave" else said.goal
-    return Ends(version_id, said.goal == "gave", goal, said.exit_when, tuple(fund_ids), quiet)
+    return Ends(version_id, said.goal == "gave", goal, said.exit_when, tuple(fund_ids), quiet, sequence_id)
 
 
 def compiled(session: Session, versions: Sequence[Ends], version_id: str) -> Compiled:
@@ -88,4 +95,4 @@ def _condition(rule: Rule, binder: Binder) -> str:
 
 def _ends(row: Any) -> Ends:
     quiet = None if row.quiet_from is None or row.quiet_until is None else (row.quiet_from, row.quiet_until)
-    return read(row.id, row.definition, row.fund_ids, quiet)
+    return read(row.id, row.definition, row.fund_ids, quiet, row.sequence_id)

@@ -33,6 +33,7 @@ GAVE = """(c.engaged_last_at > {since} AND EXISTS (SELECT FROM contribution g
     AND (g.recurring_period = 'once' OR g.sequence = 0) AND g.status NOT IN ('refunded', 'duplicate')))"""
 # Who is chosen for a campaign may have given a little before, and nobody knew of it yet.
 ON_ITS_WAY = " - interval '1 hour'"
+MERGED = "merged into another contact"
 LACKING = "a sequence names what there is no more"  # a kind of notice
 # The zone of each of :chapters: its own, else that of the nearest one upwards that says one.
 ZONES = """up AS (
@@ -45,7 +46,7 @@ ZONES = """up AS (
 _KNOWN = f"""
 WITH RECURSIVE {ZONES}
 SELECT e.step, e.due_at, e.entered_at, e.waits_for, e.heard, c.language,
-    CASE WHEN c.erased_at IS NOT NULL THEN 'erased' WHEN c.merged_into_id IS NOT NULL THEN 'merged into another contact'
+    CASE WHEN c.erased_at IS NOT NULL THEN 'erased' WHEN c.merged_into_id IS NOT NULL THEN '{MERGED}'
         WHEN c.email IS NULL THEN 'no address' ELSE '' END AS gone,
     array_agg(e.id) AS ids, array_agg(c.id) AS contacts, array_agg(c.chapter_id) AS chapters,
     coalesce(nullif(c.time_zone, ''), up.time_zone, '') AS zone{{columns}}

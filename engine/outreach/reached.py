@@ -2,7 +2,8 @@
 reached, or its rule to leave by holds. Her place ends and her letters of it that wait are cancelled, in the transaction of
 what happened.
 
-A gift besides takes back every ask of its fund that waits for her, whatever sends it. Who steps holds her contact, as whoever
+A gift besides takes back every ask of its fund that waits for her, whatever sends it, and every letter of a sequence whose
+goal it is, also the last ones of a place that is over. Who steps holds her contact, as whoever
 brings in a gift does: one comes after the other, and either the gift is seen or its letter is found. Letters and campaigns
 that somebody else holds just now are passed over, for she is locked: a letter that is being claimed leaves or is looked at
 once more (`claims`); of a campaign that is being cancelled all end.
@@ -52,8 +53,8 @@ TOUCHES: Mapping[type[Event], frozenset[str]] = {
 # Which no event touches: nobody is told that a letter left, or that somebody goes on in a sequence; chance stays as it is.
 UNTOUCHED = frozenset({"received", "in_sequence", "random"})
 
-# Whom these events are about, by version that they are in, if anything can end that; under no version those who are about to
-# be asked for money, where that matters (:asked).
+# Whom these events are about, by version that they are in, if anything can end that; under no version those of whose letters
+# that wait a gift can take one back, where that matters (:asked).
 _IN_PLAY = text(
     """
 WITH her AS MATERIALIZED (
@@ -71,7 +72,8 @@ FROM place p JOIN sequence_version v ON v.id = p.version_id
 WHERE jsonb_exists(v.definition, 'exit_when') OR jsonb_exists(v.definition, 'goal')
 UNION ALL
 SELECT 0, '', NULL, array_agg(her.id) FROM her WHERE :asked AND EXISTS (
-    SELECT FROM message m WHERE {waiting} AND m.kind = 'asks' OFFSET 0)
+    SELECT FROM message m WHERE {waiting} AND (m.kind = 'asks' OR (
+        SELECT v.definition ->> 'goal' = 'gave' FROM sequence_version v WHERE v.id = m.version_id)) OFFSET 0)
 HAVING count(*) > 0
 """.format(waiting=WAITING.format("m", "her.id"), active=ACTIVE.format("e"))
 )
@@ -86,6 +88,8 @@ _ENDED = """ended AS (
     UPDATE enrollment e SET state = 'left', reason = p.reason, ended_at = :now, waits_for = '' FROM place p WHERE e.id = p.id
     RETURNING e.contact_id, e.version_id, e.sequence_id, e.campaign_id, e.reason
 )"""
+# That gift `g` is one that the goal of place `e` means.
+_MEANT = "(g.paid_at > e.entered_at OR g.fresh AND (e.inbound_event_id = g.inbound_event_id) IS NOT TRUE)"
 # Letters `m` of a place `x`, also those that were written before she was moved to a newer version.
 _OF_IT = """(x.contact_id, x.campaign_id) = (m.contact_id, m.campaign_id) AND (x.version_id = m.version_id
     OR x.sequence_id = (SELECT s.sequence_id FROM sequence_version s WHERE s.id = m.version_id))"""
@@ -101,7 +105,8 @@ _CANCEL = """cancelled AS (
     UPDATE message m SET state = 'cancelled', reason = u.reason FROM unwanted u WHERE m.id = u.id
     RETURNING m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step
 )"""
-# `fresh`: it is news, not something of long ago that is told now. What let her in does not end that.
+# `fresh`: it is news, not something of long ago that is told now. What let her in does not end that. Of a sequence whose goal
+# it is her newest place says since when; it may be over, and its last letters wait.
 _GAVE = text(f"""
 WITH gift AS MATERIALIZED (
     SELECT g.contact_id, g.fund_id, g.paid_at, g.inbound_event_id,
@@ -112,14 +117,21 @@ WITH gift AS MATERIALIZED (
     WHERE e.contact_id = ANY(:contacts) AND {_ACTIVE} AND v.definition ->> 'goal' = 'gave'
         AND (e.campaign_id = 0 OR e.campaign_id IN (SELECT id FROM campaign_free))
         AND EXISTS (SELECT FROM gift g WHERE g.contact_id = e.contact_id AND g.fund_id = ANY(v.fund_ids)
-            AND (g.paid_at > e.entered_at OR g.fresh AND (e.inbound_event_id = g.inbound_event_id) IS NOT TRUE))
+            AND {_MEANT})
     ORDER BY e.id FOR UPDATE OF e
 ), {_ENDED}, unwanted AS MATERIALIZED (
     SELECT m.id, 'gave' AS reason FROM message m JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
     WHERE {WAITING.format("m", "ANY(:contacts)")} AND (
         m.kind = 'asks' AND EXISTS (SELECT FROM gift g WHERE g.contact_id = m.contact_id
             AND g.fund_id = coalesce(m.fund_id, l.fund_id) AND (g.fresh OR g.paid_at > m.created_at))
-        OR EXISTS (SELECT FROM ended x WHERE {_OF_IT}))
+        OR EXISTS (SELECT FROM ended x WHERE {_OF_IT})
+        OR EXISTS (SELECT FROM sequence_version v CROSS JOIN LATERAL (
+                SELECT e.entered_at, e.inbound_event_id FROM enrollment e
+                WHERE (e.contact_id, e.sequence_id, e.campaign_id)
+                    = (m.contact_id, coalesce(v.sequence_id, 0), m.campaign_id)
+                ORDER BY e.rotation DESC LIMIT 1) e
+            JOIN gift g ON g.contact_id = m.contact_id AND g.fund_id = ANY(v.fund_ids) AND {_MEANT}
+            WHERE v.id = m.version_id AND v.definition ->> 'goal' = 'gave'))
     ORDER BY m.id FOR NO KEY UPDATE OF m SKIP LOCKED
 ), {_CANCEL}
 {_SAY}
@@ -168,7 +180,7 @@ def happened(session: Session, told: Sequence[Event], now: datetime, _: Settings
 @dataclass(slots=True)
 class _Play:
     """What is in play: the versions whose rules are to be asked, and of whom; and who is asked for money, or is in a sequence
-    that a gift ends."""
+    that a gift ends, or has letters of one."""
 
     versions: list[Ends] = field(default_factory=list)
     contacts: set[int] = field(default_factory=set)

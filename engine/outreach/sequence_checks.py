@@ -58,11 +58,11 @@ class Checked:
         return [str(Document().fault(at, says)).removeprefix("line 1: ") for at, says in self.faults]
 
 
-def check(session: Session, definition: Definition, today: date) -> Checked:
-    """Look at all of it. Nothing is pinned while there are faults."""
+def check(session: Session, definition: Definition, today: date, within: Sequence[int] | None = None) -> Checked:
+    """Look at all of it. Nothing is pinned while there are faults. `within`: as of `names.find`."""
     chapters = [definition.chapter] if definition.chapter else []
     asked = list(definition.rules())
-    names = naming.find(session, *(rule for _, rule in asked), chapters=chapters)
+    names = naming.find(session, *(rule for _, rule in asked), chapters=chapters, within=within)
     letters = _letters(session, definition)
     faults: list[Found] = [*contradictions(definition), *_bygone(definition, today)]
     if definition.chapter and ("chapter", definition.chapter) not in names.found:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import arbitration, campaigns, guards, plan, steps_taken, timing
+from engine.outreach import arbitration, campaigns, enrolled, guards, plan, steps_taken, timing
 from engine.outreach.guards import Alike, Asked, Reading
 from engine.outreach.plan import Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
@@ -87,7 +87,7 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
     values = {name: getattr(chosen, name) for name in names} | {"since": chosen.due_at, "first": chosen.id}
     claimed = session.execute(_CLAIM, values | {"now": now, "most": most}).one()
     if not claimed.people:
-        return [], False
+        return enrolled.lose(session, chosen.version_id, chosen.campaign_id, now), False
     reading = guards.read(chosen.definition, tuple(chosen.fund_ids))
     asked = Asked(claimed.ids, claimed.steps, claimed.chapters or ())
     try:
@@ -100,8 +100,21 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         chosen.version_id, chosen.campaign_id, chosen.sequence_id, chosen.run or 0, chosen.mailings,
         now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.base_url,
     )  # fmt: skip
+    known, handed_on = _handed_on(session, known)
     taken = [each for alike in known for each in turn.taken(alike)]
-    return steps_taken.write(session, line, taken, now), claimed.people == most or chosen.others
+    happened = steps_taken.write(session, line, taken, now) if taken else []
+    return happened, claimed.people == most or handed_on or chosen.others
+
+
+def _handed_on(session: Session, known: list[Alike]) -> tuple[list[Alike], bool]:
+    """Those who step; and whether there are others: who was being merged while she was let in, whose place is now due again
+    as that of whom she is."""
+    merged = [who for alike in known if alike.gone == guards.MERGED for who in alike.people.contacts]
+    moved = enrolled.hand_on(session, merged) if merged else frozenset()
+    if not moved:
+        return known, False
+    left = [(alike, [at for at, place in enumerate(alike.people.ids) if place not in moved]) for alike in known]
+    return [replace(alike, people=alike.people.only(chosen)) for alike, chosen in left if chosen], True
 
 
 def _stand_still(session: Session, chosen: Row[Any], because: str, now: datetime) -> list[Event]:

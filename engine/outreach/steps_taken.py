@@ -24,10 +24,10 @@ from engine.outreach.plan import Letter, Planned
 _WRITE = text("""
 WITH made AS (
     INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, expires_at, language, chapter_id, fund_id,
-        facts, version_id, campaign_id, step, at_cap, inbound_event_id)
+        facts, version_id, campaign_id, step, at_cap, inbound_event_id, created_at)
     SELECT e.contact_id, w.mailing_id, w.occasion || CASE e.campaign_id WHEN 0 THEN CAST(e.rotation AS text) ELSE '' END,
         :lane, l.kind, w.due_at, w.expires_at, w.language, i.chapter_id, l.fund_id, e.facts, e.version_id, e.campaign_id,
-        w.step, w.at_cap, e.inbound_event_id
+        w.step, w.at_cap, e.inbound_event_id, :now
     FROM json_to_recordset(CAST(:letters AS json)) AS w(mailing_id bigint, language text, step text, occasion text,
         at_cap text, due_at timestamptz, expires_at timestamptz, ids bigint[], chapters bigint[])
     JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
@@ -76,9 +76,10 @@ SELECT lead.chapter_id, lead.contact_id, held.language FROM lead LEFT JOIN held 
 ORDER BY lead.contact_id, lead.chapter_id
 """)
 _TELL = text("""
-INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, language, chapter_id, fund_id, facts, at_cap)
+INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, language, chapter_id, fund_id, facts, at_cap,
+    created_at)
 SELECT w.contact_id, w.mailing_id, w.occasion, :lane, l.kind, :now, w.language, nullif(w.chapter_id, 0), l.fund_id,
-    jsonb_build_object('home', CAST(:home AS text), 'staff_url', :home || '/staff'), 'exempt'
+    jsonb_build_object('home', CAST(:home AS text), 'staff_url', :home || '/staff'), 'exempt', :now
 FROM json_to_recordset(CAST(:letters AS json)) AS w(contact_id bigint, chapter_id bigint, mailing_id bigint, language text,
     occasion text)
 JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
@@ -137,7 +138,7 @@ def write(session: Session, line: Line, taken: Sequence[Taken], now: datetime) -
     leads = _leads(session, taken)
     if leads is not None:
         taken = [_told(each, leads) for each in taken]
-    written = _letters(session, line, taken)
+    written = _letters(session, line, taken, now)
     _move(session, taken, now)
     _mark(session, taken, now)
     told = _tell(session, line, taken, leads or {}, now)
@@ -145,7 +146,9 @@ def write(session: Session, line: Line, taken: Sequence[Taken], now: datetime) -
     return [LettersComposed(None, bell.DELIVERY)] if written or told else []
 
 
-def _letters(session: Session, line: Line, taken: Sequence[Taken]) -> dict[tuple[int, int], tuple[Letter, int]]:
+def _letters(
+    session: Session, line: Line, taken: Sequence[Taken], now: datetime
+) -> dict[tuple[int, int], tuple[Letter, int]]:
     """Write their letters. Of each mailing and chapter: the letter that it is, and how many are new."""
     groups: dict[tuple[Letter, str], tuple[list[int], list[int | None]]] = {}
     for each in taken:
@@ -164,7 +167,7 @@ def _letters(session: Session, line: Line, taken: Sequence[Taken]) -> dict[tuple
             "at_cap": letter.at_cap, "due_at": letter.due_at, "expires_at": letter.expires_at, "ids": ids,
             "chapters": chapters,
         })  # fmt: skip
-    made = session.execute(_WRITE, {"letters": rows(letters), "lane": bell.DELIVERY})
+    made = session.execute(_WRITE, {"letters": rows(letters), "lane": bell.DELIVERY, "now": now})
     return {(row.mailing_id, row.chapter_id): (of_mailing[row.mailing_id], row.letters) for row in made}
 
 

@@ -18,8 +18,10 @@ STRETCH = 2_000  # people in one transaction: nobody can say anything new of the
 # SQL over contact `c`: her number, as long as it counts.
 NUMBER = "(SELECT l.leave FROM mail_leave l WHERE l.id = c.id AND l.id NOT IN (SELECT doubted_id FROM mail_doubt))"
 
+LOCK = 0x67726C6C  # whoever brings in suppressions shares it (a trigger of theirs), whoever sums up has it alone
 BOOKMARK = "leave"  # up to which contact everybody has been looked at once
 
+_ALONE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Words that come in hold her row as their foreign key does: who is locked here has none on the way, and gets none.
 _DOUBTED = text("SELECT id, doubted_id FROM mail_doubt ORDER BY id LIMIT :most")
 _LOCK = text("""
@@ -54,7 +56,10 @@ _SETTLED = text("DELETE FROM mail_doubt WHERE id = ANY(:ids)")
 
 def sum_up(session: Session, most: int = STRETCH) -> tuple[int, bool]:
     """Sum up the words of people whom nobody has looked at since they came or changed. Returns of how many, and whether there
-    may be more. Whom somebody else locks at this moment is looked at the next time."""
+    may be more. Whom somebody else locks at this moment is looked at the next time; so is everybody while suppressions are on
+    their way, which may be those of people who have come since."""
+    if not session.scalar(_ALONE, {"lock": LOCK}):
+        return 0, False
     place = bookmarks.find(session, BOOKMARK)
     after = place.number if place else 0
     upto = session.scalar(_UPTO, {"after": after, "most": most})

@@ -14,8 +14,8 @@ STRETCH = 500
 
 # Every table that holds a contact's id; a test compares this list with the schema. What may be forgotten has its condition.
 KNOWN_BY = {
-    "ask_rest": "", "chapter_lead": "", "consent": "", "contact_interest": "", "contribution": "", "followed_chapter": "",
-    "introduction": "", "recurring_plan": "", "volunteer_offer": "",
+    "ask_rest": "", "chapter_lead": "", "consent": "", "contact_interest": "", "contribution": "", "enrollment": "",
+    "followed_chapter": "", "introduction": "", "recurring_plan": "", "volunteer_offer": "",
     "confirmation": "AND (x.confirmed_at IS NOT NULL OR x.asked_at > :before)",
     "message": "AND x.occasion NOT LIKE 'confirm:%'",
     "sign_up": "AND (x.source <> 'join' OR x.at > :before)",
@@ -24,7 +24,8 @@ KNOWN_BY = {
 _NOTHING_KNOWN = " ".join(
     f"AND NOT EXISTS (SELECT FROM {table} x WHERE x.contact_id = c.id {but})" for table, but in KNOWN_BY.items()
 )
-_UNANSWERED = f"""
+# SQL over contact `c`: she was asked, last before :before, and nothing else is known of her.
+UNANSWERED = f"""
 EXISTS (SELECT FROM confirmation x WHERE x.contact_id = c.id)
 AND c.merged_into_id IS NULL AND c.erased_at IS NULL AND c.placed_chapter_id IS NULL
 AND (c.first_name, c.last_name, c.phone, c.custom) = ('', '', '', '{{}}') AND c.zip IS NULL
@@ -33,8 +34,8 @@ AND NOT EXISTS (SELECT FROM contact m WHERE m.merged_into_id = c.id)
 """
 
 # Locked in the order of addresses; looked at again once locked, for she may have answered, or given, meanwhile.
-_LOCK = text(f"SELECT c.id FROM contact c WHERE {_UNANSWERED} ORDER BY c.email LIMIT :most FOR UPDATE SKIP LOCKED")
-_STILL = text(f"SELECT c.id FROM contact c WHERE c.id = ANY(:ids) AND {_UNANSWERED}")
+_LOCK = text(f"SELECT c.id FROM contact c WHERE {UNANSWERED} ORDER BY c.email LIMIT :most FOR UPDATE SKIP LOCKED")
+_STILL = text(f"SELECT c.id FROM contact c WHERE c.id = ANY(:ids) AND {UNANSWERED}")
 _FORGET = (
     text("DELETE FROM mail_event e USING message m WHERE m.id = e.message_id AND m.contact_id = ANY(:ids)"),
     text("DELETE FROM message WHERE contact_id = ANY(:ids)"),

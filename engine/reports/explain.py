@@ -59,23 +59,17 @@ WHERE e.contact_id = :contact_id AND CASE :what WHEN 'campaign' THEN e.campaign_
     WHEN 'sequence' THEN e.sequence_id = :id WHEN 'letter' THEN false ELSE true END
 ORDER BY e.entered_at DESC, e.id DESC LIMIT :most
 """)
-# When a step's letter was written, by the house's clock; its row says it by the database's.
-_WRITTEN = """(SELECT max(to_timestamp(CAST(told ->> 3 AS float8))) FROM enrollment e
-    CROSS JOIN LATERAL jsonb_array_elements(e.history) told
-    WHERE m.version_id <> 0 AND e.contact_id = m.contact_id AND e.version_id = m.version_id
-        AND e.campaign_id = m.campaign_id AND told ->> 0 = m.step AND told ->> 1 = 'written')"""
 _RESTS_NOW = ask_rests.RESTING.format(contact="m.contact_id", fund="coalesce(m.fund_id, l.fund_id)")
-_SINCE = "g.paid_at > written.at - interval '7 days'"
+_SINCE = "g.paid_at > m.created_at - interval '7 days'"
 _MORE = "WHEN w.paused_at IS NOT NULL THEN concat_ws(', ', 'the letter is paused', nullif(w.paused_because, ''))"
 _LETTERS = text(f"""
 SELECT l.slug AS letter, w.slug AS mailing, m.step, m.state, m.reason, m.at_cap, m.due_at, m.expires_at,
-    written.at AS created_at, m.handed_at, m.delivered_at, {_STILL.format(more=_MORE)},
+    m.created_at, m.handed_at, m.delivered_at, {_STILL.format(more=_MORE)},
     (SELECT max(e.at) FROM mail_event e WHERE e.message_id = m.id AND e.kind = 'click' AND NOT e.machine) AS clicked_at,
     CASE m.reason WHEN 'gave' THEN {_GAVE_TO.format(when=_SINCE, funds="g.fund_id IS NOT NULL")} END AS gave_at,
     CASE WHEN m.state = 'ready' AND m.kind <> '' THEN {refusal("m.kind", "m.chapter_id")} ELSE '' END AS refusal,
     CASE WHEN m.state = 'ready' AND m.kind = 'asks' THEN (SELECT r.words FROM ({_RESTS_NOW}) r) END AS rests
 FROM (SELECT * FROM message WHERE contact_id = :contact_id ORDER BY id DESC) m JOIN contact c ON c.id = m.contact_id
-CROSS JOIN LATERAL (SELECT coalesce({_WRITTEN}, m.created_at) AS at OFFSET 0) written
 JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
 LEFT JOIN campaign k ON k.id = m.campaign_id LEFT JOIN sequence_version v ON v.id = m.version_id
 LEFT JOIN sequence q ON q.id = v.sequence_id

@@ -23,8 +23,10 @@ CALLED = {
     "sequence": "sequence",
 }
 
+# Of what is a chapter's own, that of :within and the root's; NULL: all.
+_SEEN = "(CAST(:within AS bigint[]) IS NULL OR q.chapter_id IS NULL OR q.chapter_id = ANY(:within))"
 # A chapter's `ids` are its own first, then those of all that are below it.
-_FIND = text("""
+_FIND = text(f"""
 WITH RECURSIVE below AS (
     SELECT slug AS of, name AS title, id, 0 AS level, parent_id IS NULL AS root FROM chapter WHERE slug = ANY(:chapter)
     UNION ALL
@@ -38,13 +40,13 @@ UNION ALL SELECT 'way', code, name, ARRAY[id], false FROM way_to_help WHERE code
 UNION ALL SELECT 'letter', l.slug, l.slug, array_agg(m.id), false
     FROM letter l LEFT JOIN mailing m ON m.letter_id = l.id WHERE l.slug = ANY(:letter) GROUP BY l.slug
 UNION ALL SELECT 'mailing', slug, slug, ARRAY[id], false FROM mailing WHERE slug = ANY(:mailing)
-UNION ALL SELECT 'sequence', slug, name, ARRAY[id], false FROM sequence WHERE slug = ANY(:sequence)
+UNION ALL SELECT 'sequence', slug, name, ARRAY[id], false FROM sequence q WHERE slug = ANY(:sequence) AND {_SEEN}
 """)
-_ALL = text("""
+_ALL = text(f"""
 SELECT 'chapter' AS kind, slug AS name FROM chapter UNION ALL SELECT 'fund', slug FROM fund
 UNION ALL SELECT 'form', slug FROM donation_form UNION ALL SELECT 'interest', code FROM interest
 UNION ALL SELECT 'way', code FROM way_to_help UNION ALL SELECT 'letter', slug FROM letter
-UNION ALL SELECT 'mailing', slug FROM mailing UNION ALL SELECT 'sequence', slug FROM sequence
+UNION ALL SELECT 'mailing', slug FROM mailing UNION ALL SELECT 'sequence', slug FROM sequence q WHERE {_SEEN}
 """)
 
 
@@ -59,9 +61,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What was found, by kind and name."""
+    """What was found, by kind and name. `within`: what is a chapter's own was looked for in these (ids) and the root; None:
+    everywhere."""
 
     found: Mapping[tuple[str, str], Found] = field(default_factory=dict)
+    within: Sequence[int] | None = None
 
     def ids(self, kind: str, *named: str) -> list[int]:
         """All that these stand for. KeyError: they were not looked up, or are none (`unknown`)."""
@@ -87,8 +91,9 @@ class Names:
         return found is not None and len(found.ids) == 1
 
 
-def find(session: Session, *asked: Rule, chapters: Sequence[str] = ()) -> Names:
-    """Everything that these rules name, and these chapters; what there is not is left out."""
+def find(session: Session, *asked: Rule, chapters: Sequence[str] = (), within: Sequence[int] | None = None) -> Names:
+    """Everything that these rules name, and these chapters; what there is not is left out, and with `within` (chapters by
+    their ids) what belongs to others than these and the root."""
     wanted: dict[str, set[str]] = {kind: set() for kind in CALLED}
     wanted["chapter"].update(chapters)
     for rule in asked:
@@ -96,10 +101,12 @@ def find(session: Session, *asked: Rule, chapters: Sequence[str] = ()) -> Names:
             for kind, _, name in named(each):
                 wanted[kind].add(name)
     if not any(wanted.values()):
-        return Names()
-    rows = session.execute(_FIND, {kind: sorted(names) for kind, names in wanted.items()})
+        return Names(within=within)
+    named_so = {kind: sorted(names) for kind, names in wanted.items()}
+    rows = session.execute(_FIND, named_so | {"within": within})
     return Names(
-        {(row.kind, row.name): Found(tuple(n for n in row.ids if n is not None), row.title, row.root) for row in rows}
+        {(row.kind, row.name): Found(tuple(n for n in row.ids if n is not None), row.title, row.root) for row in rows},
+        within,
     )
 
 
@@ -114,7 +121,7 @@ def unknown(session: Session, rule: Rule, names: Names) -> list[tuple[list[str |
     if not missing:
         return []
     there: dict[str, list[str]] = {kind: [] for kind in CALLED}
-    for row in session.execute(_ALL):
+    for row in session.execute(_ALL, {"within": names.within}):
         there[row.kind].append(row.name)
     return [(path, _no_such(kind, name, there[kind])) for path, kind, name in missing]
 

@@ -84,9 +84,9 @@ def one(session: Session, slug: str, *, hold: bool = False) -> Saved:
     return _saved(found)
 
 
-def faults(session: Session, draft: Draft, document: Document) -> list[Fault]:
-    """What it names that there is not, each in its line."""
-    names = naming.find(session, draft.rule, chapters=[draft.chapter] if draft.chapter else [])
+def faults(session: Session, draft: Draft, document: Document, within: Sequence[int] | None = None) -> list[Fault]:
+    """What it names that there is not, each in its line. `within`: as of `names.find`."""
+    names = naming.find(session, draft.rule, chapters=[draft.chapter] if draft.chapter else [], within=within)
     missing = [document.fault(["rule", *path], says) for path, says in naming.unknown(session, draft.rule, names)]
     if draft.chapter and ("chapter", draft.chapter) not in names.found:
         missing.append(document.fault(["chapter"], f"there is no chapter {draft.chapter}"))

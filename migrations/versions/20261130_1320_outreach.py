@@ -21,7 +21,8 @@ CREATE TRIGGER sequence_version_stays BEFORE UPDATE ON sequence_version
     FOR EACH ROW EXECUTE FUNCTION sequence_version_stays();
 """
 # Whatever is said of mail anew, on whatever way, puts what was summed up of it in doubt. A contact whose words nobody has
-# summed up yet needs none: whoever sums up locks her row against new words.
+# summed up yet needs none: whoever sums up locks her row against new words. A suppression locks no row, for her contact may
+# come while it is on its way: until it is there nobody sums up (the lock is that of engine/people/leave.py).
 DOUBTS = """
 CREATE FUNCTION mail_doubted_by_words() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -30,6 +31,7 @@ BEGIN
 END $$;
 CREATE FUNCTION mail_doubted_by_suppressions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1735552108);
     INSERT INTO mail_doubt (doubted_id) SELECT DISTINCT c.id FROM changed n JOIN contact c ON c.email = n.email;
     RETURN NULL;
 END $$;

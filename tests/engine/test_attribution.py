@@ -9,10 +9,11 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from engine.events import CheckoutReported, ContributionReported, Event
+from engine.people import merging
 from engine.reactions import react
 from engine.settings import Settings
 from tests import letters
-from tests.gifts import ROSA, SETTINGS, take_back
+from tests.gifts import MEI, ROSA, SETTINGS, take_back, who
 from tests.letters import Sent
 from tests.make import NOON, gift
 
@@ -157,6 +158,15 @@ def test_told_again_and_taken_back_it_stays_as_it_is(session: Session):
     told(session, given)
     take_back(session, before.contribution_id, 1_000)
     assert session.execute(text("SELECT xmin, * FROM attribution")).one() == before
+
+
+def test_a_link_that_she_followed_under_another_address_counts_when_they_are_one(session: Session):
+    click(session, letter(session), NOON - DAY)
+    told(session, hers(donor=MEI))
+    assert owed(session) == []
+    rosa, mei = (who(session, each) for each in (ROSA, MEI))
+    told(session, *merging.merge(session, mei, rosa, NOON))
+    assert owed(session) == [("click", 5)]
 
 
 def test_the_number_of_statements_does_not_grow_with_the_gifts(session: Session):

@@ -110,6 +110,20 @@ def test_a_word_that_is_on_its_way_leaves_her_for_the_next_look(deps: Deps):
         assert (summed(session, rosa), summed(session, nell)) == (0, 0)
 
 
+def test_a_suppression_that_is_on_its_way_counts_for_who_comes_meanwhile(deps: Deps):
+    with transaction(deps.sessions) as telling:
+        telling.execute(text("INSERT INTO suppression (email, reason, at) VALUES ('rosa@example.org', 'bounce', :now)"),
+                        {"now": NOW})  # fmt: skip
+        with transaction(deps.sessions) as session:
+            rosa = person(session, "rosa@example.org")
+        upkeep.CHORES["leave"](deps)
+    with transaction(deps.sessions) as session:
+        assert summed(session, rosa) != 1
+    upkeep.CHORES["leave"](deps)
+    with transaction(deps.sessions) as session:
+        assert summed(session, rosa) == 0
+
+
 def test_a_stretch_after_the_other_sums_up_everybody_and_then_only_who_is_new(deps: Deps):
     with transaction(deps.sessions) as session:
         for number in range(25):

@@ -94,6 +94,33 @@ def test_whose_goal_it_is_she_leaves_everywhere_with_all_that_waits_for_her_ther
     assert ended.ended_at == NOW
 
 
+def goal_with_a_last_letter(deps: Deps) -> tuple[int, int]:
+    """She is through a sequence whose goal a gift is, but its last letter waits; she, and the letter."""
+    (who,) = people(deps, 1)
+    asks = publish(deps, ASK, PAUSE, MAIL, campaign=True, goal="gave", **ANY_HOUR)
+    enrol(deps, asks, [who], step="write")
+    deps.clock.skip(2 * HOUR)
+    steps(deps)
+    assert places(deps, asks) == [("finished", "")]
+    written = one(deps, "SELECT id, created_at FROM message WHERE version_id <> 0")
+    assert written.created_at == deps.clock.now
+    return who, written.id
+
+
+def test_the_last_letter_of_a_sequence_goes_too_though_she_gave_before_it_was_written(deps: Deps):
+    who, waits = goal_with_a_last_letter(deps)
+    gives(deps, who, paid_at=deps.clock.now - HOUR)
+    assert stands(deps, waits) == ("cancelled", "gave")
+
+
+def test_of_a_gift_that_nobody_told_the_claim_of_its_last_letter_knows(deps: Deps):
+    who, waits = goal_with_a_last_letter(deps)
+    gives(deps, who, paid_at=deps.clock.now - HOUR)
+    change(deps, "UPDATE message SET state = 'ready', reason = '' WHERE id = :id", id=waits)
+    go(deps)
+    assert stands(deps, waits) == ("cancelled", "gave")
+
+
 NOTHING: dict[str, dict[str, Any]] = {
     "a gift to somebody else's fund": {"entity_id": OTHER_FUND},
     "a later instalment": {"sequence": 3, "recurring_period": "monthly", "plan_key": "plan"},

@@ -9,7 +9,7 @@ from tests import letters
 from tests.campaigns import NOW, go, people
 from tests.flows.house import change, one, rows
 from tests.letters_of_sequences import campaign_says, queue, stands, tally
-from tests.sequences import Published, publish
+from tests.sequences import Published, enrol, publish
 
 BEFORE = NOW - timedelta(days=1)
 ASK, MAIL = {"key": "ask", "ask": "please"}, {"key": "write", "email": "news"}
@@ -31,7 +31,9 @@ def test_a_letter_of_a_sequence_whose_goal_is_reached_does_not_leave(deps: Deps)
     change(deps, "UPDATE contact SET language = 'es' WHERE id = :id", id=speaks)
     give(deps, gave)
     give(deps, others, fund="pac")
-    found = queue(deps, asks, [gave, others], created=BEFORE) + queue(deps, ruled, [goes, speaks, leaves])
+    enrol(deps, asks, [gave, others])
+    change(deps, "UPDATE enrollment SET entered_at = :before, state = 'finished'", before=BEFORE)
+    found = queue(deps, asks, [gave, others]) + queue(deps, ruled, [goes, speaks, leaves])
     go(deps)
     assert [stands(deps, each) for each in found] == [
         ("cancelled", "gave"), ("handed", ""), ("handed", ""), ("cancelled", "goal reached"),

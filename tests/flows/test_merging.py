@@ -2,10 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
+from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Conflict, Invalid, NotFound
@@ -15,10 +17,14 @@ from engine.outreach import enrolled
 from engine.people import contacts, merging
 from engine.staff import sign_ins
 from tests import letters
-from tests.flows.house import one, put, rows, run_everything
+from tests.campaigns import go, people
+from tests.flows.house import change, one, put, rows, run_everything
 from tests.make import actblue_body, raw
 from tests.of_a_person import FILL, NAMING, contact, erase, fill, id_of, merge, named
+from tests.sequences import enrol, publish, step
+from workers import pulse
 
+NEWS = {"key": "write", "email": "news"}
 OLD, NEW = "rosa.old@example.org", "rosa.new@example.org"
 
 
@@ -64,6 +70,51 @@ def test_what_both_have_is_there_once_and_on_no_list_twice(deps: Deps):
     assert one(deps, f"SELECT state, occasion FROM message WHERE contact_id = {old}") == ("cancelled", "news:1")
     for table in ("introduction", "chapter_lead", "followed_chapter", "contact_interest"):
         assert rows(deps, f"SELECT contact_id FROM {table}") == [(new,)], table
+
+
+def test_nobody_is_in_a_sequence_twice_though_the_other_was_in_it_once_before(deps: Deps):
+    old, new = people(deps, 2)
+    two = publish(deps, NEWS, {"key": "pause", "wait": "3 days"},
+                  {"key": "more", "email": "more"}, on="gave", quiet_hours=None)  # fmt: skip
+    (before,) = enrol(deps, two, [old])
+    change(deps, "UPDATE enrollment SET state = 'finished' WHERE id = :id", id=before)
+    enrol(deps, two, [old], rotation=1)
+    enrol(deps, two, [new])
+    step(deps)
+    merge(deps, old, new)
+    go(deps)
+    step(deps, timedelta(days=3))
+    go(deps)
+    found = rows(deps, "SELECT contact_id, step, state FROM message ORDER BY id")
+    assert sorted(found) == [(new, "more", "handed"), (new, "write", "cancelled"), (new, "write", "handed")]
+    assert [tuple(row) for row in rows(deps, "SELECT contact_id, reason FROM enrollment WHERE state = 'left'")] == [
+        (old, "merged into another contact")
+    ]
+    assert one(deps, "SELECT sum(cancelled) AS n FROM step_tally").n == 1
+
+
+def test_a_place_that_came_to_a_merged_contact_is_whose_she_is_now_if_that_has_none(deps: Deps):
+    """She was let in while she was being merged: the merge did not see the place yet."""
+    old, new, other, she = people(deps, 4)
+    merge(deps, old, new)
+    merge(deps, other, she)
+    found = publish(deps, NEWS, campaign=True, quiet_hours=None)
+    enrol(deps, found, [old, other, she])
+    step(deps)
+    assert [row.contact_id for row in rows(deps, "SELECT contact_id FROM message ORDER BY contact_id")] == [new, she]
+    found = rows(deps, "SELECT contact_id, state, reason FROM enrollment ORDER BY contact_id")
+    assert [tuple(row) for row in found] == [
+        (new, "finished", ""), (other, "left", "merged into another contact"), (she, "finished", ""),
+    ]  # fmt: skip
+    assert one(deps, "SELECT enrolled, left_early FROM campaign") == (3, 1)
+
+
+def test_a_place_of_nobody_comes_to_its_end_and_rings_no_more(deps: Deps):
+    enrol(deps, publish(deps, NEWS), [max(people(deps, 1)) + 1])
+    assert bell.OUTREACH in pulse.beat(deps)
+    step(deps)
+    assert one(deps, "SELECT state, reason FROM enrollment") == ("left", "forgotten")
+    assert bell.OUTREACH not in pulse.beat(deps)
 
 
 def test_gifts_and_totals_are_the_survivors_and_the_books_balance(deps: Deps):

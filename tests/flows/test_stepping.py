@@ -208,7 +208,6 @@ def test_a_chapter_that_got_a_new_town_has_it_at_the_next_step(deps: Deps):
 
 @pytest.mark.parametrize(("gone", "reason"), [
     ("erased_at = now()", "erased"), ("email = NULL", "no address"),
-    ("merged_into_id = (SELECT max(id) FROM contact)", "merged into another contact"),
 ])  # fmt: skip
 def test_who_is_gone_leaves_whatever_comes_next(deps: Deps, gone: str, reason: str):
     ids = people(deps, 2)

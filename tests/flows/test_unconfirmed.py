@@ -3,15 +3,16 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
+from engine.people import merging
 from engine.people.unconfirmed import KNOWN_BY
 from tests.flows.house import one, put, rows, run_everything
 from tests.flows.test_joining import INES, answer, come, letters, offer, run
 from tests.make import actblue_body, raw
-from workers import upkeep
+from tests.of_a_person import NAMING
+from tests.sequences import publish
+from workers import entrances, upkeep
 
 
 def there(deps: Deps) -> bool:
@@ -25,13 +26,8 @@ def wait(deps: Deps, days: float) -> None:
         upkeep.CHORES[upkeep.UNCONFIRMED](deps)
 
 
-def test_every_table_that_holds_a_contacts_id_counts_as_knowing_her(session: Session):
-    found = session.execute(
-        text("""
-        SELECT DISTINCT conrelid::regclass::text FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = 'contact'::regclass AND conrelid <> 'contact'::regclass""")
-    )
-    assert set(found.scalars()) == set(KNOWN_BY)
+def test_every_table_that_names_a_contact_counts_as_knowing_her():
+    assert set(NAMING) - merging.STAYS == set(KNOWN_BY)
 
 
 def test_who_never_answered_is_forgotten_with_all_that_was_typed_thirty_days_after_the_last_question(deps: Deps):
@@ -46,6 +42,19 @@ def test_who_never_answered_is_forgotten_with_all_that_was_typed_thirty_days_aft
     for table in ("sign_up", "confirmation", "message", "contact"):
         assert rows(deps, f"SELECT 1 FROM {table}") == []
     assert len(letters(deps)) == 2
+
+
+def test_who_never_answered_enters_no_sequence_of_the_day_though_it_has_no_letters(deps: Deps):
+    daily = publish(deps, {"key": "mark", "tag": "seen"}, on="daily", **{"if": {"op": "never_gave"}})
+    come(deps, confirm=True)
+    come(deps, confirm=True, email="ana@example.org")
+    answer(deps)
+    entrances.look(deps)
+    inside = f"SELECT email FROM enrollment e JOIN contact c ON c.id = contact_id WHERE version_id = {daily.version_id}"
+    entered = rows(deps, inside)
+    assert [row.email for row in entered] == ["ana@example.org"]
+    wait(deps, 31)
+    assert not there(deps)
 
 
 def test_who_was_forgotten_can_come_again(deps: Deps):
@@ -85,6 +94,8 @@ def test_a_donor_stays_whichever_came_first(deps: Deps):
      "INSERT INTO followed_chapter (contact_id, chapter_id) SELECT c.id, h.id FROM contact c, chapter h",
      "INSERT INTO chapter_lead (contact_id, chapter_id) SELECT c.id, h.id FROM contact c, chapter h",
      "INSERT INTO introduction (contact_id, place, at) SELECT id, 'MA:X', now() FROM contact",
+     """INSERT INTO enrollment (contact_id, version_id, due_at, entered_at)
+        SELECT id, 1, now(), now() FROM contact""",
      """INSERT INTO volunteer_offer (contact_id, way_to_help_id, at)
         SELECT c.id, w.id, now() FROM contact c, way_to_help w""",
      """INSERT INTO contact_interest (contact_id, interest_id, at, source)

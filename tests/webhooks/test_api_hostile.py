@@ -14,6 +14,7 @@ from engine.bootstrap import Deps
 from engine.errors import Forbidden
 from engine.staff import accounts, api_requests, api_tokens
 from engine.staff.api_tokens import SCOPES
+from tests import campaigns
 from tests.asgi import Client
 from tests.flows.house import change, rows
 from tests.programs import JSON, Program, program, said
@@ -127,6 +128,56 @@ def test_f2_lists_and_rules_end_at_the_tokens_chapter(house: Deps, door: Client)
     without = {key: value for key, value in SEGMENT.items() if key != "chapter"}
     (error,) = said(springfield.post("/segments", without))["errors"]
     assert error == {"line": 1, "field": "chapter", "says": "must be springfield, or one below it"}
+
+
+BESIDE = {"op": "in_sequence", "sequence": "@"}
+NAMED_IN_BODIES = [
+    *(("/segments" + end, SEGMENT | {"chapter": "springfield", "rule": BESIDE}) for end in ("", "/check", "/preview")),
+    *(("/sequences" + end, SEQUENCE | {"chapter": "springfield", "slug": "f2"} | said)
+      for end in ("", "/check", "/simulate") for said in ({"if": BESIDE}, {"goal": BESIDE}, {"exit_when": BESIDE})),
+    ("/sequences/check", SEQUENCE | {"chapter": "springfield", "steps": [{"key": "a", "tag": "a", "if": BESIDE}]}),
+    *(("/campaigns", {"slug": "f2", "name": "f2", "chapter": "springfield"} | said) for said in (
+        {"letter": "hostile_news", "rule": BESIDE}, {"letter": "hostile_news", "segment": "@"},
+        {"sequence": "@", "rule": RULE})),
+    *(("/people/" + end, {"who": "nell@example.org", "about": "@"}) for end in ("explain", "simulate")),
+]  # fmt: skip
+
+
+@pytest.fixture(name="nell", scope="module")
+def _nell(house: Deps) -> None:
+    """A neighbour of theirs."""
+    (nell,) = campaigns.people(house, 1, chapter="springfield")
+    change(house, "UPDATE contact SET email = 'nell@example.org' WHERE id = :id", id=nell)
+
+
+@pytest.mark.usefixtures("theirs", "nell", "nothing_is_done")
+@pytest.mark.parametrize(("path", "body"), NAMED_IN_BODIES)
+def test_f2_what_is_another_chapters_is_none_in_a_body(house: Deps, door: Client, path: str, body: dict[str, object]):
+    springfield = program(house, door, chapter="springfield")
+    answers = [
+        springfield.post(path, json.loads(json.dumps(body).replace('@"', f'{name}"')))
+        for name in ("hostile", "nowhere")
+    ]
+    assert [answer.status for answer in answers] == [404 if "/people" in path else 422] * 2
+    assert all(b"there is no " in answer.body for answer in answers)
+    assert answers[0].body.replace(b"hostile", b"nowhere") == answers[1].body.replace(b"hostile", b"nowhere")
+
+
+@pytest.mark.usefixtures("theirs", "nell")
+@pytest.mark.parametrize("end", ["explain", "simulate"])
+def test_f2_a_campaign_of_the_root_is_nothing_to_ask_a_chapters_token_about(
+    house: Deps, door: Client, mine: Program, end: str
+):
+    root = {key: value for key, value in CAMPAIGN.items() if key != "chapter"} | {"slug": f"f2-root-{end}"}
+    assert mine.post("/campaigns", root).status == 201
+    body = {"who": "nell@example.org", "about": root["slug"]}
+    assert [
+        program(house, door, chapter="springfield").post(f"/people/{end}", body).status,
+        mine.post(f"/people/{end}", body).status,
+    ] == [
+        404,
+        200,
+    ]
 
 
 def test_f2_a_token_can_do_no_more_than_who_answers_for_it(house: Deps, door: Client):

@@ -8,6 +8,12 @@ from engine.segments import names as naming
 from webhooks.api.gate import Call
 
 
+def within(call: Call) -> list[int] | None:
+    """The chapters whose things it may read, by their ids; None: all."""
+    reach = call.caller.reach
+    return None if reach.everywhere else sorted(reach.chapter_ids)
+
+
 def reads(call: Call, chapter_id: int | None) -> bool:
     """Whether it may read and use what belongs to this chapter (None: the root)."""
     return chapter_id is None or call.caller.reach.holds(chapter_id)

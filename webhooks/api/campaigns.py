@@ -13,6 +13,7 @@ from engine.errors import NotFound
 from engine.outreach import campaign_files, campaigns, preflight, sequences
 from engine.outreach.campaign_files import Told
 from engine.outreach.campaigns import Draft, Standing
+from engine.segments import names as naming
 from engine.segments import rules, shelf
 from engine.segments.rules import Name, Words
 from webhooks.api import bounds, pages
@@ -99,11 +100,10 @@ def listing(call: Call) -> Answer:
     """The campaigns
 
     Those of the token's chapter and below, the newest first."""
-    reach = call.caller.reach
     named = f"campaigns:{call.query.archived}"
     behind = pages.begins(call, named)
     found = campaigns.every(
-        call.session, None if reach.everywhere else sorted(reach.chapter_ids),
+        call.session, bounds.within(call),
         before=int(behind) if behind else None, most=call.query.limit + 1, archived=call.query.archived,
     )  # fmt: skip
     page, more = pages.cut(call, named, found, lambda campaign: campaign.id)
@@ -201,6 +201,10 @@ def _sound(call: Call, told: Told) -> Draft:
     for name, slug, find in (("segment", draft.segment, shelf.one), ("sequence", draft.sequence, sequences.one)):
         if slug and (wrong := _missing(call, find, slug)):
             faults.append(document.fault([name], wrong.format(f"{name} {slug}")))
+    if draft.rule is not None:
+        names = naming.find(call.session, draft.rule, within=bounds.within(call))
+        missing = naming.unknown(call.session, draft.rule, names)
+        faults += [document.fault(["rule", *path], says) for path, says in missing]
     if faults:
         raise Refused(422, "this cannot be taken as it is", faults)
     return draft

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from engine.errors import Invalid
+from engine.errors import Invalid, NotFound
 from engine.outreach import campaigns, sequences
 from engine.reports import explain, simulate
 from engine.reports.explain import EVERYTHING, About, Explained
@@ -87,11 +87,11 @@ def ahead(call: Call, asked: AskedAhead) -> Answer:
 
 
 def _about(call: Call, slug: str) -> About:
-    """What is asked about; another chapter's is not there."""
+    """What is asked about. Another chapter's is not there, nor is a campaign of the root for a chapter's token."""
     found = explain.about(call.session, slug)
     missing = f"there is no campaign, sequence or letter {slug}"
-    if found.what == "campaign":
-        bounds.require(call, campaigns.one(call.session, slug).chapter_id, missing)
+    if found.what == "campaign" and not call.caller.reach.holds(campaigns.one(call.session, slug).chapter_id):
+        raise NotFound(missing)
     if found.what == "sequence":
         bounds.require(call, sequences.one(call.session, slug).chapter_id, missing)
     return found

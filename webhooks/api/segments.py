@@ -113,7 +113,7 @@ def listing(call: Call) -> Answer:
     """The saved segments
 
     Those of the token's chapter and below, and the root's, by their short names."""
-    of = None if call.caller.reach.everywhere else sorted(call.caller.reach.chapter_ids)
+    of = bounds.within(call)
     behind, most = pages.begins(call, "segments"), call.query.limit + 1
     found, more = pages.cut(
         call, "segments", shelf.every(call.session, of, behind=behind, most=most), lambda saved: saved.slug
@@ -182,7 +182,8 @@ def _sound(call: Call, told: Told) -> Draft:
     """What was sent, when all that it names is there and it is within reach; else refused, each fault with its line."""
     draft = told.draft
     assert draft is not None  # without one it was refused
-    faults = shelf.faults(call.session, draft, told.document) or bounds.faults(call, told.document, draft.chapter)
+    faults = shelf.faults(call.session, draft, told.document, bounds.within(call))
+    faults = faults or bounds.faults(call, told.document, draft.chapter)
     if faults:
         raise Refused(422, "this cannot be taken as it is", faults)
     return draft

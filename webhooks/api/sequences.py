@@ -129,10 +129,9 @@ def listing(call: Call) -> Answer:
     """The sequences
 
     Those of the token's chapter and below, and the root's, by their short names."""
-    reach = call.caller.reach
     named = f"sequences:{call.query.archived}"
     found = sequences.every(
-        call.session, None if reach.everywhere else sorted(reach.chapter_ids), archived=call.query.archived,
+        call.session, bounds.within(call), archived=call.query.archived,
         behind=pages.begins(call, named), most=call.query.limit + 1,
     )  # fmt: skip
     page, more = pages.cut(call, named, found, lambda one: one.slug)
@@ -242,7 +241,7 @@ def sound(call: Call, told: Told) -> tuple[Definition, Checked]:
     """What was sent, when nothing is wrong with it and it is within reach; else refused, each fault with its line."""
     definition = told.definition
     assert definition is not None  # without one it was refused
-    checked = sequence_checks.check(call.session, definition, call.now.date())
+    checked = sequence_checks.check(call.session, definition, call.now.date(), bounds.within(call))
     faults = checked.faults_in(told.document) or bounds.faults(call, told.document, definition.chapter or "")
     if faults:
         raise Refused(422, "this cannot be taken as it is", faults)
