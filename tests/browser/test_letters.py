@@ -12,7 +12,7 @@ from engine.giving.form_links import Form, rungs
 from engine.letters import drafts, finishing, layouts, sheets
 from engine.letters.sheets import Rendered, Words
 from engine.letters.shipped import shipped
-from engine.letters.vocabulary import MADE, READER, SENDER, vocabulary
+from engine.letters.vocabulary import MADE, SENDER, samples, vocabulary
 from engine.settings import ROOT
 from tests.browser.test_pages import fits
 
@@ -28,8 +28,7 @@ def rendered(words: Words, facts: dict[str, object], kind: str, spoken: str) -> 
     sender = {name: sample for name, (_, sample) in SENDER.items()} | {"stoppable": kind != ""}
     links = {name: sample for name, (_, sample) in MADE.items()}
     ladder = rungs(FORM, (2700, 5000, 10000, 25000, 100000), "x7k2m9p4q", spoken, express=False)
-    reader = {name: field.sample for name, field in READER.items()}
-    return sheets.fold(words, sender).letter({**links, **reader, "ladder": ladder, **facts})
+    return sheets.fold(words, sender).letter({**links, "ladder": ladder, **samples(facts, spoken)})
 
 
 def all_letters() -> dict[str, tuple[str, Rendered]]:
