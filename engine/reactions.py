@@ -131,6 +131,7 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         awaited.clicked,
         attribution.clicked,
     ),
+    events.LetterTended: (engagement.tended, reached.happened, attribution.clicked),
     events.MailStopped: (),
     # The house itself.
     events.HumanNeeded: (notices.tell,),

@@ -95,14 +95,14 @@ class Supporters:
         assert self.door.send("POST", path, [form], urlencode(said, doseq=True).encode()).status == 303
         self.happens()
 
-    def follows_a_link(self, email: str, subject: str) -> None:
+    def follows_a_link(self, email: str, subject: str, url: str = "https://example.org/give") -> None:
         """She follows a link in her newest letter of this subject; SendGrid tells, signed."""
         row = one(self.deps, f"""SELECT m.id, m.handover_id, m.contact_id, h.provider_id FROM message m
             JOIN contact c ON c.id = m.contact_id JOIN handover h ON h.id = m.handover_id
             JOIN mailing w ON w.id = m.mailing_id
             WHERE c.email = '{email}' AND m.state IN ('handed', 'delivered') AND w.subject LIKE '{subject}%'
             ORDER BY m.id DESC LIMIT 1""")  # fmt: skip
-        click = element("click", Sent(row.id, row.handover_id, row.contact_id, email, row.provider_id))
+        click = element("click", Sent(row.id, row.handover_id, row.contact_id, email, row.provider_id), url=url)
         body = raw([click | {"timestamp": int(self.now.timestamp())}])
         assert self.door.send("POST", "/webhooks/sendgrid", signed(body), body).status == 200
         self.happens()

@@ -122,6 +122,17 @@ class LetterClicked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LetterTended(Event):
+    """One of the links was followed by which a reader looks after her letters (stops them, chooses what she gets): a sign of
+    life, and no click. By a person as far as can be known when `machine` is False."""
+
+    word: ClassVar[str] = "looked after"
+
+    message_id: int
+    machine: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MailStopped(Event):
     """The mail provider suspended our account: campaigns stand still until a person lifts the hold."""
 

@@ -71,7 +71,8 @@ class ConfirmationAsked(Event):
 
 @dataclass(frozen=True, slots=True)
 class Joined(Event):
-    """A person's yes to mail, given on a form of ours or confirmed by letter, holds from now on: she is to be welcomed."""
+    """A person's yes to mail, given on a form of ours or on a website that posts it to us, or confirmed by letter, holds from
+    now on: she is to be welcomed."""
 
     contact_id: int
 

@@ -3,7 +3,7 @@
 Amounts are in dollars (27, 27.50) and become cents here. This is a whole one; `others` says the words in other languages:
 
     slug: neighbours
-    title: Chip in for your neighbours
+    title: Chip in for your neighbors
     why: Somebody from the next street should be at the door.
     words: |
       Your gift pays for **petrol** and the [phone line](https://www.example.org/phones).

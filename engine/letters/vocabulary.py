@@ -82,7 +82,8 @@ GIVES = ("give_url", "ladder", "give_monthly_url", "monthly_ladder")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Something known of a reader: the SQL of it, of contact `c`; what it becomes in her language; a sample."""
+    """Something known of a reader: the SQL of it, of contact `c`; what it becomes in her language; a sample, like a
+    fact."""
 
     kind: Kind
     sql: str
@@ -174,12 +175,18 @@ READER: Mapping[str, Field] = MappingProxyType({
     "has_given": Field(FLAG, "c.gave_count > 0", sample=True),
     "gives_monthly": Field(FLAG, "c.gives_monthly_cents > 0", sample=False),
     "last_gift": Field(TEXT, "c.gave_last_cents", "$27", _money),
-    "last_gift_on": Field(TEXT, "CAST(c.gave_last_at AS date)", "June 7, 2026", _day),
+    "last_gift_on": Field(TEXT, "CAST(c.gave_last_at AS date)", {"en": "June 7, 2026", "es": "7 de junio de 2026"}, _day),
     "given_in_all": Field(TEXT, "c.gave_cents", "$154", _money),
     "custom": Field(Record({}), "CAST(c.custom AS text)", Said(), _custom),
 })  # fmt: skip
 
 AMOUNTS = frozenset({"last_gift", "last_gift_on", "given_in_all"})  # what not everybody who works here may see
+
+
+def samples(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What a letter says of an invented reader, in this language: each field of hers, and each of these facts."""
+    told = {name: field.sample for name, field in READER.items() if name != "custom"} | dict(facts)
+    return {"custom": Said()} | {name: fact(value, language) for name, value in told.items()}
 
 
 def vocabulary(facts: Mapping[str, Any], custom: Sequence[str] = ()) -> dict[str, Kind]:

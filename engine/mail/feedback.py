@@ -5,7 +5,7 @@ the letter's state moves forward, its address is suppressed, consent is withdraw
 """
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from engine.events import (
     LetterDropped,
     LetterOpened,
     LetterReported,
+    LetterTended,
     LetterUnknown,
     MatterSettled,
     Unsubscribed,
@@ -49,7 +50,9 @@ PLAIN = {
     "dropped": LetterDropped,
     "spamreport": Complained,
 }
-READ = {"open": LetterOpened, "click": LetterClicked}
+READ = {"open": LetterOpened, "click": LetterClicked, "tended": LetterTended}
+# Where readers look after their letters: whoever follows such a link follows nothing that the letter is about.
+TENDING = ("/u/", "/me/")
 # A word that says something of the address itself may come without any id: an asynchronous bounce does.
 ABOUT_THE_ADDRESS = frozenset({"bounce", "blocked", "dropped", "spamreport", "unsubscribe"})
 
@@ -131,15 +134,16 @@ RETURNING m.id, m.lane, m.mailing_id, m.version_id, m.campaign_id, coalesce(m.ch
 # Judged anew for all clicks of these letters, so that the order in which they are told does not matter.
 _JUDGE = text("""
 WITH judged AS MATERIALIZED (
-    SELECT e.id, e.message_id, e.machine AS was, coalesce(e.at <= m.delivered_at + interval '5 seconds', false)
+    SELECT e.id, e.message_id, e.kind, e.machine AS was, coalesce(e.at <= m.delivered_at + interval '5 seconds', false)
         OR min(e.url) OVER near <> max(e.url) OVER near AS machine
-    FROM mail_event e JOIN message m ON m.id = e.message_id WHERE e.message_id = ANY(:ids) AND e.kind = 'click'
+    FROM mail_event e JOIN message m ON m.id = e.message_id
+    WHERE e.message_id = ANY(:ids) AND e.kind IN ('click', 'tended')
     WINDOW near AS (PARTITION BY e.message_id ORDER BY e.at
         RANGE BETWEEN interval '3 seconds' PRECEDING AND interval '3 seconds' FOLLOWING)
 ), changed AS (
     UPDATE mail_event e SET machine = j.machine FROM judged j WHERE e.id = j.id AND e.machine <> j.machine
 )
-SELECT id, message_id, was, machine FROM judged
+SELECT id, message_id, kind, was, machine FROM judged
 """)
 
 
@@ -166,6 +170,7 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
 
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
+    told = [_tending(word, settings) for word in told]
     words = _attributed(session, told)
     traces.empty(session, {word.told.cause for word in words.values() if word.told.cause and not word.email})
     unknown = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
@@ -189,6 +194,12 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
         for row in moved if row.before == "failed" and row.after != "failed"
     ]  # fmt: skip
     return [*unknown, *told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
+
+
+def _tending(word: LetterReported, settings: Settings) -> LetterReported:
+    """A click on a link by which she looks after her letters is another kind of word."""
+    own = word.kind == "click" and word.url.startswith(tuple(settings.base_url + path for path in TENDING))
+    return replace(word, kind="tended") if own else word
 
 
 def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _Word]:
@@ -288,9 +299,11 @@ def _judged(session: Session, fresh: Sequence[_Word]) -> tuple[set[int], dict[in
     machines, new = {word.id for word in fresh if word.told.machine}, {word.id for word in fresh}
     before: dict[int, bool] = {}
     after: dict[int, bool] = {}
-    ids = sorted({word.message_id for word in fresh if word.told.kind in ("click", "delivered")})
+    ids = sorted({word.message_id for word in fresh if word.told.kind in ("click", "tended", "delivered")})
     for row in session.execute(_JUDGE, {"ids": ids}) if ids else ():
         machines |= {row.id} if row.machine else set()
+        if row.kind != "click":
+            continue
         before[row.message_id] = before.get(row.message_id, False) or not (row.was or row.id in new)
         after[row.message_id] = after.get(row.message_id, False) or not row.machine
     return machines, {each: after[each] - before[each] for each in after if after[each] != before[each]}

@@ -12,7 +12,15 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import CheckoutReported, ContactMerged, ContributionReported, Event, LetterClicked, PaymentLinked
+from engine.events import (
+    CheckoutReported,
+    ContactMerged,
+    ContributionReported,
+    Event,
+    LetterClicked,
+    LetterTended,
+    PaymentLinked,
+)
 from engine.settings import Settings
 
 CLICK_DAYS = 7  # whoever gives later than that after a click was moved by something else
@@ -36,7 +44,7 @@ _UNOWED = """
 SELECT g.id FROM contribution g WHERE g.contact_id = ANY(CAST(:contacts AS bigint[]))
     AND NOT EXISTS (SELECT FROM attribution a WHERE a.contribution_id = g.id)
 """
-# Links by which she looks after her letters lead to no gift. Confirmations, receipts and links to sign in ask for nothing.
+# Confirmations, receipts and links to sign in ask for nothing.
 _CREDIT = f"""
 WITH {{keys}} gift AS MATERIALIZED (
     SELECT g.id, g.contact_id, g.paid_at, g.refcode, g.refcode2, g.sequence
@@ -57,7 +65,6 @@ WITH {{keys}} gift AS MATERIALIZED (
         WHERE code.mailing_id IS NULL AND g.sequence = 0 AND m.contact_id = g.contact_id
             AND (m.kind <> '' OR m.version_id <> 0) AND e.kind = 'click' AND NOT e.machine
             AND e.at <= g.paid_at AND e.at >= g.paid_at - interval '{CLICK_DAYS} days'
-            AND NOT starts_with(e.url, :unsubscribes) AND NOT starts_with(e.url, :prefers)
         ORDER BY e.at DESC, e.id DESC LIMIT 1
     ) click ON true
     WHERE coalesce(code.mailing_id, click.mailing_id) IS NOT NULL
@@ -85,7 +92,7 @@ def learn(
     session: Session,
     told: Sequence[ContributionReported | CheckoutReported | PaymentLinked],
     _: datetime,
-    settings: Settings,
+    __: Settings,
 ) -> list[Event]:
     """Owe the gifts that these words are about, which are on the books, to their letters. One statement."""
     checkouts = [event if isinstance(event, CheckoutReported) else None for event in told]
@@ -95,22 +102,20 @@ def learn(
         "payments": [event.payment_key for event in told],
         "plans": [event.plan_key if event else "" for event in checkouts],
     }
-    session.execute(_LEARN, keys | _housekeeping(settings))
+    session.execute(_LEARN, keys)
     return []
 
 
-def clicked(session: Session, happened: Sequence[LetterClicked], _: datetime, settings: Settings) -> list[Event]:
+def clicked(
+    session: Session, happened: Sequence[LetterClicked | LetterTended], _: datetime, __: Settings
+) -> list[Event]:
     """Weigh anew what the readers of these letters gave since: the provider may tell of a click after the gift is booked, and
-    of a second one that shows the first to be a machine's. Admission has locked them. One statement."""
-    session.execute(_WEIGH, {"letters": sorted({event.message_id for event in happened})} | _housekeeping(settings))
+    of a second link that shows the first to be a machine's. Admission has locked them. One statement."""
+    session.execute(_WEIGH, {"letters": sorted({event.message_id for event in happened})})
     return []
 
 
-def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, settings: Settings) -> list[Event]:
+def take_over(session: Session, merged: Sequence[ContactMerged], _: datetime, __: Settings) -> list[Event]:
     """She followed a link under one address and gave under the other: what is owed to no letter yet may be. One statement."""
-    session.execute(_FIND, {"contacts": sorted({event.into_id for event in merged})} | _housekeeping(settings))
+    session.execute(_FIND, {"contacts": sorted({event.into_id for event in merged})})
     return []
-
-
-def _housekeeping(settings: Settings) -> dict[str, str]:
-    return {"unsubscribes": f"{settings.base_url}/u/", "prefers": f"{settings.base_url}/me/"}

@@ -26,6 +26,7 @@ from engine.outreach.goals import REACHED, Ends
 from engine.outreach.lines import STANDING
 from engine.outreach.zones import WAKES_AT
 from engine.people.consent import PAUSED, STANDING_SUPPRESSIONS, refusal, words
+from engine.segments.sql import Through
 
 LOCK = 0x67726E6C
 RECEIPTS = 16
@@ -87,6 +88,10 @@ _OF_SEQUENCES = """WHEN :gave_ends AND EXISTS (SELECT FROM contribution g WHERE 
                 AND e.campaign_id = :campaign_id ORDER BY e.rotation DESC LIMIT 1)
         AND g.status NOT IN ('refunded', 'duplicate')) THEN 'gave'
     ELSE {ended}"""
+# Her place, or her last one, in what a letter is of.
+_ENTERED_AT = """(SELECT max(x.entered_at) FROM enrollment x WHERE x.contact_id = c.id AND x.campaign_id = :campaign_id
+    AND x.sequence_id = (SELECT coalesce(v.sequence_id, 0) FROM sequence_version v WHERE v.id = :version_id))"""
+_THROUGH = Through(_ENTERED_AT, ":campaign_id")
 _LATER = ", ".join(f"'{reason}'" for reason in (PAUSED, QUIET, CAPPED, BEHIND, GRACE))
 _CANCELS = ", ".join(f"'{reason}'" for reason in REACHED)
 
@@ -280,7 +285,7 @@ def _look(session: Session, line: Row[Any], ends: Sequence[Ends]) -> tuple[TextC
     values = {name: getattr(line, name) for name in named}
     ended = ""
     for version in ends:
-        found = goals.compiled(session, [version], ":version_id")
+        found = goals.compiled(session, [version], ":version_id", _THROUGH)
         ended = found.sql
         values |= {
             "gave_ends": version.gave, "goal_fund_ids": list(version.fund_ids), "sequence_id": version.sequence_id,

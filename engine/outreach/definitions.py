@@ -50,19 +50,19 @@ from engine.segments.rules import Name, Rule, Words
 
 MOST_STEPS, MOST_VARIANTS = 50, 6
 
-# What lets people enter by themselves, and what it is in words. `daily`: nobody's event; once a day, everybody whom `if`
-# chooses.
+# What lets people enter by themselves, and what it is in words that stand alone, wherever they are said. `daily`: nobody's
+# event; once a day, everybody whom the `if` of the sequence chooses.
 TRIGGERS: Mapping[str, str] = {
-    "joined": "somebody's yes to letters begins to hold, and a chapter is near her",
-    "joined_far": "the same of somebody who has no chapter near her",
-    "first_gift": "the first gift of somebody's life to a fund of ours",
-    "gave": "a one-off gift, or the first of a plan",
-    "monthly_started": "a monthly plan begins",
-    "instalment_failed": "an instalment by card at our own processor failed",
-    "monthly_cancelled": "a donor ended her monthly plan",
-    "employer_wanted": "the law wants to know where a donor works, and she has not said",
-    "offered_help": "somebody offered to help",
-    "daily": "once a day, everybody whom `if` chooses",
+    "joined": "she joins (her yes to letters begins to hold), and a chapter is near her",
+    "joined_far": "she joins (her yes to letters begins to hold), and no chapter is near her",
+    "first_gift": "she gives to one of our funds for the first time",
+    "gave": "she gives once, or begins a plan",
+    "monthly_started": "she begins a monthly plan",
+    "instalment_failed": "a payment of her monthly plan, by card with us, fails",
+    "monthly_cancelled": "she ends her monthly plan",
+    "employer_wanted": "the law wants to know where she works, for what she gave, and she has not said",
+    "offered_help": "she offers to help",
+    "daily": "once a day, whoever is chosen then",
 }
 LAUNCH = "launch"
 # What a step can wait for, in the words of files.
@@ -287,6 +287,11 @@ class Definition(_Strict):
         """What it counts from: deadline, gathering. Whoever launches it says when that is; a deadline it may say itself."""
         found = {step.wait.anchor for step in self.steps if step.wait is not None and step.wait.anchor}
         return frozenset(found | ({"deadline"} if self.expires == "deadline" else set()))
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """All that it writes to her."""
+        return frozenset(slug for step in self.steps for slug in step.letters.values())
 
     def step(self, key: str) -> Step | None:
         """The step of this key, if there is one."""

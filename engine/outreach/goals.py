@@ -6,7 +6,7 @@ that names are looked up each time.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import text
@@ -17,7 +17,7 @@ from engine.outreach.plan import BY_RULE, GAVE, GOAL
 from engine.segments import names as naming
 from engine.segments import rules, sql
 from engine.segments.rules import Rule
-from engine.segments.sql import Binder, Compiled
+from engine.segments.sql import Binder, Compiled, Through
 
 REACHED = (GAVE, GOAL, BY_RULE)
 
@@ -29,13 +29,14 @@ FROM sequence_version WHERE id = ANY(:ids)
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What ends one version. `gave`: a gift to one of its funds; `goal` and `leave`: rules."""
+    """What ends one version. `gave`: a gift to one of its funds; `goal` and `leave`: rules; `letters`: all that it writes."""
 
     version_id: int
     gave: bool
     goal: Rule | None
     leave: Rule | None
     fund_ids: tuple[int, ...] = ()
+    letters: frozenset[str] = frozenset()
     quiet: tuple[int, int] | None = None
     sequence_id: int = 0  # 0: a single letter's
 
@@ -66,16 +67,20 @@ def read(
     """The same of a version whose row is at hand; `definition`: its JSON."""
     said = guards.read(definition, tuple(fund_ids)).definition
     goal = None if said.goal is None or said.goal == "gave" else said.goal
-    return Ends(version_id, said.goal == "gave", goal, said.exit_when, tuple(fund_ids), quiet, sequence_id)
+    return Ends(
+        version_id, said.goal == "gave", goal, said.exit_when, tuple(fund_ids), said.letters, quiet, sequence_id
+    )
 
 
-def compiled(session: Session, versions: Sequence[Ends], version_id: str) -> Compiled:
-    """SQL that says why contact `c` is done with a version of these (`version_id`: SQL of its id): GOAL, BY_RULE, or NULL.
-    One statement, however many rules; that she gave is not among them. A rule that names what there is no more says
-    nothing."""
-    binder = Binder(naming.find(session, *(rule for each in versions for rule in each.rules)), prefix="e", few=True)
+def compiled(session: Session, versions: Sequence[Ends], version_id: str, through: Through) -> Compiled:
+    """SQL that says why contact `c` is done with a version of these (`version_id`: SQL of its id; `through`: of her place in
+    it): GOAL, BY_RULE, or NULL. One statement, however many rules; that she gave is not among them. A rule that names what
+    there is no more says nothing."""
+    names = naming.find(session, *(rule for each in versions for rule in each.rules))
+    binder = Binder(names, prefix="e", few=True, through=through)
     cases = []
     for each in versions:
+        binder.names = replace(names, written=each.letters)
         whens = [
             f"WHEN {condition} THEN '{reason}'"
             for rule, reason in ((each.goal, GOAL), (each.leave, BY_RULE))

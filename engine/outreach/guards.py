@@ -24,7 +24,7 @@ from engine.segments import names as naming
 from engine.segments import rules, sql
 from engine.segments.names import Found, Names
 from engine.segments.rules import Rule
-from engine.segments.sql import Binder
+from engine.segments.sql import Binder, Through
 
 # SQL over contact `c`: a one-off gift, or the first of a plan, to one of :fund_ids, paid since that moment (SQL). Whatever
 # she gives, and whatever becomes of it, moves the time at which she last did something (`giving.totals`).
@@ -34,6 +34,7 @@ GAVE = """(c.engaged_last_at > {since} AND EXISTS (SELECT FROM contribution g
 # Who is chosen for a campaign may have given a little before, and nobody knew of it yet.
 ON_ITS_WAY = " - interval '1 hour'"
 MERGED = "merged into another contact"
+HERS = Through("e.entered_at", "e.campaign_id")  # of her place `e`
 LACKING = "a sequence names what there is no more"  # a kind of notice
 # The zone of each of :chapters: its own, else that of the nearest one upwards that says one.
 ZONES = """up AS (
@@ -190,9 +191,9 @@ def _statement(
     reading: Reading, found: frozenset[tuple[tuple[str, str], Found]], guarded: tuple[Step, ...]
 ) -> tuple[TextClause, Mapping[str, Any]]:
     """The query, and the values of its rules."""
-    names, columns = Names(dict(found)), []
-    values: dict[str, Any] = {}
     said = reading.definition
+    names, columns = Names(dict(found), written=said.letters), []
+    values: dict[str, Any] = {}
     for place, rule in enumerate([said.goal, said.exit_when, *(step.when for step in guarded)]):
         if rule == "gave":
             columns.append(GAVE.format(since=f"e.entered_at{ON_ITS_WAY if said.on == LAUNCH else ''}"))
@@ -200,7 +201,7 @@ def _statement(
             columns.append("NULL::boolean")
         else:
             # Each person's gifts by the index: she is one of a few.
-            binder = Binder(names, f"r{place}_", few=True)
+            binder = Binder(names, f"r{place}_", few=True, through=HERS)
             columns.append(sql.condition(rule, binder))
             values |= binder.values
     numbers = (*_GROUPED, *range(_FIRST + 1, _FIRST + 2 + len(columns)))

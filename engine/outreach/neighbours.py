@@ -35,7 +35,7 @@ _OR_START_ONE = (
     "And if there is none near you yet, you could start one: just answer this letter, a person reads it, and "
     "we will help."
 )
-_SOMEBODY = "neighbor"
+_SOMEBODY = "friend"
 
 _PEOPLE = text("""
 SELECT c.id, c.first_name, c.routed_by, c.zip, z.zip IS NOT NULL AS zip_known, h.name AS chapter,

@@ -21,7 +21,7 @@ from engine import events
 from engine.events import ContributionRecorded, DonorLearned, Event, PlacesLeft
 from engine.giving.ask_rests import NEW_GIFT
 from engine.mail import tally
-from engine.outreach import goals
+from engine.outreach import goals, guards
 from engine.outreach.arbitration import WAITING
 from engine.outreach.enrolled import ACTIVE
 from engine.outreach.goals import Ends
@@ -49,6 +49,7 @@ TOUCHES: Mapping[type[Event], frozenset[str]] = {
     events.ContactMerged: _MONEY | _PERSON | {"clicked", "received"},
     events.LetterOpened: _ENGAGED,
     events.LetterClicked: _ENGAGED | {"clicked"},
+    events.LetterTended: _ENGAGED,
 }
 # Which no event touches: nobody is told that a letter left, or that somebody goes on in a sequence; chance stays as it is.
 UNTOUCHED = frozenset({"received", "in_sequence", "random"})
@@ -206,7 +207,7 @@ def _end(session: Session, play: _Play, now: datetime) -> list[Event]:
     """Let those leave whose goal is reached, or whose rule to leave by holds."""
     if not play.versions:
         return []
-    found = goals.compiled(session, play.versions, "e.version_id")
+    found = goals.compiled(session, play.versions, "e.version_id", guards.HERS)
     values = {"contacts": sorted(play.contacts), "versions": [each.version_id for each in play.versions], "now": now}
     return _said(session.execute(text(_HAPPENED.format(reason=found.sql)), values | dict(found.values)).all())
 

@@ -7,6 +7,7 @@ begins when it is launched, for whoever is chosen then
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from engine.outreach.definitions import EVENTS, LAUNCH, TRIGGERS, Definition, Late, Step, Variant
@@ -24,11 +25,13 @@ _AT_CAP = {
 
 def english(definition: Definition, names: Names = Names()) -> list[str]:  # noqa: B008 frozen
     """All of it, line by line. What `names` does not know is called by its short name."""
-    steps = [f"{at}. {_step(step, names)}" for at, step in enumerate(definition.steps, 1)]
-    return [*_around(definition, names), *steps]
+    hers = replace(names, written=definition.letters)
+    steps = [f"{at}. {_step(step, hers)}" for at, step in enumerate(definition.steps, 1)]
+    return [*_around(definition, names, hers), *steps]
 
 
-def _around(definition: Definition, names: Names) -> Iterator[str]:
+def _around(definition: Definition, names: Names, hers: Names) -> Iterator[str]:
+    """`hers`: what names stand for once she is in it."""
     if definition.on == LAUNCH:
         yield "begins when it is launched" + _if(definition.when, names, ", for whoever")
     else:
@@ -38,10 +41,10 @@ def _around(definition: Definition, names: Names) -> Iterator[str]:
     if definition.chapter:
         yield f"for people of {names.title('chapter', definition.chapter)} and of the chapters below it"
     if definition.goal is not None:
-        goal = "gave to whom it asks for" if definition.goal == "gave" else words.english(definition.goal, names)
+        goal = "gave to whom it asks for" if definition.goal == "gave" else words.english(definition.goal, hers)
         yield f"ends when its goal is reached: she {goal}"
     if definition.exit_when is not None:
-        yield f"ends when she {words.english(definition.exit_when, names)}"
+        yield f"ends when she {words.english(definition.exit_when, hers)}"
     if definition.deadline is not None:
         yield f"its deadline: {_on(definition.deadline)}, at its beginning"
     if definition.expires is not None:

@@ -20,7 +20,7 @@ from engine.letters import filling, senders, sheets, writing
 from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import MONTHLY, Rendered, Words
-from engine.letters.vocabulary import AMOUNTS, FLAG, READER, SAMPLE_DEADLINE, TEXT
+from engine.letters.vocabulary import AMOUNTS, FLAG, READER, SAMPLE_DEADLINE, TEXT, fact, samples
 from engine.outreach import ladders
 from engine.sources.words import email_address
 
@@ -95,12 +95,12 @@ def preview(
     sheet = sheets.fold(said, sender.values(told.kind, "", offers=sheets.ladders(said), deadline=SAMPLE_DEADLINE))
     addresses = links.of(0, 0, {})  # nobody's: who looks must not be able to choose for whom she looks at
     if contact_id is None:
-        made = _invented(sheet.names, told.facts, addresses)
+        made = _invented(sheet.names, told.facts, addresses, spoken)
     else:
         reader = _reader(session, contact_id, filling.columns(sheet.names))
         made = filling.values(sheet.names, reader, told.facts, addresses, sender)
     withheld = [] if amounts or contact_id is None else sorted(AMOUNTS & sheet.names)
-    made |= {name: READER[name].sample for name in withheld}
+    made |= {name: fact(READER[name].sample, spoken) for name in withheld}
     reader_id = contact_id if amounts and sheets.ladders(said) else None
     made |= _offered(session, sender, reader_id, links, zone, monthly=MONTHLY in sheet.names)
     return Preview(contact_id, spoken, sender.name, sheet.letter(made), withheld)
@@ -180,7 +180,9 @@ def _reader(session: Session, contact_id: int | None, fields: str) -> Mapping[st
     return dict(found)
 
 
-def _invented(names: Iterable[str], facts: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
+def _invented(
+    names: Iterable[str], facts: Mapping[str, Any], addresses: Mapping[str, str], language: str
+) -> dict[str, Any]:
     """What an invented reader is called, and all else that is asked of her."""
-    known = {name: field.sample for name, field in READER.items()} | dict(facts) | dict(addresses)
+    known = samples(facts, language) | dict(addresses)
     return {name: known[name] for name in names if name in known}

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.events import Event, LetterClicked, LetterOpened, SignedUp
+from engine.events import Event, LetterClicked, LetterOpened, LetterTended, SignedUp
 from engine.settings import Settings
 
 # An upload is a list that somebody else put in: no sign of life.
@@ -40,6 +40,12 @@ def clicked(session: Session, happened: Sequence[LetterClicked], _: datetime, __
     return []
 
 
+def tended(session: Session, happened: Sequence[LetterTended], _: datetime, __: Settings) -> list[Event]:
+    """Note when these people opened a page of theirs by a letter."""
+    _read(session, happened, "tended")
+    return []
+
+
 def opened(session: Session, happened: Sequence[LetterOpened], _: datetime, settings: Settings) -> list[Event]:
     """Note when these people opened a letter, if the house asks for that at all."""
     if settings.open_tracking:
@@ -47,6 +53,6 @@ def opened(session: Session, happened: Sequence[LetterOpened], _: datetime, sett
     return []
 
 
-def _read(session: Session, happened: Sequence[LetterClicked | LetterOpened], kind: str) -> None:
+def _read(session: Session, happened: Sequence[LetterClicked | LetterOpened | LetterTended], kind: str) -> None:
     if ids := [event.message_id for event in happened if not event.machine]:
         session.execute(_READ, {"ids": ids, "kind": kind})

@@ -1,16 +1,18 @@
 """Sign-ups: each recorded once, under its source's key, with who it was and what she allowed. What follows from one on a form
-of our own is decided in `joining`."""
+of our own is decided in `joining`; by one on a website that posts it to us she joins, if her yes begins to hold with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from engine.db import rows
-from engine.events import Event, HumanNeeded, SignedUp, SignUpReported
+from engine.events import Event, HumanNeeded, Joined, SignedUp, SignUpReported
 from engine.people import consent, contacts, joining
+from engine.people.standing import standings
 from engine.people.wishes import SaidByForm
 from engine.settings import Settings
 
@@ -34,7 +36,12 @@ WHERE (s.person -> 'email', s.detail -> 'mail', s.detail -> 'text')
 ORDER BY s.id, v.cause
 """)
 
+# Where people sign up themselves and at once. Whom other systems tell of was welcomed there.
+WEBSITES = "signup"
 CONTRADICTION = "a sign-up told in two ways"  # the kind of notice
+
+
+_Told = tuple[SignUpReported, dict[str, object]]  # with its row
 
 
 def record(session: Session, reported: Sequence[SignUpReported], now: datetime, settings: Settings) -> list[Event]:
@@ -42,7 +49,7 @@ def record(session: Session, reported: Sequence[SignUpReported], now: datetime, 
     withdrawal is always heard; one whose key comes again with another address or another consent makes a person look."""
     known = contacts.known(session, {one.person.email for one in reported if one.person.email})
     records = [_record(one, known) for one in reported]
-    first: dict[tuple[str, str], tuple[SignUpReported, dict[str, object]]] = {}
+    first: dict[tuple[str, str], _Told] = {}
     for one, row in zip(reported, records, strict=True):
         first.setdefault((one.source, one.source_key), (one, row))
     recorded = session.execute(_RECORD, {"rows": rows(row for _, row in first.values())}).all()
@@ -50,14 +57,37 @@ def record(session: Session, reported: Sequence[SignUpReported], now: datetime, 
     words = (
         word for one in reported for word in _words(one, known.get(one.person.email or ""), fresh=id(one) in fresh)
     )
+    new = _unlisted(session, _agreed(recorded, first, now, settings), settings)
     consent.hear(session, words)
     different = session.execute(_DIFFERENT, {"rows": rows(records)}).all()
     ours = [_by_form(row.id, row.contact_id, first[row.source, row.source_key][0]) for row in recorded]
     return [
         *(SignedUp(first[row.source, row.source_key][0].cause, row.id, row.contact_id) for row in recorded),
         *(HumanNeeded(row.cause, CONTRADICTION, f"sign-up {row.id}", _differs(row.cause)) for row in different),
+        *_joined(session, new, settings),
         *joining.join(session, [one for one in ours if one is not None], now, settings),
     ]
+
+
+def _agreed(
+    recorded: Sequence[Row[Any]], first: Mapping[tuple[str, str], _Told], now: datetime, settings: Settings
+) -> dict[int, int | None]:
+    """Who has just said yes to mail on a website of ours or of others, each with the cause."""
+    since = now - timedelta(hours=settings.letter_age_hours)
+    told = [(row.contact_id, first[row.source, row.source_key][0]) for row in recorded if row.source == WEBSITES]
+    return {who: one.cause for who, one in told if who is not None and one.mail and one.at > since}
+
+
+def _unlisted(session: Session, agreed: Mapping[int, int | None], settings: Settings) -> dict[int, int | None]:
+    """Those of them who are not on the list yet."""
+    known = standings(session, agreed, settings) if agreed else {}
+    return {who: cause for who, cause in agreed.items() if not known[who].listed}
+
+
+def _joined(session: Session, new: Mapping[int, int | None], settings: Settings) -> list[Event]:
+    """Those of them who are on it now that this is heard."""
+    known = standings(session, new, settings) if new else {}
+    return [Joined(cause, who) for who, cause in new.items() if known[who].listed]
 
 
 def _by_form(id: int, contact_id: int | None, one: SignUpReported) -> SaidByForm | None:

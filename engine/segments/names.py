@@ -62,10 +62,12 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Names:
     """What was found, by kind and name. `within`: what is a chapter's own was looked for in these (ids) and the root; None:
-    everywhere."""
+    everywhere. `written`: the letters that the sequence writes in which a rule stands: what is said there of these is about
+    this time through it."""
 
     found: Mapping[tuple[str, str], Found] = field(default_factory=dict)
     within: Sequence[int] | None = None
+    written: frozenset[str] = frozenset()
 
     def ids(self, kind: str, *named: str) -> list[int]:
         """All that these stand for. KeyError: they were not looked up, or are none (`unknown`)."""

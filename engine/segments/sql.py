@@ -32,15 +32,24 @@ class Compiled:
     values: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Through:
+    """This time through a sequence, as SQL: when she entered, and by which campaign (0: none)."""
+
+    entered_at: str
+    campaign_id: str
+
+
 @dataclass(slots=True)
 class Binder:
     """What operators are given: what names stand for, and a way to bind values, under names with a prefix of their own so
     that several rules can stand in one statement. `few`: each person's gifts are looked up by the index; the planner, which
-    takes a few people for many, would read everybody's."""
+    takes a few people for many, would read everybody's. `through`: where the rules stand in a sequence that she is in."""
 
     names: Names
     prefix: str = "s"
     few: bool = False
+    through: Through | None = None
     values: dict[str, Any] = field(default_factory=dict)
 
     def bind(self, value: Any, kind: str) -> str:
@@ -235,15 +244,18 @@ def _received(rule: rules.Received, to: Binder) -> str:
 
 
 def _clicked(rule: rules.Clicked, to: Binder) -> str:
-    where = ["m.contact_id = c.id", "e.kind = 'click'", "NOT e.machine", *_of_letter(rule, to)]
-    where += [f"e.at > {to.since(rule.within)}"] if rule.within else []
-    joined = "message m JOIN mail_event e ON e.message_id = m.id"
+    where = ["m.contact_id = c.id", "f.kind = 'click'", "NOT f.machine", *_of_letter(rule, to)]
+    where += [f"f.at > {to.since(rule.within)}"] if rule.within else []
+    joined = "message m JOIN mail_event f ON f.message_id = m.id"
     return f"EXISTS (SELECT FROM {joined} WHERE {' AND '.join(where)})"
 
 
 def _of_letter(rule: rules.Received | rules.Clicked, to: Binder) -> list[str]:
     if rule.letter:
-        return [f"m.mailing_id = {to.ids(to.names.ids('letter', rule.letter))}"]
+        where = [f"m.mailing_id = {to.ids(to.names.ids('letter', rule.letter))}"]
+        if to.through and rule.letter in to.names.written:  # a letter is due when it is written, or later
+            where += [f"m.campaign_id = {to.through.campaign_id}", f"m.due_at >= {to.through.entered_at}"]
+        return where
     return [f"m.mailing_id = {to.ids(to.names.ids('mailing', rule.mailing))}"] if rule.mailing else []
 
 

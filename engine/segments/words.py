@@ -157,6 +157,8 @@ def _clicked(rule: rules.Clicked, names: Names) -> Said:
 
 
 def _letter(rule: rules.Received | rules.Clicked, names: Names) -> str:
+    if rule.letter and rule.letter in names.written:
+        return f"the letter {names.title('letter', rule.letter)} since she entered"
     if rule.letter:
         return f"the letter {names.title('letter', rule.letter)}"
     return f"the mailing {rule.mailing}" if rule.mailing else "a letter"

@@ -193,7 +193,7 @@ def test_pages_that_are_not_there_are_said_so_handsomely(page: Page, house: Syst
     assert answer.status == 404
     sound(page)
     page.get_by_role("link", name="To the form for joining").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Join your neighbours"
+    assert page.get_by_role("heading", level=1).inner_text() == "Join your neighbors"
 
 
 def framed(page: Page, house: System, site: tuple[str, Path], path: str) -> None:

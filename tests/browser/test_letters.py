@@ -12,7 +12,7 @@ from engine.giving.form_links import Form, rungs
 from engine.letters import drafts, finishing, layouts, sheets
 from engine.letters.sheets import Rendered, Words
 from engine.letters.shipped import shipped
-from engine.letters.vocabulary import MADE, READER, SENDER, vocabulary
+from engine.letters.vocabulary import MADE, READER, SENDER, samples, vocabulary
 from engine.settings import ROOT
 from tests.browser.test_pages import fits
 
@@ -31,7 +31,8 @@ def rendered(words: Words, facts: dict[str, object], kind: str, spoken: str) -> 
     ladder = rungs(FORM, (2700, 5000, 10000, 25000, 100000), "x7k2m9p4q", spoken, express=False)
     monthly = rungs(FORM, (500, 1000, 1500, 2000, 2700), "x7k2m9p4q", spoken, express=False, monthly=True)
     reader = {name: field.sample for name, field in READER.items()}
-    return sheets.fold(words, sender).letter({**links, **reader, "ladder": ladder, "monthly_ladder": monthly, **facts})
+    values = {**links, **reader, "ladder": ladder, "monthly_ladder": monthly, **samples(facts, spoken)}
+    return sheets.fold(words, sender).letter(values)
 
 
 def all_letters() -> dict[str, tuple[str, Rendered]]:

@@ -187,6 +187,9 @@ def test_the_number_of_statements_does_not_grow_with_the_gifts(session: Session)
 
 def test_where_we_are_decides_which_links_are_for_looking_after_letters(session: Session):
     elsewhere = Settings(base_url="https://give.example.org")
-    click(session, letter(session), NOON - HOUR, url="https://give.example.org/u/token")
+    told = letters.word(
+        "click", letter(session), at=NOON - HOUR, url="https://give.example.org/u/token", email=ROSA.email
+    )
+    react(session, [told], NOON, elsewhere)
     react(session, [hers()], NOON, elsewhere)
     assert owed(session) == []

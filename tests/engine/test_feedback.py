@@ -279,6 +279,18 @@ def test_two_links_within_three_seconds_are_a_machines_and_one_link_twice_is_not
     assert found == [(letter.message_id, machine) for letter, machine in expected]
 
 
+def test_a_link_by_which_she_looks_after_her_letters_is_no_click_and_shows_a_machine_all_the_same(session: Session):
+    reader, scanner = hand_over(session, 2)
+    told = tell(
+        session, word("click", reader, 60, url=f"{Settings().base_url}/me/token"), word("click", scanner, 60, url=A)
+    )
+    tell(session, word("click", scanner, 61, url=f"{Settings().base_url}/u/token"))
+    assert events.LetterTended(None, reader.message_id, machine=False) in told
+    found = query(session, "SELECT message_id, kind, machine FROM mail_event ORDER BY message_id, at")
+    expected = [(reader, "tended", False), (scanner, "click", True), (scanner, "tended", True)]
+    assert found == [(letter.message_id, kind, machine) for letter, kind, machine in expected]
+
+
 def test_an_open_is_a_machines_when_it_is_told_so(session: Session):
     (letter,) = hand_over(session)
     facts = tell(session, word("open", letter, 5, machine=True), word("open", letter, 6))

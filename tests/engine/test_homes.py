@@ -206,12 +206,14 @@ def test_a_gift_and_a_sign_up_are_signs_of_life_in_any_order_and_an_upload_is_no
 
 
 def test_a_click_is_a_sign_of_life_unless_a_machine_made_it(session: Session):
-    reader, scanner = hand_over(session, 2)
+    reader, scanner, tender = hand_over(session, 3)
     told = [word("delivered", reader, 10), word("delivered", scanner, 10), word("click", scanner, 12, url="https://a"),
-            word("click", reader, 900, url="https://a"), word("click", reader, 100, url="https://a")]  # fmt: skip
+            word("click", reader, 900, url="https://a"), word("click", reader, 100, url="https://a"),
+            word("click", tender, 100, url=f"{Settings().base_url}/me/token")]  # fmt: skip
     react(session, told, NOON, Settings())
     alive = {row.id: row.engaged_last_at for row in session.execute(text("SELECT id, engaged_last_at FROM contact"))}
-    assert alive == {reader.contact_id: AT + timedelta(seconds=900), scanner.contact_id: None}
+    late, early = AT + timedelta(seconds=900), AT + timedelta(seconds=100)
+    assert alive == {reader.contact_id: late, scanner.contact_id: None, tender.contact_id: early}
 
 
 # Reasons, as sentences.

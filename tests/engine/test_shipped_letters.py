@@ -10,7 +10,7 @@ from markupsafe import escape
 from engine.languages import offered
 from engine.letters import sheets
 from engine.letters.shipped import Shipped, shipped
-from engine.letters.vocabulary import MADE, READER, SENDER, vocabulary
+from engine.letters.vocabulary import MADE, READER, SENDER, samples, vocabulary
 
 FRAME = {name: sample for name, (_, sample) in SENDER.items()}
 LINKS = {name: sample for name, (_, sample) in MADE.items()}
@@ -30,8 +30,7 @@ def the(slug: str) -> Shipped:
 def rendered(slug: str, spoken: str = "en", **facts: Any) -> sheets.Rendered:
     letter = the(slug)
     sender = FRAME | {"stoppable": letter.kind != ""}
-    reader = {name: field.sample for name, field in READER.items()}
-    return sheets.fold(letter.words[spoken], sender).letter({**LINKS, **reader, **letter.facts, **facts})
+    return sheets.fold(letter.words[spoken], sender).letter({**LINKS, **samples({**letter.facts, **facts}, spoken)})
 
 
 def asked(slug: str, spoken: str) -> frozenset[str]:
@@ -51,7 +50,8 @@ def test_every_letter_says_each_fact_in_html_and_text(slug: str, spoken: str):
     for part in (letter.subject, letter.html, letter.text):
         assert "{{" not in part
         assert "{%" not in part
-    for fact in the(slug).facts.values():
+    told = samples(the(slug).facts, spoken)
+    for fact in (told[name] for name in the(slug).facts):
         if fact is True:
             continue  # what stands under it says its own facts
         assert str(escape(fact)) in letter.html
@@ -62,6 +62,17 @@ def test_every_letter_says_each_fact_in_html_and_text(slug: str, spoken: str):
     assert FRAME["fine_print_text"] in letter.text
     assert letter.text.endswith("\n")
     assert "\n\n\n" not in letter.text
+
+
+ENGLISH_WORDS = re.compile(r"\b(the|of|and|your|month|June|July|March)\b")
+
+
+def test_a_preview_in_spanish_has_its_samples_in_spanish():
+    mixed = [
+        (letter.slug, name) for letter in SHIPPED.values() if "es" in letter.words
+        for name, said in samples(letter.facts, "es").items() if ENGLISH_WORDS.search(str(said))
+    ]  # fmt: skip
+    assert mixed == []
 
 
 def test_every_letter_to_people_is_there_in_every_language_and_says_which_it_is_in():

@@ -257,6 +257,28 @@ def join(deps: Deps, **said: Any) -> None:
     intake.drain(deps, bell.INTAKE)
 
 
+def test_what_a_goal_says_of_a_letter_of_its_sequence_is_about_this_time_through_it(deps: Deps):
+    (who,) = people(deps, 1)
+    goal = {"op": "clicked", "letter": "news"}
+    early, late = (
+        publish(deps, MAIL, {"key": "day", "wait": "1 day"}, MORE, goal=goal, campaign=True, **ANY_HOUR)
+        for _ in range(2)
+    )
+    for each in (early, late):
+        enrol(deps, each, [who])
+    steps(deps)
+    go(deps)
+    ours = one(deps, f"""SELECT m.id, m.handover_id, m.contact_id, c.email, '' FROM message m
+        JOIN contact c ON c.id = m.contact_id WHERE m.campaign_id = {early.campaign_id}""")  # fmt: skip
+    letters.tell(deps, [letters.element("click", letters.Sent(*ours), 600)])
+    assert [places(deps, each) for each in (early, late)] == [[("left", "goal reached")], [("active", "")]]
+    deps.clock.skip(DAY)
+    steps(deps)
+    go(deps)
+    found = rows(deps, "SELECT campaign_id, state FROM message WHERE step = 'more'")
+    assert [tuple(row) for row in found] == [(late.campaign_id, "handed")]
+
+
 def test_a_rule_to_leave_by_is_asked_when_a_chapter_changes(deps: Deps):
     (who,) = people(deps, 1)
     away = {"op": "not", "of": {"op": "chapter", "chapter": "worcester"}}

@@ -48,7 +48,7 @@ def test_who_reads_spanish_is_welcomed_in_it_and_told_in_it_why_that_chapter_is_
     assert they.mail(INES) == ["Nov 3 07:00  Te damos la bienvenida: Greater Lowell es tu capítulo"]
     text = they.letter(INES).text
     assert "Te inscribiste con Greater Lowell, así que ese es tu capítulo." in text
-    assert "Hola, vecina o vecino:" in text
+    assert "Hola, amiga o amigo:" in text
 
 
 def test_a_letter_that_staff_put_in_their_own_words_welcomes_from_then_on(they: Supporters):

@@ -37,7 +37,7 @@ def arrived(door: Client, deps: Deps, path: str = "/join", seconds: float = 30) 
 def test_what_she_typed_is_stored_and_she_is_thanked_with_her_chapter(door, deps):
     visitor = Visitor(door)
     shown = visitor.open((deps.clock, 30))
-    assert "Join your neighbours" in said(shown)
+    assert "Join your neighbors" in said(shown)
     thanked = visitor.press(email=" Rosa@Example.ORG ")
     assert thanked.status == 200
     assert THANKS in said(thanked)

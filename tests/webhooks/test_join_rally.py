@@ -72,7 +72,7 @@ def test_outside_its_times_the_code_changes_nothing_and_is_no_error(rally, hours
     rally.clock.skip(timedelta(hours=hours))
     with opened(rally) as door:
         shown = Visitor(door, RALLY).open()
-        assert "Join your neighbours" in said(shown)
+        assert "Join your neighbors" in said(shown)
         statuses = [tablet(door, rally).press(email=f"n{number}@example.org").status for number in range(6)]
     assert statuses == [200] * 5 + [429]
     assert taken(rally) == 0
