@@ -63,6 +63,8 @@ def refusal(
     if request.url.path.startswith(API):
         told: dict[str, Any] = {"errors": [_error(each) for each in errors[:MOST_ERRORS]]} if errors else {}
         phrase = HTTPStatus(status).phrase
+        if status == HTTPStatus.NOT_FOUND and title == phrase:
+            title = "there is nothing at this address: /api/docs lists what there is"
         return problem(status, phrase, headers, **({"detail": title} if title != phrase else {}), **told)
     if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith(PROGRAMS):
         return problem(status, title, headers)

@@ -15,19 +15,18 @@ from rich.live import Live
 from sqlalchemy.orm import Session
 
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
-from engine.errors import Forbidden
+from engine.cli.campaign_drafts import SHOWN, SUFFIXES, of_file, of_options, show_checked
+from engine.cli.terms import DEFAULT_DATA_DIR, As, DataDir, acting, house, out, people
+from engine.errors import NotFound
 from engine.events import Event
-from engine.outreach import campaign_files, halting, launching, preflight
+from engine.outreach import campaign_files, contents, halting, launching, preflight
 from engine.outreach import campaigns as drafts
 from engine.outreach import progress as standing
-from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done, Draft, Standing
-from engine.outreach.preflight import Checked, Refused
+from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done, Standing
+from engine.outreach.preflight import Refused
 from engine.outreach.progress import Progress
-from engine.staff import accounts, rights
+from engine.staff import accounts
 
-SHOWN = 50
-SUFFIXES = {".yaml", ".yml", ".json"}
 LOOK_SECONDS = 1.0
 BAR = 30
 
@@ -37,7 +36,6 @@ campaigns = typer.Typer(
 )
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The campaign's short name.")]
-As = Annotated[str, typer.Option("--as", metavar="ADDRESS", help="Who of the staff does this; it goes on record.")]
 Because = Annotated[str, typer.Option(help="Why, for whoever finds it so.")]
 
 
@@ -66,12 +64,12 @@ def create(  # noqa: PLR0917 options of a command
 ) -> None:
     """Keep a draft, out of a file or of options. Nothing leaves before it is launched. Exit 1: something in it is wrong."""
     if Path(which).suffix in SUFFIXES:
-        draft = _of_file(Path(which))
+        draft = of_file(Path(which))
     else:
         told = {"slug": which, "name": name or which, "sequence": sequence, "letter": letter, "segment": segment,
                 "chapter": chapter, "starts_at": starts, "deadline": deadline, "gathering": gathering, "repeat": repeat,
                 "urgent": urgent, "facts": dict(each.partition("=")[::2] for each in fact or ())}  # fmt: skip
-        draft = drafts.read({name: said for name, said in told.items() if said})
+        draft = of_options(told)
     deps = house(data_dir)
     with deps.work() as (session, now):
         by = accounts.of_address(session, who).id if who else None
@@ -79,7 +77,29 @@ def create(  # noqa: PLR0917 options of a command
         _who(session, who, made)
         checked = preflight.look(session, made.slug, now, deps.settings)
     out.print(f"{made.slug} is a draft", markup=False)
-    _show_checked(checked)
+    show_checked(made, checked)
+
+
+@campaigns.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A .yaml or .json file.", exists=True, dir_okay=False)],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Say of a file what `preflight` says of a draft. Nothing is kept. Exit 1: something stands against it."""
+    draft = of_file(file)
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        trial = session.begin_nested()
+        try:
+            made = drafts.update(session, draft.slug, draft, now, deps.settings, who=None)
+        except NotFound:
+            made = drafts.create(session, draft, now, deps.settings, who=None)
+        checked = preflight.look(session, draft.slug, now, deps.settings)
+        trial.rollback()
+    out.print(f"{draft.slug}: {draft.name}", markup=False)
+    show_checked(made, checked)
+    if checked.refusals:
+        raise typer.Exit(1)
 
 
 @campaigns.command()
@@ -89,7 +109,7 @@ def change(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Put a file in the place of the draft of its short name. Exit 1: something in it is wrong."""
-    draft = _of_file(file)
+    draft = of_file(file)
     with _doing(data_dir, draft.slug, who) as desk:
         changed = drafts.update(desk.session, draft.slug, draft, desk.now, desk.deps.settings, who=desk.by)
         _who(desk.session, who, changed)
@@ -101,8 +121,8 @@ def look(slug: Slug, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Say whom it would reach now, what stands against it, and what to look at. Exit 1: something stands against it."""
     deps = house(data_dir)
     with deps.work() as (session, now):
-        checked = preflight.look(session, slug, now, deps.settings)
-    _show_checked(checked)
+        campaign, checked = drafts.one(session, slug), preflight.look(session, slug, now, deps.settings)
+    show_checked(campaign, checked)
     if checked.refusals:
         raise typer.Exit(1)
 
@@ -129,7 +149,7 @@ def launch(
             raise typer.Exit(1) from None
         found = standing.look(desk.session, slug, desk.now)
     says = (
-        f"is launched for {found.campaign.expected:,} people"
+        f"is launched for {people(found.campaign.expected)}"
         if done.changed
         else f"was launched: it is {found.campaign.state}"
     )
@@ -180,14 +200,18 @@ def cancel(slug: Slug, because: Because = "", who: As = "", data_dir: DataDir = 
 def duplicate(
     slug: Slug,
     new: Annotated[str, typer.Argument(metavar="NEW", help="The short name of the copy.")],
-    name: Annotated[str, typer.Option(help="What people call the copy; without, the same.")] = "",
+    name: Annotated[
+        str, typer.Option(help='What people call the copy; without, the same with "(copy)" behind it.')
+    ] = "",
     who: As = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Make a draft that says the same as this one, but not when it begins."""
     with _doing(data_dir, slug, who) as desk:
-        drafts.duplicate(desk.session, slug, new, desk.now, desk.deps.settings, who=desk.by, name=name)
+        made = drafts.duplicate(desk.session, slug, new, desk.now, desk.deps.settings, who=desk.by, name=name)
+        checked = preflight.look(desk.session, new, desk.now, desk.deps.settings)
     out.print(f"{new} is a draft", markup=False)
+    show_checked(made, checked)
 
 
 @campaigns.command()
@@ -220,16 +244,20 @@ def show(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Show what it is, how far it is, and what was done to it."""
-    with house(data_dir).work() as (session, now):
+    deps = house(data_dir)
+    with deps.work() as (session, now):
         found = standing.look(session, slug, now)
+        campaign = found.campaign
+        zone = drafts.zone_of(session, campaign.chapter_id, deps.settings)
+        bounds = contents.chapters(session, campaign, contents.of(session, campaign).definition)
     if file:
-        typer.echo(campaign_files.written(found.campaign.draft), nl=False)
+        typer.echo(campaign_files.written(campaign.draft, zone), nl=False)
         return
-    campaign = found.campaign
     out.print(f"{campaign.name}: {_line(found)}", markup=False)
     sends = f"the sequence {campaign.sequence}" if campaign.sequence else f"the letter {campaign.letter}"
     to = f"the segment {campaign.segment}" if campaign.segment else "a rule of its own"
-    out.print(f"  sends {sends} ({campaign.kind}) to {to}, of {campaign.chapter or 'all chapters'}", markup=False)
+    of = " and ".join(bounds) or "all chapters"
+    out.print(f"  sends {sends} to {to}, of {of}: to whoever may get {campaign.kind}", markup=False)
     for row in found.done:
         because = f": {row.detail['because']}" if row.detail.get("because") else ""
         out.print(f"  {row.at:%Y-%m-%d %H:%M} UTC  {row.action}, by {row.who}{because}", markup=False)
@@ -287,9 +315,10 @@ def _line(found: Progress) -> str:
     campaign, letters = found.campaign, found.letters
     parts = [campaign.state]
     if campaign.state not in (DRAFT, "scheduled"):
-        parts.append(f"{campaign.enrolled:,} people entered, {found.active:,} are on their way")
-        parts.append(f"{letters['composed']:,} letters written, {letters['handed']:,} left, {found.waiting:,} wait")
-    parts += [f"of {campaign.expected:,} people"] if campaign.state == "scheduled" else []
+        early = f", {campaign.left_early:,} left early" if campaign.left_early else ""
+        parts.append(f"{people(campaign.enrolled)} entered, {found.active:,} are on their way{early}")
+        parts.append(f"{letters['composed']:,} letters written, {letters['handed']:,} sent, {found.waiting:,} wait")
+    parts += [f"of {people(campaign.expected)}"] if campaign.state == "scheduled" else []
     parts += [campaign.skipped] if campaign.skipped else []
     parts += [campaign.ended_because] if campaign.ended_because else []
     parts += ["archived"] if campaign.archived_at else []
@@ -299,13 +328,15 @@ def _line(found: Progress) -> str:
 def _picture(found: Progress) -> str:
     campaign, letters = found.campaign, found.letters
     through = (campaign.finished + campaign.left_early) / campaign.enrolled if campaign.enrolled else 0.0
-    left = letters["handed"] / letters["composed"] if letters["composed"] else 0.0
-    counts = ", ".join(f"{many:,} {name}" for name, many in letters.items() if many and name != "composed")
+    sent = letters["handed"] / letters["composed"] if letters["composed"] else 0.0
+    counts = ", ".join(
+        f"{many:,} {name}" for name, many in letters.items() if many and name not in ("composed", "handed")
+    )
     return "\n".join([
         f"{campaign.name}: {campaign.state}" + (f"; {found.waits}" if found.waits else ""),
-        f"  entering  {_bar(found.looked_at)}  {campaign.enrolled:,} of about {campaign.expected:,} people",
-        f"  steps     {_bar(through)}  {found.active:,} on their way, {campaign.left_early:,} left before the end",
-        f"  letters   {_bar(left)}  {letters['composed']:,} written, {found.waiting:,} wait",
+        f"  entering  {_bar(found.looked_at)}  {campaign.enrolled:,} of about {people(campaign.expected)}",
+        f"  steps     {_bar(through)}  {found.active:,} on their way, {campaign.left_early:,} left early",
+        f"  letters   {_bar(sent)}  {letters['composed']:,} written, {letters['handed']:,} sent, {found.waiting:,} wait",
         f"            {counts}",
     ])  # fmt: skip
 
@@ -344,34 +375,4 @@ def _doing(data_dir: Path, slug: str, who: str) -> Iterator[_Desk]:
 
 def _who(session: Session, email: str, campaign: Standing) -> int | None:
     """Whoever of the staff does this. Raises NotFound, and Forbidden when she may not launch what is this chapter's."""
-    if not email:
-        return None
-    account = accounts.of_address(session, email)
-    if not account.may(rights.LAUNCH) or not account.reach.holds(campaign.chapter_id):
-        raise Forbidden(f"{account.called} may not launch campaigns of {campaign.chapter or 'all chapters'}")
-    return account.id
-
-
-def _of_file(file: Path) -> Draft:
-    """What a file says. Ends with exit 1 when something in it is wrong."""
-    told = campaign_files.read(file)
-    if told.draft is None:
-        for fault in told.faults[:SHOWN]:
-            out.print(f"{file.name}, {fault}", markup=False)
-        if len(told.faults) > SHOWN:
-            out.print(f"and {len(told.faults) - SHOWN:,} more")
-        raise typer.Exit(1)
-    return told.draft
-
-
-def _show_checked(checked: Checked) -> None:
-    read = ", ".join(f"{people:,} read {spoken}" for spoken, people in sorted(checked.languages.items()))
-    out.print(f"  {checked.people:,} people" + (f": {read}" if read else ""), markup=False)
-    for reason in checked.refusals:
-        out.print(f"  no: {reason}", markup=False)
-    for warning in checked.warnings:
-        out.print(f"  look: {warning}", markup=False)
-    if checked.hold_minutes:
-        out.print(f"  it is held for {checked.hold_minutes} minutes, in which it can be undone", markup=False)
-    if checked.needs_approval:
-        out.print("  a second person must approve it", markup=False)
+    return acting(session, email, campaign.chapter_id, f"launch campaigns of {campaign.chapter or 'all chapters'}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.bootstrap import Deps
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, day, house, new_file, out
+from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, day, house, new_file, out, people
 from engine.errors import Invalid, NotFound
 from engine.money import dollars
 from engine.outreach import sequence_files, timing
@@ -29,6 +29,8 @@ from engine.segments import shelf
 app = typer.Typer()
 
 LETTERS = ("composed", "handed", "skipped", "cancelled", "expired", "bounced", "complained", "unsubscribed", "clicked")
+ALWAYS = ("composed", "handed", "unsubscribed", "clicked")  # of these, shown when there are none, too
+LINES = ("step", "variant", "language", "mailing", "chapter")
 SECONDS = 600.0  # who waits at a terminal can wait
 FILES = {".yaml", ".yml", ".json"}
 
@@ -41,7 +43,7 @@ About = Annotated[
 def results(
     slug: Annotated[str, typer.Argument(metavar="SLUG", help="A campaign, or a sequence.")],
     *,
-    by: Annotated[str, typer.Option(help="Lines by step, variant, language or chapter; several with commas.")] = "",
+    by: Annotated[str, typer.Option(help=f"Lines by {', '.join(LINES)}; several with commas.")] = "",
     sequence: Annotated[
         bool, typer.Option("--sequence", help="The sequence, if a campaign is called the same.")
     ] = False,
@@ -49,7 +51,7 @@ def results(
 ) -> None:
     """Say what a campaign or sequence came to: people, letters, clicks, gifts and what is left of them."""
     names = by.split(",") if by else ["step", "variant"]
-    if unknown := set(names) - {"step", "variant", "language", "mailing", "chapter"}:
+    if unknown := set(names) - set(LINES):
         raise Invalid(f"there are no lines by {', '.join(sorted(unknown))}")
     with house(data_dir).work() as (session, _):
         try:
@@ -73,7 +75,7 @@ def explain_person(
         asked = explaining.about(session, about) if about else explaining.EVERYTHING
         contact_id = contacts.find(session, who)
         found = explaining.explain(session, contact_id, now, deps.settings.time_zone, asked=asked)
-    _show_explained(found, deps.settings.time_zone)
+    _show_explained(found)
 
 
 @app.command(name="simulate")
@@ -86,16 +88,16 @@ def try_out(
     ] = None,
     person: Annotated[str, typer.Option(help="One person alone, exactly: her address or number.")] = "",
     days: Annotated[int, typer.Option(help="How far ahead to look.")] = simulate.DAYS,
-    people: Annotated[int, typer.Option(help="How many people to look at.")] = simulate.SAMPLE,
+    most: Annotated[int, typer.Option("--people", help="How many people to look at.")] = simulate.SAMPLE,
     file: Annotated[Path | None, typer.Option("--picture", help="An SVG file to write; not there yet.")] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Say what would happen, before anyone presses launch. Nothing is changed."""
     deps = house(data_dir)
     if person:
-        _show_explained(_of_person(deps, which, person, days), deps.settings.time_zone)
+        _show_explained(_of_person(deps, which, person, days))
         return
-    found = _simulated(deps, which, segment, deadline, simulate.Bounds(people, days, SECONDS))
+    found = _simulated(deps, which, segment, deadline, simulate.Bounds(most, days, SECONDS))
     _show_simulated(found)
     if file is not None:
         with new_file(file) as made:
@@ -147,7 +149,9 @@ def _show_results(found: Results, names: Sequence[str]) -> None:
     out.print(f"{found.name} ({found.state}): {_people(found)}", markup=False)
     for reason, many in found.left:
         out.print(f"  {many:>11,}  left: {reason}", markup=False)
-    letters = [name for name in LETTERS if getattr(found.whole, name) or name in ("composed", "handed")]
+    for slug in found.campaigns:
+        out.print(f"  launched by the campaign {slug}: groundswell results {slug}", markup=False)
+    letters = [name for name in LETTERS if getattr(found.whole, name) or name in ALWAYS]
     table = _table(*names, *letters, "gifts", "gross", "net", words=len(names))
     for key, numbers in found.by(*names).items():
         _row(table, *key, *_cells(numbers, letters))
@@ -165,8 +169,8 @@ def _show_results(found: Results, names: Sequence[str]) -> None:
 
 def _people(found: Results) -> str:
     still = found.enrolled - found.finished - found.left_early
-    ended = f"{found.finished:,} came to the end, {found.left_early:,} left"
-    return f"{found.enrolled:,} people entered, {ended}, {still:,} are in it"
+    ended = f"{found.finished:,} came to the end, {found.left_early:,} left early"
+    return f"{people(found.enrolled)} entered, {ended}, {still:,} still in it"
 
 
 def _cells(numbers: Numbers, letters: Sequence[str]) -> list[object]:
@@ -176,6 +180,8 @@ def _cells(numbers: Numbers, letters: Sequence[str]) -> list[object]:
 
 def _compared(each: Compared) -> str:
     got, not_got = each.written, each.held_out
+    if not got.people or not not_got.people:
+        return f"step {each.step}: {got.people:,} got it, {not_got.people:,} were held out: too few to tell"
     return (
         f"step {each.step}: of {got.people:,} who got it {got.share:.2%} gave within {reckoning.COMPARED_DAYS} days"
         f" ({dollars(got.cents)}), of {not_got.people:,} held out {not_got.share:.2%} ({dollars(not_got.cents)}):"
@@ -183,10 +189,9 @@ def _compared(each: Compared) -> str:
     )
 
 
-def _show_explained(found: Explained, zone: str) -> None:
-    out.print(
-        f"{found.name or 'Somebody without a name'} <{found.email}>, {found.chapter or 'no chapter'}", markup=False
-    )
+def _show_explained(found: Explained) -> None:
+    called = f"{found.name or 'Somebody without a name'} <{found.email}>"
+    out.print(f"{called}, {found.chapter or 'no chapter'}; times are hers, of {found.zone}", markup=False)
     for kind, why in found.refusals.items():
         out.print(f"  {kind}: {f'no letters, {why}' if why else 'may be written to'}", markup=False)
     if found.about.what:
@@ -194,10 +199,10 @@ def _show_explained(found: Explained, zone: str) -> None:
         for met in found.conditions:
             why = f" ({met.why})" if met.why else ""
             out.print(f"  {'yes' if met.met else 'no ':3}  {met.says}{why}", markup=False)
-    _said(found.decided, zone)
+    _said(found.decided, found.zone)
     if found.ahead:
         out.print("Ahead:")
-        _said(found.ahead, zone)
+        _said(found.ahead, found.zone)
 
 
 def _said(said: Iterable[Said], zone: str) -> None:
@@ -212,7 +217,10 @@ def _moment(at: datetime, zone: str) -> str:
 def _show_simulated(found: Simulated) -> None:
     sample = found.sample
     looked = "" if sample.looked_at >= sample.people else f", {sample.looked_at:,} of them looked at"
-    out.print(f"{found.name}: {in_words(found.letters)} letters to {sample.people:,} people{looked}", markup=False)
+    letters = "letter" if str(in_words(found.letters)) == "1" else "letters"
+    out.print(f"{found.name}: {in_words(found.letters)} {letters} to {people(sample.people)}{looked}", markup=False)
+    if found.paused:
+        out.print(simulate.AS_IF)
     out.print("as if nobody gave, followed a link or unsubscribed meanwhile", markup=False)
     for title, lines in _lines(found):
         table = _table(title, "")

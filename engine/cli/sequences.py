@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,14 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
-from engine.errors import Invalid
+from engine.cli.terms import DEFAULT_DATA_DIR, As, DataDir, acting, house, out
+from engine.errors import Invalid, NotFound
 from engine.outreach import moving, sequence_checks, sequence_files, sequence_words, shipped_sequences
 from engine.outreach import sequences as shelf
 from engine.outreach.definitions import LAUNCH, Definition
 from engine.outreach.sequence_checks import Checked
 from engine.outreach.sequences import Standing
+from engine.staff import accounts
 
 SHOWN = 50
 SUFFIXES = {".yaml", ".yml", ".json"}
@@ -42,7 +44,7 @@ def check(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @sequences.command()
-def publish(which: Which, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def publish(which: Which, who: As = "", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Publish a file's sequence: people enter by that from now on. Named by its slug, a published one takes up the newest
     words of its letters. Exit 1: something in it is wrong."""
     path = Path(which)
@@ -50,9 +52,13 @@ def publish(which: Which, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with deps.work() as (session, now):
         if path.suffix in SUFFIXES:
             definition, _ = _checked(session, path, now)
-            done = shelf.publish(session, definition, now)
+            by = accounts.of_address(session, who).id if who else None
+            with suppress(NotFound):  # a new one
+                _may(session, who, shelf.one(session, definition.slug))
+            done = shelf.publish(session, definition, now, who=by)
+            _may(session, who, done.sequence)
         else:
-            done = shelf.renew(session, which, now)
+            done = shelf.renew(session, which, now, who=_may(session, who, shelf.one(session, which)))
     standing = done.sequence
     says = "is published as" if done.changed else "says all of this already, as"
     out.print(f"{standing.slug} {says} version {standing.version}", markup=False)
@@ -92,20 +98,22 @@ def show(
 def pause(
     slug: Slug,
     because: Annotated[str, typer.Option(help="Why, for whoever finds it so.")],
+    who: As = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Let it stand still: nobody enters it or goes on in it, and none of its letters leaves."""
     with house(data_dir).work() as (session, now):
-        done = shelf.pause(session, slug, because, now)
+        by = _may(session, who, shelf.one(session, slug))
+        done = shelf.pause(session, slug, because, now, who=by)
     out.print(f"{slug} is paused" + ("" if done.changed else f" already: {done.sequence.paused_because}"), markup=False)
 
 
 @sequences.command()
-def resume(slug: Slug, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def resume(slug: Slug, who: As = "", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Let a paused sequence go on. What is late by now goes by the rules of its steps."""
     deps = house(data_dir)
     with deps.work() as (session, now):
-        done = shelf.resume(session, slug, now)
+        done = shelf.resume(session, slug, now, who=_may(session, who, shelf.one(session, slug)))
         happened = deps.react(session, done.happened, now)
     deps.ring_for(happened)
     deps.bells.close()
@@ -113,11 +121,11 @@ def resume(slug: Slug, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @sequences.command()
-def archive(slug: Slug, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def archive(slug: Slug, who: As = "", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Take a sequence off the list: nobody enters it any more, whoever is in it comes to its end. Published again, it is
     back."""
     with house(data_dir).work() as (session, now):
-        done = shelf.archive(session, slug, now)
+        done = shelf.archive(session, slug, now, who=_may(session, who, shelf.one(session, slug)))
     out.print(f"{slug} is archived" + ("" if done.changed else " already"), markup=False)
 
 
@@ -143,6 +151,11 @@ def move(
     out.print(f"{moved['people']:,} people are in version {turn.version} of {slug} now", markup=False)
     for step, people in turn.stay.items():
         out.print(f"{people:,} stay where they are: version {turn.version} has no step {step}", markup=False)
+
+
+def _may(session: Session, email: str, one: Standing) -> int | None:
+    """Whoever of the staff does this; None: the command line. Raises NotFound, and Forbidden when she may not."""
+    return acting(session, email, one.chapter_id, f"change sequences of {one.chapter or 'all chapters'}")
 
 
 def _checked(session: Session, file: Path, now: datetime) -> tuple[Definition, Checked]:

@@ -8,16 +8,20 @@ from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
+from sqlalchemy.orm import Session
 
 from engine import up as everything
 from engine.bootstrap import Deps, build
+from engine.errors import Forbidden
 from engine.settings import ROOT
+from engine.staff import accounts, rights
 
 out = Console(highlight=False, soft_wrap=True)
 
 DataDir = Annotated[
     Path, typer.Option(help="Where everything is kept.", envvar="GROUNDSWELL_DATA_DIR", show_default=".groundswell")
 ]
+As = Annotated[str, typer.Option("--as", metavar="ADDRESS", help="Who of the staff does this; it goes on record.")]
 MOST_ID = 2**63 - 1
 DEFAULT_DATA_DIR = ROOT / ".groundswell"
 
@@ -47,6 +51,22 @@ def day(said: str) -> date:
         if found.isoformat() == said:
             return found
     raise typer.BadParameter("a day is written like 2026-11-29")
+
+
+def acting(session: Session, email: str, chapter_id: int | None, what: str) -> int | None:
+    """Whoever of the staff does this; none: the command line. `what` it is, of this chapter (none: the root's). Raises
+    NotFound, and Forbidden when she may not launch what is this chapter's."""
+    if not email:
+        return None
+    account = accounts.of_address(session, email)
+    if not account.may(rights.LAUNCH) or not account.reach.holds(chapter_id):
+        raise Forbidden(f"{account.called} may not {what}")
+    return account.id
+
+
+def people(number: int) -> str:
+    """So many people, in words."""
+    return f"{number:,} {'person' if number == 1 else 'people'}"
 
 
 def ring(deps: Deps, lanes: Mapping[int, str]) -> None:

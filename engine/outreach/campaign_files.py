@@ -5,7 +5,9 @@ Read strictly, and everything that is wrong is told with its line and its field.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -64,9 +66,15 @@ def read_document(document: Document) -> Told:
     return Told(document, faults=documents.in_order(faults))
 
 
-def written(draft: Draft) -> str:
-    """A file that says this campaign; read again, it says the same."""
+def written(draft: Draft, zone: ZoneInfo) -> str:
+    """A file that says this campaign; read again, it says the same. `zone`: its chapter's, in which its times are told."""
     said = campaigns.said(draft)
+    if draft.starts_at is not None:
+        said["starts_at"] = draft.starts_at.astimezone(zone).isoformat()
+    if isinstance(draft.deadline, datetime):
+        over = draft.deadline.astimezone(zone)
+        begins = over == datetime.combine(over.date(), time(), zone)
+        said["deadline"] = over.date() if begins else over.isoformat()
     return documents.write({name: files.plain(value) if name == "rule" else value for name, value in said.items()})
 
 

@@ -45,6 +45,7 @@ DRAFT, SCHEDULED, EXPANDING, RUNNING, FINISHED, CANCELLED = (
     "draft", "scheduled", "expanding", "running", "finished", "cancelled",
 )  # fmt: skip
 SHOWN = 50
+LONGEST_NAME = 190  # of a name that a copy takes up
 
 _COLUMNS = """
 SELECT k.id, k.slug, k.name, coalesce(h.slug, '') AS chapter, k.chapter_id, coalesce(q.slug, '') AS sequence, k.sequence_id,
@@ -123,8 +124,11 @@ def _day_or_moment(told: Any) -> Any:
         try:
             return _of_our_times(date.fromisoformat(told))
         except ValueError:
-            raise PydanticCustomError("moment", "is no day: write it like 2027-02-02") from None
-    return _moment(told)
+            raise PydanticCustomError("moment", _NO_DAY) from None
+    try:
+        return _moment(told)
+    except PydanticCustomError:
+        raise PydanticCustomError("moment", _NO_DAY) from None
 
 
 def _of_our_times(found: date) -> date:
@@ -135,6 +139,7 @@ def _of_our_times(found: date) -> date:
 
 
 _NO_MOMENT = "is no moment: write it with its offset from UTC, like 2027-01-20T09:00-05:00"
+_NO_DAY = "is no day, like 2027-02-02, and no moment with its offset from UTC, like 2027-02-02T18:00-05:00"
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 DayOrMoment = Annotated[date | datetime, BeforeValidator(_day_or_moment)]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
@@ -309,7 +314,7 @@ def duplicate(
     """A new draft that says the same as this one, but not when it begins, nor a deadline or a gathering that is over. Raises
     NotFound, Conflict as `create`, Invalid when something that it names is gone."""
     before = one(session, slug)
-    told = said(before.draft) | {"slug": new_slug, "name": name or before.name}
+    told = said(before.draft) | {"slug": new_slug, "name": name or f"{before.name[:LONGEST_NAME]} (copy)"}
     told.pop("starts_at", None)
     if before.deadline is not None and before.deadline <= now:
         told.pop("deadline", None)

@@ -140,10 +140,21 @@ def audience(
     return (rules.AllOf(op="all", of=(chosen, taken)) if taken else chosen), scopes
 
 
+def chapters(session: Session, campaign: Standing, definition: Definition | None) -> list[str]:
+    """The chapters that bound it: its own, its sequence's, those to which its rule keeps; none: it reaches all."""
+    try:
+        chosen, scopes = audience(session, campaign, definition)
+    except Invalid:  # its segment is gone
+        return [campaign.chapter] if campaign.chapter else []
+    every = chosen.of if isinstance(chosen, rules.AllOf) else (chosen,)
+    kept = [each.chapter for each in every if isinstance(each, rules.Chapter) and each.relation == "home"]
+    return list(dict.fromkeys(filter(None, (*scopes, *kept))))
+
+
 def _both(first: dict[str, Any], second: Rule) -> Rule:
-    """A rule beside another. Raises Invalid when that is too deep."""
+    """A rule beside another, which may say it, too. Raises Invalid when that is too deep."""
     of_second = [rules.said(each) for each in second.of] if isinstance(second, rules.AllOf) else [rules.said(second)]
-    return rules.read({"op": "all", "of": [first, *of_second]})
+    return second if first in of_second else rules.read({"op": "all", "of": [first, *of_second]})
 
 
 def _of_version(session: Session, version_id: int) -> Content:

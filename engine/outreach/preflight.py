@@ -4,10 +4,12 @@ One scan of the audience tells how many people of which chapters read which lang
 so that each must have a sender and a postal address, its own or of one above it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,16 +22,18 @@ from engine.letters import checks, language, shelf, writing
 from engine.letters.vocabulary import vocabulary
 from engine.mail import allowances, handovers
 from engine.mail.allowances import GROWTH
-from engine.outreach import campaigns, contents
+from engine.outreach import campaigns, contents, sequence_words
 from engine.outreach.campaigns import Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
 from engine.segments import audience
+from engine.segments import names as naming
 from engine.segments.rules import Rule
 from engine.settings import Settings
 
 SECONDS = 25.0  # that counting an audience may take: a launch has more time than whoever looks around
 FEW = 10  # readers of a language whom a missing translation may leave with English
+ALIKE = 0.85  # from which on a name that nobody knows is taken for a slip
 NAMED = 5  # of many, in one sentence
 EMPTY = "its audience is empty: it chooses nobody who may be written to"
 
@@ -52,6 +56,7 @@ SELECT s.of, s.parent_id, s.name, coalesce(s.email, '') AS email, coalesce(s.pos
 FROM said s ORDER BY s.name
 """)
 _DOMAINS = text("SELECT domain, warming_since FROM sending_domain WHERE domain = ANY(:domains)")
+_NO_FIELD = re.compile(r"there is no field `([^`]+)`")
 _GATHERING = text("SELECT name, ends_at FROM gathering WHERE id = :id")
 
 
@@ -66,7 +71,8 @@ class Refused(Conflict):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a campaign would be at this moment. `people`: how many it reaches; `languages`: how many of them read each;
-    `rule`: whom it chose when they were counted (None: that cannot be said).
+    `rule`: whom it chose when they were counted (None: that cannot be said);
+    `chapters`: how many come from each, by its name, the most first; `steps`: what it sends, read aloud.
 
     `refusals`: why it cannot be launched; `warnings`: what one should look at, with where it stands. `hold_minutes`: how long
     it would wait for an undo (0: not at all); `needs_approval`: whether a second person must agree.
@@ -79,12 +85,19 @@ class Checked:
     hold_minutes: int = 0
     needs_approval: bool = False
     rule: Rule | None = None
+    chapters: Mapping[str, int] = field(default_factory=dict)
+    steps: Sequence[str] = ()
 
 
 def look(session: Session, slug: str, now: datetime, settings: Settings) -> Checked:
     """Look at a campaign in whatever state. Raises NotFound."""
     campaign = campaigns.one(session, slug)
-    return check(session, campaign, contents.of(session, campaign), now, settings)
+    content = contents.of(session, campaign)
+    checked = check(session, campaign, content, now, settings)
+    if content.definition is None:
+        return checked
+    names = naming.find(session, *(rule for _, rule in content.definition.rules()))
+    return replace(checked, steps=sequence_words.english(content.definition, names))
 
 
 def check(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> Checked:
@@ -93,15 +106,19 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
     warnings = list(_remarks(session, campaign, content, now))
     languages: Counter[str] = Counter()
     chosen: Rule | None = None
+    chapters: Counter[str] = Counter()
     try:
         chosen = contents.rule(session, campaign)
         census = _census(session, campaign, content, chosen, now)
     except Invalid as error:
         refusals.append(str(error))
     else:
+        senders = _senders(session, {row.chapter_id for row in census})
+        called: dict[int | None, str] = {row.of: row.name for row in senders}
+        called[None] = next((row.name for row in senders if row.parent_id is None), "")
         for row in census:
             languages[row.language] += row.people
-        senders = _senders(session, {row.chapter_id for row in census})
+            chapters[called[row.chapter_id]] += row.people
         refusals += _of_senders(senders)
         warnings += _of_domains(session, senders, census, now, settings)
         refused, warned = _of_languages(content, languages)
@@ -114,6 +131,7 @@ def check(session: Session, campaign: Standing, content: Content, now: datetime,
         people, languages, refusals, warnings,
         hold_minutes=settings.hold_minutes if people > settings.hold_people else 0,
         needs_approval=settings.second_approver or bool(campaign.urgent), rule=chosen,
+        chapters=dict(chapters.most_common()),
     )  # fmt: skip
 
 
@@ -186,17 +204,30 @@ def _of_words(session: Session, campaign: Standing, content: Content) -> Iterato
             yield f"{words.slug} has no link to unsubscribe"
     sources = {(words.slug, part): source for words in every for part, source in _parts(words)}
     known = vocabulary(campaign.facts, writing.custom_fields(session, sources.values()))
+    lacking, told = _unreadable(sources, known)
+    for name, slugs in lacking.items():
+        near = get_close_matches(name, known, 1, ALIKE)
+        meant = f", or is `{near[0]}` meant?" if near else ""
+        yield f"say `{name}` under facts: {_listed(sorted(slugs))} {'name' if len(slugs) > 1 else 'names'} it{meant}"
+    yield from told
+
+
+def _unreadable(
+    sources: Mapping[tuple[str, str], str], known: Mapping[str, Any]
+) -> tuple[Mapping[str, set[str]], list[str]]:
+    """What nobody says, with the letters that name it; all else that is wrong. `sources`: by letter and part."""
+    lacking: dict[str, set[str]] = {}
     told = set()
     for (slug, part), source in sources.items():
         try:
             language.read(source, known, part)
         except language.Faulty as error:
-            told |= {f"{slug}: {fault.says}{_or_a_fact(fault.says)}" for fault in error.faults}
-    yield from sorted(told)
-
-
-def _or_a_fact(says: str) -> str:
-    return "; say it in the campaign, under facts" if says.startswith("there is no field ") else ""
+            for fault in error.faults:
+                if field_named := _NO_FIELD.match(fault.says):
+                    lacking.setdefault(field_named[1], set()).add(slug.partition(".")[0])
+                else:
+                    told.add(f"{slug}: {fault.says}")
+    return lacking, sorted(told)
 
 
 def _of_time(

@@ -69,10 +69,13 @@ def _waits(session: Session, campaign: Standing, now: datetime) -> str:
 
 
 def _begins(campaign: Standing, now: datetime) -> str:
+    reasons = []
     if campaign.waits_for_approval:
-        return "a second person must approve it"
+        reasons.append(f"a second person must approve it: `groundswell campaigns approve {campaign.slug} --as ADDRESS`")
     if campaign.held_until is not None and campaign.held_until > max(now, campaign.starts_at or now):
-        return f"it is held until {campaign.held_until:%Y-%m-%d %H:%M} UTC: it can be undone"
-    if campaign.starts_at is not None and campaign.starts_at > now:
-        return f"it begins at {campaign.starts_at:%Y-%m-%d %H:%M} UTC"
-    return ""
+        reasons.append(f"it is held until {campaign.held_until:%Y-%m-%d %H:%M} UTC")
+    elif campaign.starts_at is not None and campaign.starts_at > now:
+        reasons.append(f"it begins at {campaign.starts_at:%Y-%m-%d %H:%M} UTC")
+    if reasons and campaign.run == 1:  # of what repeats, only the first run is undone
+        reasons.append(f"until it begins, `groundswell campaigns undo {campaign.slug}` makes it a draft again")
+    return "; ".join(reasons)

@@ -16,6 +16,7 @@ from engine.segments import words
 from engine.segments.names import Names
 from engine.segments.rules import Rule
 
+BEGINS = "begins when it is launched"
 _AT_CAP = {
     "defer": "",
     "drop": "whoever has had enough letters for now does not get it",
@@ -33,7 +34,7 @@ def english(definition: Definition, names: Names = Names()) -> list[str]:  # noq
 def _around(definition: Definition, names: Names, hers: Names) -> Iterator[str]:
     """`hers`: what names stand for once she is in it."""
     if definition.on == LAUNCH:
-        yield "begins when it is launched" + _if(definition.when, names, ", for whoever")
+        yield BEGINS + _if(definition.when, names, ", for whoever")
     else:
         once = {"never": "once in her life", "always": "each time, one after the other"}
         again = once.get(definition.again, f"again after {definition.again} at the earliest")

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
 from engine.giving import ask_rests
-from engine.outreach import campaigns, contents, definitions
+from engine.outreach import campaigns, contents, definitions, zones
 from engine.outreach.definitions import Definition
 from engine.people.consent import KINDS, refusal
 from engine.reports.sayings import Account, Said
@@ -35,8 +35,8 @@ UNION ALL SELECT 'letter', id, slug, slug FROM letter WHERE slug = :slug
 """)
 _PERSON = text(f"""
 SELECT c.id, c.email, concat_ws(' ', nullif(c.first_name, ''), nullif(c.last_name, '')) AS name, h.name AS chapter, {
-    ", ".join(f"{refusal(repr(kind), 'c.chapter_id')} AS {kind}" for kind in KINDS)
-}
+    zones.ZONE
+} AS zone, {", ".join(f"{refusal(repr(kind), 'c.chapter_id')} AS {kind}" for kind in KINDS)}
 FROM contact c LEFT JOIN chapter h ON h.id = c.chapter_id WHERE c.id = :contact_id
 """)
 # Why a sequence, a campaign or a letter's words stand still; '': they do not.
@@ -105,14 +105,15 @@ EVERYTHING = About()
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All that is known of why. `refusals`: of each kind of letter, why she may not get it; '': she may. `conditions`: of the
-    campaign's or sequence's audience, how each stands with her now; `chosen`: a sentence about that. `decided` in the order
-    of time, `ahead` likewise."""
+    """All that is known of why. `zone`: hers, in which moments are told. `refusals`: of each kind of letter, why she may not
+    get it; '': she may. `conditions`: of the campaign's or sequence's audience, how each stands with her now; `chosen`: a
+    sentence about that. `decided` in the order of time, `ahead` likewise."""
 
     contact_id: int
     name: str
     email: str
     chapter: str
+    zone: str
     refusals: dict[str, str]
     about: About
     chosen: str = ""
@@ -140,11 +141,11 @@ def about(session: Session, slug: str) -> About:
 def explain(
     session: Session, contact_id: int, now: datetime, zone: str, *, asked: About = EVERYTHING, reach: Reach = EVERYWHERE
 ) -> Explained:
-    """Every decision about this person, or those of one campaign, sequence or letter. `zone`: the organisation's, in which
-    days are told. Raises NotFound when she is not within reach, or merged or erased."""
+    """Every decision about this person, or those of one campaign, sequence or letter. `zone`: the organisation's, of who
+    lives nobody knows where. Raises NotFound when she is not within reach, or merged or erased."""
     who(session, reach, str(contact_id))
-    person = session.execute(_PERSON, {"contact_id": contact_id, "now": now}).one()
-    account = Account(zone)
+    person = session.execute(_PERSON, {"contact_id": contact_id, "now": now, "zone": zone}).one()
+    account = Account(person.zone)
     values = {"contact_id": contact_id, "what": asked.what, "id": asked.id, "most": SHOWN, "now": now, "zone": zone}
     places = session.execute(_PLACES, values).all()
     for place in places:
@@ -155,7 +156,7 @@ def explain(
         account.rest(rest.since, rest.until, ask_rests.WORDS.get(rest.reason, rest.reason), rest.fund, now)
     chosen, conditions = _chosen(session, asked, contact_id, now, places)
     return Explained(
-        contact_id, person.name, person.email or "", person.chapter or "",
+        contact_id, person.name, person.email or "", person.chapter or "", person.zone,
         {kind: getattr(person, kind) for kind in KINDS}, asked, chosen, conditions,
         sorted(account.decided, key=lambda said: said.at), sorted(account.ahead, key=lambda said: said.at),
     )  # fmt: skip

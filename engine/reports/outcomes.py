@@ -78,7 +78,8 @@ class Counted:
 class Simulated:
     """What would happen to all of them. `since`, `until`: when people enter, and the last moment at which anything was due;
     `ends`: (state, reason); `passed`: (step, outcome, reason); `unsent`: (step, state, reason); `put_off`: (reason,), letters
-    that waited for it; `needed`: what staff would be told. Days are the organisation's."""
+    that waited for it; `needed`: what staff would be told; `paused`: it stands still, this is as if it went on. Days
+    are the organisation's."""
 
     name: str
     sample: Sample
@@ -96,6 +97,7 @@ class Simulated:
     unsent: Sequence[Counted]
     put_off: Sequence[Counted]
     needed: Sequence[str]
+    paused: bool = False
 
     @property
     def days(self) -> list[date]:
@@ -141,10 +143,11 @@ def of_person(session: Session, contact_id: int, clock: Clockwork, asked: About,
     if asked.what:
         of_it = explain.explain(session, contact_id, clock.now, zone, asked=asked)
         found = replace(found, about=asked, chosen=of_it.chosen, conditions=of_it.conditions)
-    account = Account(zone)
+    account = Account(found.zone)
     later = [
         Said(row.at, f"letter {row.slug}", f"is put off until {account.moment(row.until)}: {row.reason}")
         for row in session.execute(_HERS_PUT_OFF, {"contact_id": contact_id})
     ]
-    decided = [said for said in (*found.decided, *later) if said.at >= since]
+    began = since.replace(microsecond=0)  # steps are kept by the second
+    decided = [said for said in (*found.decided, *later) if said.at >= began]
     return replace(found, decided=sorted(decided, key=lambda said: said.at))

@@ -27,13 +27,15 @@ _CAMPAIGN = text("""
 SELECT k.id AS campaign_id, k.slug, k.name, k.state, k.chapter_id,
     k.version_id || ARRAY(SELECT DISTINCT t.version_id FROM step_tally t WHERE t.campaign_id = k.id
         AND t.version_id IS DISTINCT FROM k.version_id ORDER BY 1) AS version_ids,
-    CASE k.repeat WHEN '' THEN k.enrolled END AS enrolled, k.finished, k.left_early
+    CASE k.repeat WHEN '' THEN k.enrolled END AS enrolled, k.finished, k.left_early,
+    CAST('{}' AS text[]) AS campaigns
 FROM campaign k WHERE k.slug = :slug
 """)
 _SEQUENCE = text("""
 SELECT 0 AS campaign_id, s.slug, s.name, CASE WHEN s.paused_at IS NOT NULL THEN 'paused' WHEN s.version = 0 THEN 'unpublished'
         ELSE 'running' END AS state, s.chapter_id, array_agg(v.id ORDER BY v.version) AS version_ids,
-    CAST(NULL AS bigint) AS enrolled, CAST(NULL AS bigint) AS finished, CAST(NULL AS bigint) AS left_early
+    CAST(NULL AS bigint) AS enrolled, CAST(NULL AS bigint) AS finished, CAST(NULL AS bigint) AS left_early,
+    ARRAY(SELECT k.slug FROM campaign k WHERE k.sequence_id = s.id AND k.launched_at IS NOT NULL ORDER BY k.id) AS campaigns
 FROM sequence s LEFT JOIN sequence_version v ON v.sequence_id = s.id WHERE s.slug = :slug GROUP BY s.id
 """)
 _VERSIONS = text(
@@ -150,15 +152,17 @@ class Compared:
 
     @property
     def margin(self) -> float:
-        """To each side of `more`, with a certainty of 95 in 100; of small groups it is rough."""
-        groups = [each for each in (self.written, self.held_out) if each.people]
-        return CERTAIN * sqrt(sum(each.share * (1 - each.share) / each.people for each in groups))
+        """To each side of `more`, with a certainty of 95 in 100. As if one more of each group had given and one more had
+        not (Agresti and Caffo): of few people it is wide, never nothing."""
+        parts = [((each.donors + 1) / (each.people + 2), each.people + 2) for each in (self.written, self.held_out)]
+        return CERTAIN * sqrt(sum(part * (1 - part) / people for part, people in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """What it came to. `chapter_id`: whose it is, none: the root's; `left`: why people left before the end, with how many;
-    `compared`: None when that takes too long."""
+    `compared`: None when that takes too long; `campaigns`: of a sequence, those that launched it, each with results of its
+    own."""
 
     slug: str
     name: str
@@ -170,6 +174,7 @@ class Results:
     left: Sequence[tuple[str, int]]
     lines: Sequence[Line]
     compared: Sequence[Compared] | None
+    campaigns: Sequence[str] = ()
 
     @property
     def whole(self) -> Numbers:
@@ -209,7 +214,9 @@ def _results(session: Session, found: Row[Any] | None, called: str) -> Results:
     left = [(reason, many) for state, reason, many in people or () if state == "left"]
     lines = _lines(session, versions, places)
     compared = _compared(session, versions, written)
-    return Results(found.slug, found.name, found.state, found.chapter_id, *counted, left, lines, compared)
+    return Results(
+        found.slug, found.name, found.state, found.chapter_id, *counted, left, lines, compared, found.campaigns
+    )
 
 
 def _places(written: Iterable[Row[Any]]) -> dict[tuple[int, int], tuple[int, str, str]]:

@@ -1,6 +1,6 @@
 """What became of steps and letters, in plain sentences about her. Pure: rows come in, sentences go out.
 
-A moment that stands within a sentence is told where the organisation is.
+A moment that stands within a sentence is told where she lives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class Letter(Protocol):
 
 @dataclass(slots=True)
 class Account:
-    """The sentences about one person: what was decided, and what lies ahead."""
+    """The sentences about one person: what was decided, and what lies ahead. `zone`: hers."""
 
     zone: str
     decided: list[Said] = field(default_factory=list)
@@ -74,7 +74,9 @@ class Account:
     def place(self, place: Place, definition: Definition) -> None:
         """Her way through a sequence or campaign so far, and what comes next."""
         about = place.campaign or place.sequence
-        self.decided.append(Said(place.entered_at, about, _entered(place, definition)))
+        # Steps are kept by the second: she has entered before the first of them.
+        entered_at = place.entered_at.replace(microsecond=0)
+        self.decided.append(Said(entered_at, about, _entered(place, definition)))
         for step, outcome, reason, seconds in place.history:
             self.decided.append(Said(datetime.fromtimestamp(seconds, UTC), about, _step(step, outcome, reason)))
         if place.state == "active":
@@ -107,7 +109,7 @@ class Account:
         self.decided.append(Said(since, "asks", f"asks{of} rest until {self.moment(until)}: {says}"))
 
     def moment(self, at: datetime) -> str:
-        """A moment where the organisation is: "3 November 2026, 12:00"."""
+        """A moment where she lives: "3 November 2026, 12:00"."""
         here = at.astimezone(ZoneInfo(self.zone))
         return f"{here.day} {here:%B %Y, %H:%M}"
 

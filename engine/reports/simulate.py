@@ -40,6 +40,7 @@ ALONE = (
 GRAIN = timedelta(minutes=5)
 SEED = 20_270_101
 ONE = Sample(1, 1)
+AS_IF = "it is paused, and this is as if it went on"
 EVERYBODY = rules.read({"op": "random", "percent": 100, "salt": "everybody"})
 
 _CHOOSE = """
@@ -121,7 +122,8 @@ def of_sequence(
             campaign_id = invented.id
         else:
             run.let_in(definition.on)
-        return run.told(version.name, version.version_id, campaign_id)
+        found = run.told(version.name, version.version_id, campaign_id)
+        return replace(found, paused=version.paused_at is not None)
 
 
 def for_person(
@@ -133,13 +135,17 @@ def for_person(
     not within reach."""
     explain.who(session, reach, str(contact_id))
     run = _Run(session, settings, now, now, Bounds(1, days))
+    paused = False
     with run.alone(contact_id):
         if asked.what == "campaign":
             _join_campaign(run, campaigns.one(session, asked.slug))
         elif asked.what == "sequence":
-            _join_sequence(run, _published(session, asked.slug))
+            version = _published(session, asked.slug)
+            paused = version.paused_at is not None
+            _join_sequence(run, version)
         run.clock.run()
-        return outcomes.of_person(session, contact_id, run.clock, asked, now)
+        found = outcomes.of_person(session, contact_id, run.clock, asked, now)
+    return replace(found, chosen=f"{found.chosen}; {AS_IF}") if paused else found
 
 
 def _join_campaign(run: "_Run", standing: Standing) -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -115,7 +116,7 @@ def test_the_campaign_of_the_readme_is_one_and_all_that_a_campaign_can_say_is_na
     told = campaign_files.read_text(example("slug: central-votes"))
     assert told.faults == []
     assert told.draft is not None
-    assert campaign_files.read_text(campaign_files.written(told.draft)).draft == told.draft
+    assert campaign_files.read_text(campaign_files.written(told.draft, ZoneInfo("UTC"))).draft == told.draft
     (table,) = re.findall(r"(?ms)^## Campaigns$.*?^\| \| says \|\n\|.*?\n((?:\|.*?\n)+)", README)
     named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert named == set(campaigns.Draft.model_fields)

@@ -34,16 +34,16 @@ def drafted(mine: Program, **changed) -> str:
 def test_a_campaign_is_simulated_before_it_leaves_and_nothing_is_changed(house: Deps, mine: Program):
     slug = drafted(mine)
     before = rows(house, "SELECT count(*) FROM message")
-    found = said(mine.get(f"/campaigns/{slug}/simulation?days=30&sample=100"))
+    found = said(mine.get(f"/campaigns/{slug}/simulate?days=30&sample=100"))
     assert (found["people"], found["looked_at"], found["letters"]) == (5, 5, {"number": 5, "margin": 0})
     assert [(day["day"], day["number"]) for day in found["by_day"]] == [("2026-11-03", 5)]
     assert found["by_chapter"] == [{"number": 5, "margin": 0, "what": ["Worcester"]}]
     assert rows(house, "SELECT count(*) FROM message") == before
     for query in ("days=0", "days=1000", "sample=0", "sample=1000000", "days=x"):
-        assert mine.get(f"/campaigns/{slug}/simulation?{query}").status == 400
-    assert mine.get("/campaigns/nowhere/simulation").status == 404
+        assert mine.get(f"/campaigns/{slug}/simulate?{query}").status == 400
+    assert mine.get("/campaigns/nowhere/simulate").status == 404
     nobody = drafted(mine, rule={"op": "language", "language": "qq"})
-    assert mine.get(f"/campaigns/{nobody}/simulation").status == 422
+    assert mine.get(f"/campaigns/{nobody}/simulate").status == 422
 
 
 def test_a_campaign_says_what_it_came_to(house: Deps, mine: Program):
@@ -59,7 +59,7 @@ def test_a_campaign_says_what_it_came_to(house: Deps, mine: Program):
         "Worcester",
         5,
     )
-    assert mine.get(f"/campaigns/{slug}/simulation").status == 409
+    assert mine.get(f"/campaigns/{slug}/simulate").status == 409
     assert mine.get("/campaigns/nowhere/results").status == 404
 
 
@@ -71,14 +71,14 @@ def test_a_sequence_is_simulated_written_and_published_and_says_what_it_came_to(
     assert (written["people"], written["letters"]["number"], len(written["by_day"])) == (5, 10, 2)
     assert mine.post("/sequences/simulate", body | {"steps": []}).status == 422
     assert mine.post("/sequences", body).status == 201
-    published = said(mine.get("/sequences/report-drip/simulation?days=10"))
+    published = said(mine.get("/sequences/report-drip/simulate?days=10"))
     assert published["by_step"] == written["by_step"]
     assert said(mine.get("/sequences/report-drip/results"))["whole"]["composed"] == 0
-    for path in ("simulation", "results"):
+    for path in ("simulate", "results"):
         assert mine.get(f"/sequences/nowhere/{path}").status == 404
     mine.post("/sequences", body | {"slug": "root-drip", "chapter": None})
     worcester = program(house, door, chapter="worcester")
-    assert said(worcester.get("/sequences/root-drip/simulation"))["people"] == 5
+    assert said(worcester.get("/sequences/root-drip/simulate"))["people"] == 5
     assert worcester.get("/sequences/root-drip/results").status == 404
 
 

@@ -73,6 +73,8 @@ class CampaignChecked(BaseModel):
 
     people: int
     languages: Mapping[str, int]
+    chapters: Mapping[str, int]
+    steps: Sequence[str]
     refusals: Sequence[str]
     warnings: Sequence[str]
     hold_minutes: int
@@ -80,7 +82,7 @@ class CampaignChecked(BaseModel):
 
 
 class Copy(Strict):
-    """What a copy is called. `name`: without it, the same."""
+    """What a copy is called. `name`: without it, the same with "(copy)" behind it."""
 
     slug: Name
     name: Words | None = None
@@ -167,7 +169,8 @@ def check(call: Call) -> Answer:
     found = preflight.look(call.session, one(call).slug, call.now, call.settings)
     return Answer(
         CampaignChecked(
-            people=found.people, languages=found.languages, refusals=found.refusals, warnings=found.warnings,
+            people=found.people, languages=found.languages, chapters=found.chapters, steps=found.steps,
+            refusals=found.refusals, warnings=found.warnings,
             hold_minutes=found.hold_minutes, needs_approval=found.needs_approval,
         )
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What campaigns and sequences came to, and what they would do: `…/results`, `…/simulation`. Numbers, of nobody alone."""
+"""What campaigns and sequences came to, and what they would do: `…/results`, `…/simulate`. Numbers, of nobody alone."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -78,7 +78,8 @@ class Of(Amount):
 class Simulation(BaseModel):
     """What would happen, of a random part (`looked_at`) of all `people`, scaled up. `ends`: how people would end (state,
     reason); `passed`: what they would not be written (step, outcome, reason); `unsent`: letters that would not leave (step,
-    state, reason); `put_off`: letters that would wait, and for what. Days are the organisation's."""
+    state, reason); `put_off`: letters that would wait, and for what; `paused`: it stands still, and this is as if it went on.
+    Days are the organisation's."""
 
     name: str
     looked_at: int
@@ -94,6 +95,7 @@ class Simulation(BaseModel):
     unsent: Sequence[Of]
     put_off: Sequence[Of]
     needed: Sequence[str]
+    paused: bool
 
 
 class Ahead(Query):
@@ -147,7 +149,7 @@ def simulate_sequence(call: Call) -> Answer:
 def simulate_written(call: Call, told: Told) -> Answer:
     """Simulate a sequence before it is published
 
-    As `simulation` does with a published one. Nothing is kept."""
+    As `simulate` does with a published one. Nothing is kept."""
     definition, _ = sound(call, told)
     scopes = [call.caller.chapter]
     return _simulation(
@@ -191,7 +193,8 @@ def _simulation(found: Simulated) -> Answer:
     return Answer(
         Simulation(
             name=found.name, looked_at=found.sample.looked_at, people=found.sample.people, since=found.since,
-            until=found.until, letters=Amount(**_amount(found.letters)), by_day=by_day, needed=found.needed, **lists,
+            until=found.until, letters=Amount(**_amount(found.letters)), by_day=by_day, needed=found.needed,
+            paused=found.paused, **lists,
         )
     )  # fmt: skip
 

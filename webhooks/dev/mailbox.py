@@ -11,6 +11,9 @@ from webhooks.pages import page
 from webhooks.security import framed_letter
 
 SHOWN = 200
+# Of the frame of a letter, in pixels. Nobody can look into it, so its height is reckoned: what stands around the words, a
+# line of them, how many characters that holds; and the most.
+AROUND, LINE, WIDE, TALLEST = 200, 27, 66, 860
 
 
 def listing(request: Request) -> Response:
@@ -22,12 +25,19 @@ def listing(request: Request) -> Response:
 
 def letter(request: Request) -> Response:
     """One letter: headers, HTML in a sandboxed frame, text."""
-    return page(request, "letter.html", kept=_kept(request))
+    kept = _kept(request)
+    return page(request, "letter.html", kept=kept, height=_height(kept.letter["text"]))
 
 
 def letter_html(request: Request) -> Response:
     """The HTML part alone, for the frame."""
     return HTMLResponse(_kept(request).letter["html"], headers=framed_letter())
+
+
+def _height(words: str) -> int:
+    """About what these words take up."""
+    lines = sum(max(1, -(-len(line) // WIDE)) for line in words.splitlines())
+    return min(AROUND + LINE * lines, TALLEST)
 
 
 def _kept(request: Request) -> Kept:
