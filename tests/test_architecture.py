@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -89,6 +90,24 @@ def test_every_module_says_what_it_owns():
         path for path in CODE if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text("utf-8")))
     ]
     assert [str(path) for path in silent if "tests" not in path.parts] == []
+
+
+def listed(package: Path) -> set[str]:
+    """The modules that a package lists, one a line or several with commas: names, two spaces or more, what they are."""
+    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
+    found = [re.match(r"(\w+(?:, \w+)*) {2,}\w", line) for line in told.replace("@", "").splitlines()]
+    return {name for names in found if names for name in names[1].split(", ")}
+
+
+def test_a_package_that_lists_its_modules_lists_all_of_them():
+    told = {path.parent: names for path in CODE if path.name == "__init__.py" and (names := listed(path.parent))}
+    there = {
+        package: {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+        - {"__init__", "__pycache__"}
+        for package in told
+    }
+    assert {package.name for package in told} >= {"engine", "outreach", "reports", "segments"}
+    assert told == there
 
 
 def test_every_kind_of_event_has_its_place_in_reactions():

@@ -9,11 +9,8 @@ from datetime import datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
 from engine import documents
 from engine.documents import Document, Exact, Fault
-from engine.errors import Invalid
 from engine.outreach import campaigns
 from engine.outreach.campaigns import Draft
 from engine.segments import files, rules
@@ -49,21 +46,11 @@ def read_text(words: str) -> Told:
 
 def read_document(document: Document) -> Told:
     """The same from what was read already, in whatever language it was written."""
-    if document.node is None and document.faults:
-        return Told(document, faults=document.faults)
-    if not isinstance(document.said, dict) or not document.said:
-        return Told(document, faults=[Fault(1, "begins with `slug: …` and `name: …`")])
-    faults = list(document.faults)
-    try:
-        found = campaigns.read(document.said)
-    except ValidationError as error:
-        faults += files.problems(document, error, _place, _SAYS, _PATTERNS)
-    except Invalid as error:
-        faults.append(document.fault(["rule"], str(error)))
-    else:
-        if not faults:
-            return Told(document, found)
-    return Told(document, faults=documents.in_order(faults))
+    found, faults = files.whole(
+        document, "`slug: …` and `name: …`", campaigns.read, _place,
+        too_much=lambda _: ("rule",), says=_SAYS, patterns=_PATTERNS,
+    )  # fmt: skip
+    return Told(document, found, faults)
 
 
 def written(draft: Draft, zone: ZoneInfo) -> str:

@@ -12,7 +12,7 @@ from engine import documents
 from engine.documents import Document, Exact, Fault
 from engine.errors import Invalid
 from engine.outreach import definitions, waits
-from engine.outreach.definitions import RULES, Definition, ValidationError
+from engine.outreach.definitions import RULES, Definition
 from engine.segments import files, rules
 
 _DAYS = ("wait", "deadline", "expires")  # a day that stands there is written as one
@@ -52,21 +52,11 @@ def read_text(words: str) -> Told:
 
 def read_document(document: Document) -> Told:
     """The same from what was read already, in whatever language it was written."""
-    if document.node is None and document.faults:
-        return Told(document, faults=document.faults)
-    if not isinstance(document.said, dict) or not document.said:
-        return Told(document, faults=[Fault(1, "begins with `slug: …`, `name: …` and `steps: …`")])
-    faults = list(document.faults)
-    try:
-        found = definitions.read(document.said)
-    except ValidationError as error:
-        faults += files.problems(document, error, _place, _SAYS, _PATTERNS)
-    except Invalid as error:
-        faults.append(document.fault(_too_much(document.said), str(error)))
-    else:
-        if not faults:
-            return Told(document, found)
-    return Told(document, faults=documents.in_order(faults))
+    found, faults = files.whole(
+        document, "`slug: …`, `name: …` and `steps: …`", definitions.read, _place,
+        too_much=_too_much, says=_SAYS, patterns=_PATTERNS,
+    )  # fmt: skip
+    return Told(document, found, faults)
 
 
 def written(definition: Definition) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,6 +41,9 @@ PATTERNS = dict.fromkeys(("within", "after"), _SPAN) | dict.fromkeys(
     ("slug", "chapter", "fund", "form", "code", "way", "letter", "sequence", "salt"), _SHORT_NAME
 ) | {"zips": "is no ZIP of five digits", "counties": "is no county: write its state too, MA:Worcester County",
      "states": "is no state: write its two letters", "language": "is no language: write its code, like es"}  # fmt: skip
+
+
+Whole = TypeVar("Whole")
 
 
 class Said(BaseModel):
@@ -105,6 +108,32 @@ def read_document(document: Document) -> Told:
     if faults or said is None or rule is None:
         return Told(document, faults=documents.in_order(faults))
     return Told(document, Draft(said.slug, said.name, said.chapter or "", rule))
+
+
+def whole(
+    document: Document,
+    begins: str,
+    read: Callable[[Any], Whole],
+    place: Callable[[tuple[str | int, ...]], Sequence[str | int]],
+    *,
+    too_much: Callable[[Any], Sequence[str | int]],
+    says: Mapping[str, str],
+    patterns: Mapping[str, str],
+) -> tuple[Whole | None, list[Fault]]:
+    """What `read` makes of something that has rules in it, or else all that is wrong with it. `begins`: how such a file
+    begins; `too_much`: where the rule stands that is too deep or too large; the others as `problems` has them."""
+    if document.node is None and document.faults:
+        return None, document.faults
+    if not isinstance(document.said, dict) or not document.said:
+        return None, [Fault(1, f"begins with {begins}")]
+    faults, found = list(document.faults), None
+    try:
+        found = read(document.said)
+    except ValidationError as error:
+        faults += problems(document, error, place, says, patterns)
+    except Invalid as error:
+        faults.append(document.fault(too_much(document.said), str(error)))
+    return (None, documents.in_order(faults)) if faults else (found, [])
 
 
 def written(draft: Draft) -> str:

@@ -370,7 +370,7 @@ def test_a_sequence_can_be_read_aloud(letters: Session):
     )  # fmt: skip
     names = naming.find(letters, *(rule for _, rule in definition.rules()), chapters=["worcester"])
     assert sequence_words.english(definition, names) == [
-        "begins: a one-off gift, or the first of a plan, if she gave at least $25; again after 90 days at the earliest",
+        "begins: she gives once, or begins a plan, if she gave at least $25; again after 90 days at the earliest",
         "for people of Worcester and of the chapters below it",
         "ends when its goal is reached: she gave to whom it asks for",
         "ends when she does not live in Worcester",

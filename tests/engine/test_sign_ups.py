@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine import bell
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.events import Event, HumanNeeded, Person, SignedUp, SignUpReported
+from engine.events import Event, HumanNeeded, Joined, Person, SignedUp, SignUpReported, StepsDue
 from engine.people import consent, sign_ups
 from engine.reactions import react
 from engine.settings import Settings
@@ -66,9 +66,30 @@ def words(session: Session) -> list[tuple[Any, ...]]:
     return [tuple(row)[1:5] for row in found(session, CONSENTS)]
 
 
+def joined(session: Session, *reported: SignUpReported) -> int:
+    """How many joined by these."""
+    return sum(isinstance(each, Joined) for each in record(session, *reported))
+
+
+def test_whose_yes_on_a_website_begins_to_hold_joins_once(session: Session):
+    assert joined(session, sign_up(), sign_up(mail=False, email="bo@example.org")) == 0, "nobody said yes"
+    assert joined(session, sign_up(1, mail=True), sign_up(2, mail=True)) == 1
+    assert joined(session, sign_up(3, mail=True)) == 0, "she is on the list already"
+    record(session, sign_up(4, mail=False))
+    assert joined(session, sign_up(5, mail=True)) == 1, "she left and came back"
+
+
+def test_who_is_told_of_late_or_by_a_system_of_others_or_has_left_since_does_not_join(session: Session):
+    assert joined(session, sign_up(-60 * 24 * 30, mail=True)) == 0
+    other = sign_up(mail=True, source="actionnetwork", kind="petition", email="bo@example.org")
+    assert joined(session, other) == 0
+    left = sign_up(9, mail=False, email="kim@example.org")
+    assert joined(session, left, sign_up(mail=True, email="kim@example.org")) == 0
+
+
 def test_a_sign_up_is_kept_with_its_contact_and_two_consents(session: Session):
     one = sign_up(mail=True, text=False, place="example.org/join", wording="Yes.", tags=("a", "b"), detail={"x": 1})
-    (signed_up,) = record(session, one)
+    signed_up = record(session, one)[0]
     assert isinstance(signed_up, SignedUp)
     (row,) = found(session, "SELECT * FROM sign_up")
     (contact,) = found(session, "SELECT * FROM contact")
@@ -94,7 +115,7 @@ def test_nothing_stated_is_no_word_and_nobody_without_an_address_is_a_contact(se
 
 def test_a_sign_up_that_comes_again_changes_nothing(session: Session):
     one = sign_up(mail=True)
-    assert len(record(session, one, one)) == 1
+    assert [type(each) for each in record(session, one, one)] == [SignedUp, Joined, StepsDue]
     before = [found(session, query) for query in (SIGN_UPS, CONSENTS, CONTACTS)]
     assert record(session, one, replace(one, cause=None, place="elsewhere")) == []
     assert [found(session, query) for query in (SIGN_UPS, CONSENTS, CONTACTS)] == before
@@ -221,17 +242,18 @@ def statements(session: Session, size: int) -> list[str]:
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", note)
     record(
-        session, *(sign_up(n, f"rosa.{n % 50}@example.org" if n % 5 else None, mail=n % 2 == 0) for n in range(size))
+        session,
+        *(sign_up(n, f"rosa.{size}.{n % 50}@example.org" if n % 5 else None, mail=n % 2 == 0) for n in range(size)),
     )
     event.remove(connection, "before_cursor_execute", note)
     return said
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch(session: Session):
-    one, ten, many = (statements(session, size) for size in (2, 10, 200))
+    one, ten, many = (statements(session, size) for size in (3, 10, 200))
     assert one == ten == many
-    assert len(one) < 14
-    assert len(found(session, "SELECT 1 FROM sign_up")) == 212
+    assert len(one) < 24
+    assert len(found(session, "SELECT 1 FROM sign_up")) == 213
 
 
 def test_two_workers_at_once_keep_each_sign_up_once_and_never_meet_in_a_deadlock(deps: Deps):

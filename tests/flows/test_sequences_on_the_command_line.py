@@ -65,7 +65,7 @@ def listed(deps: Deps, folder: Path) -> str:
 def test_a_sequence_goes_from_a_file_to_a_version_and_back_into_the_file(deps: Deps, folder: Path):
     assert says(deps, folder, "check", "rent.yaml").splitlines() == [
         "rent: Before the rent vote",
-        "  begins: somebody's yes to letters begins to hold, and a chapter is near her; once in her life",
+        "  begins: she joins (her yes to letters begins to hold), and a chapter is near her; once in her life",
         "  nothing comes between 21:00 and 8:00 where she lives",
         "  1. call: the letter rent-call",
         "  2. pause: wait 3 days",

@@ -11,7 +11,8 @@ from engine.letters.drafts import Draft
 from engine.letters.finishing import Body
 from engine.outreach import shipped_sequences
 from tests.campaigns import enqueue, letter
-from tests.flows.house import change, one, rows
+from tests.flows.house import change, one, put, rows
+from tests.make import raw
 from tests.supporters import Supporters, supporters
 
 INES, LEAD = "ines@example.org", "lead@example.org"
@@ -41,6 +42,13 @@ def test_who_joins_is_welcomed_at_once_by_the_chapter_near_her_with_one_thing_to
     assert "tell us what matters to you" in welcome.text.lower()
     they.wait(days=30)
     assert they.mail(INES) == [], "one welcome, and nothing after it"
+
+
+def test_who_signs_up_on_a_website_that_posts_it_to_us_is_welcomed_likewise(they: Supporters):
+    said = {"email": INES, "first_name": "Ines", "zip": WORCESTER, "status": "subscribed", "at": they.now.isoformat()}
+    put(they.deps, raw(said), source="signup")
+    they.happens()
+    assert they.mail(INES) == ["Nov 3 07:00  Welcome: Worcester is your chapter"]
 
 
 def test_who_reads_spanish_is_welcomed_in_it_and_told_in_it_why_that_chapter_is_hers(they: Supporters):

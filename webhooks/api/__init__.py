@@ -7,8 +7,10 @@
 
 gate        @api: who is let in, what is read, one transaction, what is answered
 json_words  JSON, read in one way or not at all
+bounds      what is within a token's reach
+pages       lists in pages
 reading     bodies and queries as models, each fault with its line and field
 document    what OpenAPI says of all this, written from the same routes and models
 docs        the page that shows it
-segments, …  the endpoints: about fifteen lines each, one call into the engine
+campaigns, launches, people, reports, segments, sequences, token  the endpoints: about fifteen lines each
 """
