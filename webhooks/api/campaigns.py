@@ -67,8 +67,9 @@ class CampaignList(Listed):
 
 
 class CampaignChecked(BaseModel):
-    """What it would be at this moment. `refusals`: why it cannot be launched; `warnings`: what one should look at.
-    `hold_minutes`: how long it would wait for an undo; `needs_approval`: whether a second person must agree."""
+    """What it would be at this moment. `chapters`: from which its people come; `steps`: it, read aloud. `refusals`: why it
+    cannot be launched; `warnings`: what one should look at. `hold_minutes`: how long it would wait for an undo;
+    `needs_approval`: whether a second person must agree."""
 
     people: int
     languages: Mapping[str, int]
@@ -169,7 +170,8 @@ def check(call: Call) -> Answer:
     found = preflight.look(call.session, one(call).slug, call.now, call.settings)
     return Answer(
         CampaignChecked(
-            people=found.people, languages=found.languages, chapters=found.chapters, steps=found.steps, refusals=found.refusals, warnings=found.warnings,
+            people=found.people, languages=found.languages, chapters=found.chapters, steps=found.steps,
+            refusals=found.refusals, warnings=found.warnings,
             hold_minutes=found.hold_minutes, needs_approval=found.needs_approval,
         )
     )  # fmt: skip

@@ -193,8 +193,8 @@ def _simulation(found: Simulated) -> Answer:
     return Answer(
         Simulation(
             name=found.name, looked_at=found.sample.looked_at, people=found.sample.people, since=found.since,
-            until=found.until, letters=Amount(**_amount(found.letters)), by_day=by_day, needed=found.needed, paused=found.paused,
-            **lists,
+            until=found.until, letters=Amount(**_amount(found.letters)), by_day=by_day, needed=found.needed,
+            paused=found.paused, **lists,
         )
     )  # fmt: skip
 
