@@ -215,7 +215,7 @@ def _of_words(session: Session, campaign: Standing, content: Content) -> Iterato
 def _unreadable(
     sources: Mapping[tuple[str, str], str], known: Mapping[str, Any]
 ) -> tuple[Mapping[str, set[str]], list[str]]:
-    """What nobody says, with the letters that name it; all else that is wrong. `sources`: by letter and part."""
+    """What nobody says, with the letters that name it; all else that is wrong, in sentences. `sources`: by letter, part."""
     lacking: dict[str, set[str]] = {}
     told = set()
     for (slug, part), source in sources.items():

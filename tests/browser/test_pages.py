@@ -64,6 +64,8 @@ def test_a_letter_is_shown_with_its_html_in_a_sandbox_its_text_and_its_headers(p
     assert "Dear friend," in said  # that is no name
     assert "Rosa" not in said
     assert page.locator("iframe").get_attribute("sandbox") == ""
+    needs = frame.locator("body").evaluate("body => body.getBoundingClientRect().height")
+    assert page.locator("iframe").bounding_box()["height"] < needs + 120  # nobody can look into it: it is reckoned
     assert "ActBlue sends you the official receipt" in page.locator("pre").inner_text()
     assert "rosa." in page.locator("dl.headers").inner_text()
     assert fits(page)

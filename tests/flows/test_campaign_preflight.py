@@ -10,8 +10,9 @@ from engine.errors import Invalid
 from engine.letters import writing
 from engine.letters.drafts import Draft
 from engine.letters.finishing import Body
-from engine.outreach import campaigns, preflight
+from engine.outreach import campaigns, contents, preflight
 from engine.outreach.preflight import Checked, Refused
+from engine.segments import rules
 from tests.campaigns import NEWS, letter, people
 from tests.flows.house import change, rows
 from tests.launches import WORCESTER, draft, entered, launch, sequence, work
@@ -38,7 +39,9 @@ def test_all_that_is_well_is_told_with_its_numbers(deps: Deps):
     reading(deps, hers[:3], "es")
     in_spanish(deps, "rent")
     rule = draft(deps, letter="rent").rule
-    assert look(deps) == Checked(8, {"en": 5, "es": 3}, [], [], rule=rule)
+    found = look(deps)
+    assert replace(found, steps=()) == Checked(8, {"en": 5, "es": 3}, [], [], rule=rule, chapters={"Worcester": 8})
+    assert found.steps[-1] == "1. letter: the letter rent"
 
 
 def test_a_launch_is_refused_with_every_reason_and_nothing_happens(deps: Deps):
@@ -145,9 +148,43 @@ def test_a_letter_that_names_what_only_an_event_knows_is_refused(deps: Deps):
     change(deps, "UPDATE letter SET kind = 'news' WHERE slug = 'thank_you'")
     draft(deps, letter="thank_you")
     found = look(deps).refusals
-    assert any(said.startswith("thank_you: there is no field `amount`") for said in found)
+    assert "say `amount` under facts: thank_you names it" in found
     with pytest.raises(Invalid, match="needs nobody's leave"):
         draft(deps, "notice", letter="operator_notice")
+
+
+def test_of_a_fact_that_nobody_says_it_is_told_once_which_letters_name_it(deps: Deps):
+    people(deps, 1)
+    body = Body("About {{ bill }}", "Dear {{ frist_name }},\n\n{{ bill }} is near.\n")
+    with deps.work() as (session, _):
+        for slug in ("call", "last"):
+            writing.save(
+                session, Draft(slug=slug, kind="news", bodies={"en": Body("A vote", NEWS), "es": Body("El voto", NEWS)})
+            )
+    change(deps, "UPDATE mailing SET subject = :subject, body_text = body_text || :text WHERE slug ~ '^(call|last)'",
+           subject=body.subject, text=body.markdown)  # fmt: skip
+    steps = [{"key": "one", "email": "call"}, {"key": "pause", "wait": "1 day"}, {"key": "two", "email": "last"}]
+    sequence(deps, "two", steps)
+    draft(deps, sequence="two")
+    assert look(deps).refusals == [
+        "say `bill` under facts: call, last name it",
+        "say `frist_name` under facts: call, last name it, or is `first_name` meant?",
+    ]
+
+
+def test_a_segment_whose_rule_says_its_chapter_too_says_it_once_and_bounds_the_campaign(deps: Deps):
+    people(deps, 1)
+    letter(deps, "rent")
+    change(
+        deps,
+        """INSERT INTO segment (slug, name, rule, changed_at, chapter_id)
+        SELECT 'here', 'Here', '{"op": "chapter", "chapter": "worcester"}', now(), id FROM chapter
+        WHERE slug = 'worcester'""",
+    )
+    made = draft(deps, letter="rent", segment="here")
+    with deps.work() as (session, _):
+        assert rules.said(contents.rule(session, made)) == WORCESTER
+        assert contents.chapters(session, made, contents.of(session, made).definition) == ["worcester"]
 
 
 def test_a_letter_without_a_link_to_unsubscribe_is_refused(deps: Deps):

@@ -28,6 +28,16 @@ deadline: 2040-02-02
 """
 
 
+FOUND = """\
+  4 people: 4 read en
+  of Worcester: 4 people
+  begins when it is launched
+  nothing comes between 21:00 and 8:00 where she lives
+  1. letter: the letter rent
+  nothing stands against it
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, deps: Deps) -> Path:
     """A folder with the campaign in it; commands go by the real clock, so does the house."""
@@ -47,8 +57,10 @@ def test_a_campaign_goes_from_a_file_to_its_last_letter(deps: Deps, folder: Path
     people(deps, 4)
     letter(deps, "rent", quiet_hours=None)
     assert says(deps, folder, "list") == "no campaign yet: groundswell campaigns create FILE.yaml\n"
-    assert says(deps, folder, "create", "vote.yaml") == "vote is a draft\n  4 people: 4 read en\n"
-    assert says(deps, folder, "preflight", "vote") == "  4 people: 4 read en\n"
+    assert says(deps, folder, "check", "vote.yaml") == "vote: Before the rent vote\n" + FOUND
+    assert rows(deps, "SELECT 1 FROM campaign") == []
+    assert says(deps, folder, "create", "vote.yaml") == "vote is a draft\n" + FOUND
+    assert says(deps, folder, "preflight", "vote") == FOUND
     assert says(deps, folder, "watch", "vote") == "vote: draft\n"
     assert says(deps, folder, "launch", "vote", "--key", "k") == "vote is launched for 4 people\n"
     assert says(deps, folder, "launch", "vote", "--key", "k") == "vote was launched: it is scheduled\n"
@@ -60,20 +72,20 @@ def test_a_campaign_goes_from_a_file_to_its_last_letter(deps: Deps, folder: Path
         leave(deps)
         told = watching.result(20).splitlines()
     assert told[0] == "vote: scheduled; of 4 people"
-    assert told[-1] == "vote: finished; 4 people entered, 0 are on their way; 4 letters written, 4 left, 0 wait"
+    assert told[-1] == "vote: finished; 4 people entered, 0 are on their way; 4 letters written, 4 sent, 0 wait"
     shown = says(deps, folder, "show", "vote")
-    assert "sends the letter rent (news) to a rule of its own, of worcester" in shown
+    assert "sends the letter rent to a rule of its own, of worcester: to whoever may get news" in shown
     assert "campaign launched, by the command line" in shown
     assert says(deps, folder, "archive", "vote") == "vote is archived\n"
-    assert says(deps, folder, "duplicate", "vote", "again", "--name", "Once more") == "again is a draft\n"
-    assert says(deps, folder, "list") == "again  Once more: draft\n"
+    assert says(deps, folder, "duplicate", "vote", "again") == "again is a draft\n" + FOUND
+    assert says(deps, folder, "list") == "again  Before the rent vote (copy): draft\n"
 
 
 def test_a_file_comes_back_as_it_was_written(deps: Deps, folder: Path):
     letter(deps, "rent")
     says(deps, folder, "create", "vote.yaml")
     shown = says(deps, folder, "show", "vote", "--file")
-    assert shown == VOTE.replace("2040-02-02", "'2040-02-02T05:00:00Z'")
+    assert shown == VOTE
     told = campaign_files.read_text(shown)
     assert told.draft is not None
     (folder / "vote.yaml").write_text(shown.replace("Before the rent vote", "Before the vote"))
@@ -114,12 +126,23 @@ def test_it_is_drafted_by_options_held_undone_paused_and_cancelled(deps: Deps, f
     letter(deps, "rent")
     change(deps, """INSERT INTO segment (slug, name, rule, changed_at)
         VALUES ('here', 'Here', '{"op": "chapter", "chapter": "worcester"}', now())""")  # fmt: skip
+    assert says(deps, folder, "create", "quick", "--letter", "rent", code=1) == (
+        "say to whom: --segment (a rule of its own is said in a file)\n"
+    )
+    assert says(deps, folder, "create", "quick", "--segment", "here", code=1) == (
+        "say what it sends: --sequence, or --letter\n"
+    )
+    wrong = ("--starts", "tomorrow", "--deadline", "nonsense")
+    told = says(deps, folder, "create", "quick", "--letter", "rent", "--segment", "here", *wrong, code=1).splitlines()
+    assert told[0].startswith("--starts is no moment")
+    assert told[1].startswith("--deadline is no day, like 2027-02-02, and no moment")
     made = says(
         deps, folder, "create", "quick", "--letter", "rent", "--segment", "here", "--starts", "2040-01-01T09:00-05:00"
     )
     assert made.startswith("quick is a draft\n  3 people")
     assert says(deps, folder, "launch", "quick") == (
-        "quick is launched for 3 people; it begins at 2040-01-01 14:00 UTC\n"
+        "quick is launched for 3 people; it begins at 2040-01-01 14:00 UTC;"
+        " until it begins, `groundswell campaigns undo quick` makes it a draft again\n"
     )
     assert says(deps, folder, "undo", "quick") == "quick is a draft: nothing of it has left\n"
     says(deps, folder, "launch", "quick")
@@ -130,7 +153,7 @@ def test_it_is_drafted_by_options_held_undone_paused_and_cancelled(deps: Deps, f
     assert says(deps, folder, "resume", "quick") == "quick was not paused\n"
     assert says(deps, folder, "cancel", "quick", "--because", "rained out") == "quick is cancelled\n"
     assert says(deps, folder, "watch", "quick", "--once") == (
-        "quick: cancelled; 0 people entered, 0 are on their way; 0 letters written, 0 left, 0 wait; rained out\n"
+        "quick: cancelled; 0 people entered, 0 are on their way; 0 letters written, 0 sent, 0 wait; rained out\n"
     )
 
 
@@ -148,7 +171,9 @@ def test_whoever_does_it_is_on_record_and_must_be_allowed_to(deps: Deps, folder:
     with_urgency = VOTE.replace("deadline: 2040-02-02", "urgent: it was moved to Friday")
     (folder / "vote.yaml").write_text(with_urgency)
     assert "a second person must approve it" in says(deps, folder, "create", "vote.yaml", "--as", "ines@example.org")
-    says(deps, folder, "launch", "vote", "--as", "ines@example.org")
+    launched = says(deps, folder, "launch", "vote", "--as", "ines@example.org")
+    assert "`groundswell campaigns approve vote --as ADDRESS`" in launched
+    assert "`groundswell campaigns undo vote`" in launched
     assert "a second person" in says(deps, folder, "approve", "vote", "--as", "ines@example.org", code=1)
     assert "must be known" in says(deps, folder, "approve", "vote", code=1)
     assert "nobody of this address" in says(deps, folder, "approve", "vote", "--as", "x@example.org", code=1)

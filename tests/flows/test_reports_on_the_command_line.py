@@ -54,7 +54,13 @@ def test_a_file_is_tried_with_a_segment_and_a_person_alone(deps: Deps, tmp_path:
     says(deps, "sequences", "publish", written)
     said = says(deps, "simulate", "one", "--person", str(her))
     assert "letter call: was handed to the mail provider" in said
+    assert said.index("entered the campaign") < said.index("step write: its letter was written")
     assert "sequence one: she entered it" in said
+    says(deps, "sequences", "pause", "one", "--because", "later")
+    for which in ("one", written):
+        tried = says(deps, "simulate", which)
+        assert "One letter: 2 letters to 2 people\nit is paused, and this is as if it went on\n" in tried
+    assert "; it is paused, and this is as if it went on\n" in says(deps, "simulate", "one", "--person", str(her))
     written.write_text("slug: one\nname: One letter\non: launch\nsteps:\n  - {key: write}\n")
     assert "line 5" in says(deps, "simulate", written, code=1)
 
@@ -75,13 +81,16 @@ def test_what_came_of_it_and_why_is_told(deps: Deps):
     put(deps, raw(actblue_body(donor={"email": "rosa@example.org"})))
     run_everything(deps)
     said = says(deps, "results", "vote")
-    assert "vote (finished): 1 people entered, 0 came to the end, 1 left" in said
+    assert "vote (finished): 1 person entered, 0 came to the end, 1 left early, 0 still in it" in said
+    assert {"unsubscribed", "clicked"} <= set(said.split())
     assert "left: gave" in said
     (line,) = [line for line in said.splitlines() if line.startswith("write")]
     assert line.split()[-3:] == ["1", "$27", "$27"]
     assert "Worcester" in says(deps, "results", "vote", "--by", "chapter,step")
     assert "no lines by day" in says(deps, "results", "vote", "--by", "day", code=1)
-    assert "entered" in says(deps, "results", "rent", "--sequence")
+    assert "launched by the campaign vote: groundswell results vote" in says(deps, "results", "rent", "--sequence")
+    change(deps, "UPDATE contact SET time_zone = 'Pacific/Honolulu' WHERE id = :id", id=her)
+    assert "times are hers, of Pacific/Honolulu" in says(deps, "explain", "rosa@example.org", "vote").splitlines()[0]
     said = says(deps, "explain", "rosa@example.org", "vote")
     assert "campaign vote: it chose her\n  yes  lives in Worcester" in said
     assert "vote: left: gave (on " in said

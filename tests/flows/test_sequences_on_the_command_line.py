@@ -12,6 +12,7 @@ from engine.outreach.definitions import TRIGGERS
 from tests import campaigns
 from tests.commands import Done, groundswell
 from tests.flows.house import change, rows
+from tests.staff import hire
 
 RENT = """\
 slug: rent
@@ -60,6 +61,20 @@ def audited(deps: Deps) -> list[tuple[Any, ...]]:
 def listed(deps: Deps, folder: Path) -> str:
     """What the list says of the sequence."""
     return next((line for line in says(deps, folder, "list").splitlines() if line.startswith("rent")), "")
+
+
+def test_whoever_changes_a_sequence_is_on_record_and_must_be_allowed_to(deps: Deps, folder: Path):
+    hire(deps, "ines@example.org", "organizer", "worcester")
+    refused = says(deps, folder, "publish", "rent.yaml", "--as", "ines@example.org", code=1)
+    assert refused == "groundswell: ines@example.org may not change sequences of all chapters\n"
+    assert listed(deps, folder) == ""
+    (folder / "rent.yaml").write_text(RENT.replace("on: joined", "chapter: worcester\non: joined"))
+    says(deps, folder, "publish", "rent.yaml", "--as", "ines@example.org")
+    says(deps, folder, "pause", "rent", "--because", "rain", "--as", "ines@example.org")
+    told = rows(
+        deps, "SELECT action, s.email FROM audit a JOIN staff s ON s.id = a.staff_id WHERE subject = 'sequence'"
+    )
+    assert {row.action for row in told} == {"sequence published", "sequence paused"}
 
 
 def test_a_sequence_goes_from_a_file_to_a_version_and_back_into_the_file(deps: Deps, folder: Path):

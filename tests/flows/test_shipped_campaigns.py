@@ -108,7 +108,7 @@ def test_a_campaign_that_does_not_say_what_its_letters_name_is_not_launched(they
     draft(they.deps, "now", **CALL | {"facts": {"action_url": "https://act.commonground.example.org/rent"}})
     with pytest.raises(Refused) as refused:
         launch(they.deps, "now")
-    assert "act_call: there is no field `bill`; say it in the campaign, under facts" in refused.value.reasons
+    assert "say `bill` under facts: act_call, act_reminder, act_thanks name it" in refused.value.reasons
     draft(they.deps, "never", **CALL | {"deadline": None})
     with pytest.raises(Refused, match="it counts from a deadline, and has none"):
         launch(they.deps, "never")

@@ -221,7 +221,7 @@ def test_f12_a_sequence_that_is_sent_is_versioned_moved_to_by_word_alone_and_not
 def test_a_second_person_approves_and_nobody_her_own_launch(house: Deps, mine: Program):
     place = launched(mine, urgent="The vote was moved to Friday")
     assert said(mine.get(place))["waits_for_approval"] is True
-    assert said(mine.get(f"{place}/progress"))["waits"] == "a second person must approve it"
+    assert said(mine.get(f"{place}/progress"))["waits"].startswith("a second person must approve it: `groundswell")
     own = mine.post(f"{place}/approve")
     assert (own.status, "a second person does" in said(own)["detail"]) == (403, True)
     second = program(house, mine.door)

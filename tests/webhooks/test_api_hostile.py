@@ -37,6 +37,12 @@ def test_every_address_under_api_v1_goes_through_the_gate():
     assert {endpoint.scope for _, _, endpoint in ENDPOINTS} - {""} <= set(SCOPES)
 
 
+def test_an_address_that_there_is_not_says_where_those_stand_that_there_are(mine: Program):
+    answer = mine.get("/campaign")
+    assert answer.status == 404
+    assert said(answer)["detail"] == "there is nothing at this address: /api/docs lists what there is"
+
+
 # F1: no / malformed / revoked / expired token; token in query: 401
 
 

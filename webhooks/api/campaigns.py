@@ -68,8 +68,9 @@ class CampaignList(Listed):
 
 
 class CampaignChecked(BaseModel):
-    """What it would be at this moment. `refusals`: why it cannot be launched; `warnings`: what one should look at.
-    `hold_minutes`: how long it would wait for an undo; `needs_approval`: whether a second person must agree."""
+    """What it would be at this moment. `chapters`: from which its people come; `steps`: it, read aloud. `refusals`: why it
+    cannot be launched; `warnings`: what one should look at. `hold_minutes`: how long it would wait for an undo;
+    `needs_approval`: whether a second person must agree."""
 
     people: int
     languages: Mapping[str, int]

@@ -13,7 +13,7 @@ from webhooks.security import framed_letter
 SHOWN = 200
 # Of the frame of a letter, in pixels. Nobody can look into it, so its height is reckoned: what stands around the words, a
 # line of them, how many characters that holds; and the most.
-AROUND, LINE, WIDE, TALLEST = 200, 27, 66, 860
+AROUND, LINE, WIDE, TALLEST = 200, 24, 78, 860
 
 
 def listing(request: Request) -> Response:
