@@ -235,7 +235,8 @@ class Received(_AboutLetters):
 
 
 class Clicked(_AboutLetters):
-    """She followed a link in a letter: any, one, or one mailing. Machines never count."""
+    """She followed a link in a letter: any, one, or one mailing. Machines never count, nor do links by which she looks after
+    her letters. As with `received`: in a sequence, of a letter that it writes itself, since she entered it."""
 
     example = {"op": "clicked", "within": "90 days"}
     op: Literal["clicked"]
