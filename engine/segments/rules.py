@@ -227,16 +227,15 @@ class _AboutLetters(_Rule):
 
 
 class Received(_AboutLetters):
-    """A letter was handed over for her and did not come back: any; one (in all versions and languages); or exactly these
-    words (a mailing: "rent.es~2")."""
+    """A letter was handed over for her and did not come back: any; one, in all versions (in a sequence, of those
+    that it writes: since she entered); or exactly these words (a mailing: "rent.es~2")."""
 
     example = {"op": "received", "letter": "supper", "within": "7 days"}
     op: Literal["received"]
 
 
 class Clicked(_AboutLetters):
-    """She followed a link in a letter: any, one, or one mailing. Machines never count, nor do links by which she looks after
-    her letters. As with `received`: in a sequence, of a letter that it writes itself, since she entered it."""
+    """She followed a link in a letter: as with `received`. Machines never count, nor do links for looking after letters."""
 
     example = {"op": "clicked", "within": "90 days"}
     op: Literal["clicked"]
