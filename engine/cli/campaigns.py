@@ -19,7 +19,7 @@ from engine.cli.campaign_drafts import SHOWN, SUFFIXES, of_file, of_options, sho
 from engine.cli.terms import DEFAULT_DATA_DIR, As, DataDir, acting, house, out, people
 from engine.errors import NotFound
 from engine.events import Event
-from engine.outreach import campaign_files, contents, halting, launching, preflight
+from engine.outreach import campaign_files, contents, halting, launching, preflight, zones
 from engine.outreach import campaigns as drafts
 from engine.outreach import progress as standing
 from engine.outreach.campaigns import CANCELLED, DRAFT, FINISHED, Done, Standing
@@ -248,7 +248,7 @@ def show(
     with deps.work() as (session, now):
         found = standing.look(session, slug, now)
         campaign = found.campaign
-        zone = drafts.zone_of(session, campaign.chapter_id, deps.settings)
+        zone = zones.zone_of(session, campaign.chapter_id, deps.settings)
         bounds = contents.chapters(session, campaign, contents.of(session, campaign).definition)
     if file:
         typer.echo(campaign_files.written(campaign.draft, zone), nl=False)

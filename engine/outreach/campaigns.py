@@ -22,7 +22,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -32,6 +31,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Conflict, Invalid, NotFound
 from engine.events import Event
+from engine.outreach import zones
 from engine.outreach.campaign_facts import Facts
 from engine.outreach.definitions import Letter
 from engine.people.consent import KINDS
@@ -95,14 +95,6 @@ UPDATE campaign SET slug = :slug, name = :name, chapter_id = :chapter_id, sequen
 _TAKEN = text("SELECT EXISTS (SELECT FROM campaign WHERE slug = :slug AND id <> :id)")
 _ARCHIVE = text("UPDATE campaign SET archived_at = :now, changed_at = :now WHERE id = :id")
 # The zone of a chapter: what the nearest one upwards says.
-_ZONE = text("""
-WITH RECURSIVE up AS (
-    SELECT id, parent_id, time_zone, 0 AS level FROM chapter WHERE id = :chapter_id
-    UNION ALL
-    SELECT p.id, p.parent_id, p.time_zone, up.level + 1 FROM chapter p JOIN up ON p.id = up.parent_id
-)
-SELECT time_zone FROM up WHERE time_zone <> '' ORDER BY level LIMIT 1
-""")
 
 
 def _moment(told: Any) -> Any:
@@ -366,12 +358,6 @@ def every(
     return [_standing(row) for row in found]
 
 
-def zone_of(session: Session, chapter_id: int | None, settings: Settings) -> ZoneInfo:
-    """The time zone of a chapter; of none, or of one that says none, the organisation's."""
-    found: str | None = session.scalar(_ZONE, {"chapter_id": chapter_id})
-    return ZoneInfo(found or settings.time_zone)
-
-
 def _values(session: Session, draft: Draft, now: datetime, settings: Settings) -> dict[str, Any]:
     """The columns of a draft. Raises Invalid for what it names that there is not."""
     asked = {name: getattr(draft, name) for name in ("chapter", "sequence", "letter", "segment", "gathering")}
@@ -390,7 +376,7 @@ def _values(session: Session, draft: Draft, now: datetime, settings: Settings) -
         )
     deadline = draft.deadline
     if deadline is not None and not isinstance(deadline, datetime):
-        deadline = datetime.combine(deadline, time(), zone_of(session, found.chapter_id, settings))
+        deadline = datetime.combine(deadline, time(), zones.zone_of(session, found.chapter_id, settings))
     return {
         "slug": draft.slug, "name": draft.name, "starts_at": draft.starts_at, "deadline": deadline, "now": now,
         "repeat": draft.repeat or "", "urgent": draft.urgent or "", "kind": found.kind or KINDS[0],

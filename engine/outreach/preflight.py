@@ -22,7 +22,7 @@ from engine.letters import checks, language, shelf, writing
 from engine.letters.vocabulary import vocabulary
 from engine.mail import allowances, handovers
 from engine.mail.allowances import GROWTH
-from engine.outreach import campaigns, contents, sequence_words
+from engine.outreach import campaigns, contents, sequence_words, zones
 from engine.outreach.campaigns import Standing
 from engine.outreach.contents import Content
 from engine.outreach.definitions import Definition
@@ -236,7 +236,7 @@ def _of_time(
     if definition is None:
         return
     begins = max(campaign.starts_at or now, now)
-    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    zone = zones.zone_of(session, campaign.chapter_id, settings)
     anchors = {step.wait.anchor for step in definition.steps if step.wait is not None}
     yield from _of_deadline(campaign, definition, begins, anchors, zone)
     gathering = session.execute(_GATHERING, {"id": campaign.gathering_id}).one_or_none()

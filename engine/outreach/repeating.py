@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.events import Event
-from engine.outreach import campaigns, contents
+from engine.outreach import contents, zones
 from engine.outreach.campaigns import Standing
 from engine.outreach.contents import Content
 from engine.settings import Settings
@@ -49,7 +49,7 @@ def next_time(campaign: Standing, now: datetime, zone: ZoneInfo) -> datetime:
 def run(session: Session, campaign: Standing, settings: Settings) -> int:
     """What this run is called: the date on which it was to begin, 20261207."""
     assert campaign.starts_at is not None
-    here = campaign.starts_at.astimezone(campaigns.zone_of(session, campaign.chapter_id, settings))
+    here = campaign.starts_at.astimezone(zones.zone_of(session, campaign.chapter_id, settings))
     return int(f"{here:%Y%m%d}")
 
 
@@ -64,13 +64,13 @@ def fresh(session: Session, campaign: Standing, content: Content, settings: Sett
 
 def again(session: Session, campaign: Standing, now: datetime, settings: Settings) -> None:
     """Schedule the next run; where a second person must agree to its words, she has to do so anew."""
-    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    zone = zones.zone_of(session, campaign.chapter_id, settings)
     session.execute(_AGAIN, {"id": campaign.id, "starts_at": next_time(campaign, now, zone)})
 
 
 def missed(session: Session, campaign: Standing, content: Content, now: datetime, settings: Settings) -> str:
     """Why this run does not take place; '': it does. Who gets one that is late shall not get the next right behind it."""
-    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    zone = zones.zone_of(session, campaign.chapter_id, settings)
     if next_time(campaign, now, zone) - now < EVERY[campaign.repeat] / 2:
         return TOO_LATE
     return "" if fresh(session, campaign, content, settings) else NOTHING_NEW
@@ -78,7 +78,7 @@ def missed(session: Session, campaign: Standing, content: Content, now: datetime
 
 def skip(session: Session, campaign: Standing, because: str, now: datetime, settings: Settings) -> list[Event]:
     """This run does not take place; the next one is at its time."""
-    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    zone = zones.zone_of(session, campaign.chapter_id, settings)
     due = run(session, campaign, settings)
     values = {"id": campaign.id, "starts_at": next_time(campaign, now, zone), "because": f"{due}: {because}"}
     session.execute(_SKIP, values)
@@ -90,7 +90,7 @@ def skip(session: Session, campaign: Standing, because: str, now: datetime, sett
 def _since(session: Session, campaign: Standing, settings: Settings) -> dict[str, object]:
     """Since when a note is new: since the last run was due."""
     assert campaign.starts_at is not None
-    zone = campaigns.zone_of(session, campaign.chapter_id, settings)
+    zone = zones.zone_of(session, campaign.chapter_id, settings)
     clock = campaign.starts_at.astimezone(zone).time()
     last = datetime.combine(date.fromisoformat(str(campaign.run)), clock, zone)
     return {"since": last, "letter_id": campaign.letter_id, "chapter_id": campaign.chapter_id}

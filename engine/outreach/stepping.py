@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded
-from engine.outreach import arbitration, campaigns, enrolled, guards, plan, steps_taken, timing
+from engine.outreach import arbitration, enrolled, guards, plan, steps_taken, timing, zones
 from engine.outreach.guards import Alike, Asked, Reading
 from engine.outreach.plan import Place, Planned, Terms
 from engine.outreach.steps_taken import Line, Taken
@@ -94,7 +94,7 @@ def step(session: Session, now: datetime, settings: Settings, most: int = MOST) 
         known = guards.known(session, reading, asked, now, settings.time_zone)
     except Invalid as error:
         return _stand_still(session, chosen, str(error), now), chosen.others
-    here = campaigns.zone_of(session, chosen.chapter_id, settings) if chosen.deadline else ZoneInfo(settings.time_zone)
+    here = zones.zone_of(session, chosen.chapter_id, settings) if chosen.deadline else ZoneInfo(settings.time_zone)
     turn = _Turn(reading, _terms(chosen, reading, here), now, salt(chosen.version_id))
     line = Line(
         chosen.version_id, chosen.campaign_id, chosen.sequence_id, chosen.run or 0, chosen.mailings,

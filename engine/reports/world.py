@@ -14,7 +14,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.mail import allowances
-from engine.tables.columns import metadata
 
 FIRST_ID = 2**62  # of rows that are new in the clone: no real row has such an id, nor will have
 
@@ -72,6 +71,9 @@ FROM sending_domain d CROSS JOIN unnest(CAST(:warm_up AS bigint[])) WITH ORDINAL
 WHERE d.warming_since + CAST(w.day AS int) - 1 >= CAST(:now AS date)
 ON CONFLICT (scope, day) DO UPDATE SET letters = s.letters + excluded.letters
 """)
+_NAMES = text("""
+SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+""")
 # Statements that this connection prepared before would go on to use the real tables.
 _FORGET_PLANS = text("DISCARD PLANS")
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
@@ -110,7 +112,7 @@ def _make(session: Session, terms: Terms) -> None:
     for table, rows in _CLONED.items():
         session.execute(text(f"CREATE TEMPORARY TABLE {table} (LIKE {real}.{table} INCLUDING ALL) ON COMMIT DROP"))
         if rows != _EMPTY:
-            names, columns = _columns(table, terms.part)
+            names, columns = _columns(session, table, terms.part)
             source = f"SELECT {columns} FROM {real}.{table} o WHERE {rows}"
             session.execute(text(f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE {source}"), values)
         if table in _NEW_IDS:
@@ -128,9 +130,9 @@ def _make(session: Session, terms: Terms) -> None:
     session.execute(text(f"ANALYZE {', '.join([*_CLONED, 'put_off'])}"))
 
 
-def _columns(table: str, part: float) -> tuple[str, str]:
+def _columns(session: Session, table: str, part: float) -> tuple[str, str]:
     """The names of its columns, and what is selected for each."""
-    names = [f'"{column.name}"' for column in metadata.tables[table].columns]
+    names = [f'"{name}"' for name in session.scalars(_NAMES, {"table": table})]
     selected = [f"o.{name}" for name in names]
     for unread, but in _UNREAD.get(table, {}).items():
         selected[names.index(f'"{unread}"')] = f"CASE WHEN {but} THEN o.{unread} ELSE '' END"

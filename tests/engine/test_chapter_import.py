@@ -317,6 +317,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path):
 
 
 def test_without_an_organisation_there_is_nothing_to_put_chapters_into(session: Session, tmp_path: Path):
+    session.execute(text("UPDATE letter SET donation_form_id = NULL"))
     for table in (
         "zip_route",
         "territory",

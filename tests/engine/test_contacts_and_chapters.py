@@ -165,7 +165,7 @@ def batch(size: int) -> list[ContributionReported]:
 def test_the_number_of_statements_does_not_grow_with_the_batch(session: Session):
     one, ten, many = (statements(session, batch(size)) for size in (2, 10, 200))
     assert one == ten == many
-    assert 5 < len(one) < 35
+    assert 5 < len(one) < 45
     assert (count(session, "contribution"), count(session, "ledger_entry")) == (212, 212)
     assert count(session, "contact") == count(session, "(SELECT DISTINCT contact_id FROM contribution) c")
     assert_books_balance(session)

@@ -72,7 +72,7 @@ def history(session: Session) -> list[tuple[Any, ...]]:
         text(
             'SELECT c.email, f.slug, t.slug, m.by, m."on", m.at, m.territory_change_id FROM chapter_move m'
             " JOIN contact c ON c.id = m.contact_id LEFT JOIN chapter f ON f.id = m.from_chapter_id"
-            " LEFT JOIN chapter t ON t.id = m.to_chapter_id WHERE m.territory_change_id IS NOT NULL ORDER BY c.email"
+            " LEFT JOIN chapter t ON t.id = m.to_chapter_id WHERE m.territory_change_id IS NOT NULL ORDER BY c.email, m.id"
         )
     )
     return [tuple(row) for row in found]

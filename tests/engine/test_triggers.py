@@ -1,5 +1,6 @@
 """What lets people into sequences: for whom, once, and at what cost."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -75,7 +76,7 @@ def test_a_batch_takes_as_many_statements_as_two_gifts_and_one_look_while_nothin
     session.execute(text("UPDATE sequence SET paused_at = now() WHERE trigger <> ''"))
     with counted(session) as silent:
         follow(session, *gifts(2, 4000))
-    ours = [said for said in silent if "FROM sequence" in said]
+    ours = [said for said in silent if re.search(r"FROM sequence\b", said) and "enrollment" not in said]
     assert [said.split()[:3] for said in ours] == [["SELECT", "DISTINCT", "trigger"]]
 
 

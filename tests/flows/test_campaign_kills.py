@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from time import monotonic, sleep
@@ -66,7 +67,8 @@ def test_two_workers_killed_at_any_moment_and_a_relaunch_twice_at_once(deps: Dep
             ]
         sleep(chosen.uniform(0.1, 0.5))
         for worker in running:
-            os.kill(worker.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it was done already
+                os.kill(worker.pid, signal.SIGKILL)
             worker.end()
     end(deps)
     assert entered(deps) == hers

@@ -13,9 +13,7 @@ from sqlalchemy import event
 from engine import bell, events
 from engine.bootstrap import Deps
 from engine.events import Person, PlanPaymentFailed, PlanReported, RefundReported
-from engine.outreach import claims, reached, stepping
-from engine.reactions import REACTIONS
-from engine.segments import rules
+from engine.outreach import claims, stepping
 from tests import letters
 from tests.campaigns import ASK as ASKING
 from tests.campaigns import NOW, enqueue, go, letter, people
@@ -289,14 +287,6 @@ def test_a_rule_to_leave_by_is_asked_when_a_chapter_changes(deps: Deps):
     tell(deps, events.ChapterChanged(None, who, None, lowell, "choice"))
     assert places(deps, of) == [("left", "left by its rule")]
     assert one(deps, f"SELECT left_early FROM campaign WHERE id = {of.campaign_id}").left_early == 1
-
-
-def test_every_operator_is_touched_by_an_event_or_by_none_and_every_such_event_is_followed():
-    touched = frozenset().union(*reached.TOUCHES.values())
-    combine = {"all", "any", "not"}
-    assert touched | reached.UNTOUCHED | combine == set(rules.KINDS)
-    following = {kind for kind, follows in REACTIONS.items() if {reached.gave, reached.happened} & set(follows)}
-    assert following == set(reached.TOUCHES)
 
 
 # As much as it costs.
