@@ -157,7 +157,7 @@ Aim = Annotated[Annotated[Literal["gave"], Tag("gave")] | Annotated[Rule, Tag("r
 class _Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, arbitrary_types_allowed=True,
-        populate_by_name=True,
+        populate_by_name=True, defer_build=True,
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_
 
 
 class _Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     example: ClassVar[Mapping[str, Any]]
 
@@ -325,9 +325,7 @@ AnyRule = _Rule
 KINDS: Mapping[str, type[_Rule]] = {
     get_args(kind.model_fields["op"].annotation)[0]: kind for kind in get_args(get_args(Rule)[0])
 }
-for _kind in (AllOf, AnyOf, Not):
-    _kind.model_rebuild()
-_READER: TypeAdapter[Any] = TypeAdapter(Rule)
+_READER: TypeAdapter[Any] = TypeAdapter(Rule, config=ConfigDict(defer_build=True))
 
 
 class _AsWritten:
