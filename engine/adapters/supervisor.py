@@ -17,7 +17,7 @@ from time import monotonic, sleep
 import psutil
 
 POLL_SECONDS = 0.1
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 GONE_SECONDS = 5.0
 STEADY_SECONDS = 10.0  # a child that lived this long starts again without a pause
 
