@@ -29,7 +29,7 @@ AND (SELECT bool_or(w.given AND w.kind IN ('', 'asks')) AND NOT bool_or(NOT w.gi
 """
 # The same of most people by one number; of the others by their words, looked up by her id: so that only indexes are read.
 _SUMMED = f"""
-CASE (SELECT l.leave FROM mail_leave l WHERE l.id = c.id AND l.id NOT IN (SELECT doubted_id FROM mail_doubt))
+CASE (CASE WHEN c.id NOT IN (SELECT doubted_id FROM mail_doubt) THEN c.mail_leave END)
     WHEN 1 THEN true WHEN 0 THEN false
     ELSE EXISTS (SELECT FROM (SELECT c.id) k(id) JOIN contact c ON c.id = k.id WHERE {_MAILABLE}) END
 """
@@ -69,9 +69,11 @@ def _lately(chapter: str, size: Literal["leaf", "region", "state"]) -> Contest:
         _WITHIN_A_YEAR.replace(_YEAR, _MONTH).format(_LARGE.format(1)),
     )
     totals = (f"c.gave_last_at > {_YEAR}", f"c.gave_last_at <= {_MONTH}", "c.gave_highest_cents >= 2500")
+    older = f"width_bucket({_YEAR}, c.gave_peaks_at)"
+    peak = f"(c.gave_peaks_cents[{older} + 1] >= 2500 OR {older} = 0 AND cardinality(c.gave_peaks_at) = 16 AND {large})"
     return Contest(
         _all(chapter, gave, {"op": "not", "of": {"op": "gave", "within": "30 days"}}),
-        _ask(chapter, *totals, large, home="c.chapter_id IS NOT NULL" if size == "state" else _HOME),
+        _ask(chapter, *totals, peak, home="c.chapter_id IS NOT NULL" if size == "state" else _HOME),
         _plain(chapter, large, f"NOT {any_gift}"),
         size,
     )

@@ -36,16 +36,21 @@ FROM generate_series(%(low)s + 1, %(high)s) p,
 _PEOPLE = """
 INSERT INTO contact (email, first_name, last_name, city, state, zip, time_zone, language, details_at, chapter_id, routed_by,
     routed_on, engaged_last_at, created_at, gave_count, gave_cents, gave_highest_cents, gave_last_cents, gave_first_at,
-    gave_last_at)
+    gave_last_at, gave_peaks_at, gave_peaks_cents)
 SELECT 'person.' || p || '@example.org', 'Rosa', 'Delgado', 'Worcester', 'MA', '01604', 'America/New_York',
     CASE WHEN random() < 0.1 THEN 'es' ELSE 'en' END, 'epoch', t.ids[1 + floor(cardinality(t.ids) * random())], 'zip',
     '01604', now() - interval '2 years' * random(), now() - interval '5 years' * random(),
-    coalesce(g.many, 0), coalesce(g.cents, 0), coalesce(g.highest, 0), coalesce(g.last, 0), g.first_at, g.last_at
+    coalesce(g.many, 0), coalesce(g.cents, 0), coalesce(g.highest, 0), coalesce(g.last, 0), g.first_at, g.last_at,
+    coalesce(g.peaks_at[greatest(cardinality(g.peaks_at) - 15, 1):], '{}'),
+    coalesce(g.peaks_cents[greatest(cardinality(g.peaks_cents) - 15, 1):], '{}')
 FROM generate_series(%(low)s + 1, %(high)s) p
 CROSS JOIN (SELECT array_agg(id) AS ids FROM chapter WHERE slug LIKE 'town-%%') t
 LEFT JOIN (SELECT person, count(*) AS many, sum(cents) AS cents, max(cents) AS highest,
-    (array_agg(cents ORDER BY paid_at DESC, cents DESC))[1] AS last, min(paid_at) AS first_at, max(paid_at) AS last_at
-    FROM made GROUP BY person) g ON g.person = p
+    (array_agg(cents ORDER BY paid_at DESC, cents DESC))[1] AS last, min(paid_at) AS first_at, max(paid_at) AS last_at,
+    array_agg(paid_at ORDER BY paid_at) FILTER (WHERE cents > later) AS peaks_at,
+    array_agg(cents ORDER BY paid_at) FILTER (WHERE cents > later) AS peaks_cents
+    FROM (SELECT *, coalesce(max(cents) OVER (PARTITION BY person ORDER BY paid_at DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS later FROM made) m GROUP BY person) g ON g.person = p
 ORDER BY p
 """
 # Of one in fifty half went back. What is left of a gift that is "received" nobody asks the ledger, so it has no entries here.

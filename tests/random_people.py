@@ -26,6 +26,9 @@ def make(session: Session, seed: int, many: int, now: datetime) -> list[int]:
     for contact_id in ids:
         for _ in range(dice.choice((0, 0, 1, 1, 2, 4))):
             _gift(session, dice, contact_id, now)
+        for age in range(1, dice.choice((1,) * 9 + (25,))):  # less each time: more peaks than are kept
+            smaller = {"amount_cents": age * 500, "paid_at": now - timedelta(days=25 * age, hours=1)}
+            _gift(session, dice, contact_id, now, status="received", currency="usd", fund="action", **smaller)
         _habits(session, dice, contact_id, now)
         _letters(session, dice, contact_id, now)
         _places(session, dice, contact_id, version_id, now)
@@ -48,8 +51,9 @@ def _person(session: Session, dice: Random, number: int, now: datetime) -> int:
     return _put(session, "contact", ("chapter",), told)
 
 
-def _gift(session: Session, dice: Random, contact_id: int, now: datetime) -> None:
-    cents, status = dice.choice(CENTS), dice.choice(("received",) * 4 + ("refunded", "partly_refunded", "duplicate"))
+def _gift(session: Session, dice: Random, contact_id: int, now: datetime, **known: Any) -> None:
+    cents = known.get("amount_cents") or dice.choice(CENTS)
+    status = known.get("status") or dice.choice(("received",) * 4 + ("refunded", "partly_refunded", "duplicate"))
     told = {
         "contact_id": contact_id, "source": "actblue", "source_key": str(dice.random()), "amount_cents": cents,
         "currency": dice.choice(("usd", "usd", "usd", "eur")), "status": status, "paid_at": moment(dice, now),
@@ -58,7 +62,7 @@ def _gift(session: Session, dice: Random, contact_id: int, now: datetime) -> Non
         "refcode2": dice.choice(("", "door")),
         "form": dice.choice((None, "common-ground")),
     }  # fmt: skip
-    gift_id = _put(session, "contribution", ("fund", "form"), told)
+    gift_id = _put(session, "contribution", ("fund", "form"), told | known)
     back = {"received": 0, "partly_refunded": cents - 100 or 50}.get(status, cents)
     for kind, amount in (("gift", cents), ("duplicate" if status == "duplicate" else "refund", -back)):
         if amount:

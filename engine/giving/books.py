@@ -22,7 +22,7 @@ from engine.events import (
 )
 from engine.giving.ledger import TRUE_STATUS
 from engine.giving.plans import TRUE_STANDING
-from engine.giving.totals import TRUE_MONTHLY, TRUE_TOTALS
+from engine.giving.totals import COLUMNS, TRUE_MONTHLY, TRUE_TOTALS
 
 LISTED = 20
 BATCH = 500
@@ -33,6 +33,8 @@ FACTS: dict[type[Event], str] = {
     PlanEndReported: "end",
 }
 
+_TOTALS_ARE = ", ".join(f"c.{name}" for name in COLUMNS)
+_TOTALS_MUST_BE = ", ".join(f"coalesce(t.{name}, {none})" for name, none in COLUMNS.items())
 _ORPHANS = """
         SELECT '{table} ' || f.id AS subject, 'not counted for contribution ' || g.id AS detail
         FROM {table} f JOIN contribution g ON g.source = f.source AND (g.payment_key = f.payment_key
@@ -91,14 +93,10 @@ _CHECKS = {
             AND NOT EXISTS (SELECT FROM contribution g WHERE g.inbound_event_id = i.id)""",
     "a contact's totals are not the sum of her gifts": f"""
         SELECT 'contact ' || c.id AS subject, format(
-               '%s gifts, %s cents, highest %s, last %s, from %s to %s; must be %s, %s, %s, %s, from %s to %s',
-               c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at,
-               coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
-               coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at) AS detail
+               '%s gifts, %s cents, highest %s, last %s, from %s to %s, peaks %s %s; '
+               'must be %s, %s, %s, %s, from %s to %s, %s %s', {_TOTALS_ARE}, {_TOTALS_MUST_BE}) AS detail
         FROM contact c LEFT JOIN ({TRUE_TOTALS.format(only="")}) t ON t.contact_id = c.id
-        WHERE (c.gave_count, c.gave_cents, c.gave_highest_cents, c.gave_last_cents, c.gave_first_at, c.gave_last_at)
-            IS DISTINCT FROM (coalesce(t.gave_count, 0), coalesce(t.gave_cents, 0), coalesce(t.gave_highest_cents, 0),
-                coalesce(t.gave_last_cents, 0), t.gave_first_at, t.gave_last_at)""",
+        WHERE ({_TOTALS_ARE}) IS DISTINCT FROM ({_TOTALS_MUST_BE})""",
     "a refund of a gift on the books is not its own": _ORPHANS.format(table="refund"),
     "a dispute of a gift on the books is not its own": _ORPHANS.format(table="dispute"),
     "one payment counts as two gifts": """

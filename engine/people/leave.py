@@ -1,4 +1,4 @@
-"""The sum of what each person allows and forbids, for whoever counts many of them: `mail_leave`.
+"""The sum of what each person allows and forbids, for whoever counts many of them: `contact.mail_leave`.
 
 Most people said yes once and nothing since, or no: of them one number says whether they may get a letter, of any kind, from
 whomever. Of all others (a kind refused, a pause, a rest) each question is asked of their words. Whatever is said anew puts
@@ -16,7 +16,7 @@ from engine.people.consent import STANDING_SUPPRESSIONS
 STRETCH = 2_000  # people in one transaction: nobody can say anything new of them meanwhile
 
 # SQL over contact `c`: her number, as long as it counts.
-NUMBER = "(SELECT l.leave FROM mail_leave l WHERE l.id = c.id AND l.id NOT IN (SELECT doubted_id FROM mail_doubt))"
+NUMBER = "(CASE WHEN c.id NOT IN (SELECT doubted_id FROM mail_doubt) THEN c.mail_leave END)"
 
 LOCK = 0x67726C6C  # whoever brings in suppressions shares it (a trigger of theirs), whoever sums up has it alone
 BOOKMARK = "leave"  # up to which contact everybody has been looked at once
@@ -25,19 +25,21 @@ _ALONE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Words that come in hold her row as their foreign key does: who is locked here has none on the way, and gets none.
 _DOUBTED = text("SELECT id, doubted_id FROM mail_doubt ORDER BY id LIMIT :most")
 _LOCK = text("""
-SELECT c.id FROM contact c WHERE c.id = ANY(:doubted) OR c.id IN (
-    SELECT n.id FROM contact n WHERE n.id > :after ORDER BY n.id LIMIT :most)
-ORDER BY c.id FOR UPDATE SKIP LOCKED
+WITH named AS MATERIALIZED (
+    SELECT unnest(CAST(:doubted AS bigint[])) AS id
+    UNION (SELECT n.id FROM contact n WHERE n.id > :after ORDER BY n.id LIMIT :most)
+)
+SELECT c.id FROM named n CROSS JOIN LATERAL (SELECT c.id FROM contact c WHERE c.id = n.id FOR UPDATE SKIP LOCKED) c
 """)
 _UPTO = text("SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after ORDER BY id LIMIT :most) n")
 _SUM = text(f"""
-INSERT INTO mail_leave (id, leave)
+UPDATE contact c SET mail_leave = found.leave FROM (
 SELECT c.id, CASE
     WHEN c.email IS NULL OR c.merged_into_id IS NOT NULL OR c.erased_at IS NOT NULL
         OR EXISTS (SELECT FROM ({STANDING_SUPPRESSIONS}) x WHERE x.email = c.email) THEN 0
     WHEN said.stopped OR NOT said.any_yes THEN 0
     WHEN said.yes AND NOT said.but AND c.rested_at IS NULL THEN 1
-    ELSE 2 END
+    ELSE 2 END AS leave
 FROM contact c CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(w.kind = '' AND NOT w.given), false) AS stopped, coalesce(bool_or(w.given), false) AS any_yes,
         coalesce(bool_or(w.kind = '' AND w.given), false) AS yes,
@@ -45,8 +47,8 @@ FROM contact c CROSS JOIN LATERAL (
     FROM (SELECT DISTINCT ON (kind) kind, given FROM consent WHERE contact_id = c.id AND channel = 'mail'
         ORDER BY kind, at DESC, given) w
 ) said
-WHERE c.id = ANY(:ids) ORDER BY c.id
-ON CONFLICT (id) DO UPDATE SET leave = excluded.leave
+WHERE c.id = ANY(:ids)
+) found WHERE c.id = found.id AND c.mail_leave IS DISTINCT FROM found.leave
 """)
 _LATER = text("""
 INSERT INTO mail_doubt (doubted_id) SELECT id FROM contact WHERE id > :after AND id <= :upto AND id <> ALL(:locked)

@@ -3,7 +3,8 @@
 The giving totals on a contact can *prove* a condition ("gave at least $25, whenever": her highest gift says it), or only make
 it *necessary* ("at least $25 in the last 12 months": without a gift in that time, or one that large, it cannot be; with both
 it need not be). Then the exact question to her gifts is added, and asked only of those whom nothing proves already: so the
-answer is exact, and most of it comes from one row and one index.
+answer is exact, and most of it comes from one row and one index. "At least so much, in so long a time" her peaks answer: the
+gifts that no later one reaches.
 
 SQL says true of those whom a rule chooses; false or NULL of all others. `:now` is bound by whoever executes it.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.giving.totals import PEAKS
 from engine.segments import rules
 from engine.segments.names import Names
 from engine.segments.rules import AnyRule, Rule
@@ -168,15 +170,17 @@ def _gave(rule: rules.Gave, to: Binder) -> str:
     where += [f"{LEFT} >= {floor}" if floor else f"{LEFT} > 0"]
     where += [f"{LEFT} <= {top}"] if top else []
     gifts = f"SELECT {GIFTS} WHERE {' AND '.join(where)}"
-    exact = f"(SELECT true {GIFTS} WHERE {' AND '.join(where)} LIMIT 1)" if to.few else f"EXISTS ({gifts})"
+    by_index = f"(SELECT true {GIFTS} WHERE {' AND '.join(where)} LIMIT 1)"
+    exact = by_index if to.few else f"EXISTS ({gifts})"
     if rule.count > 1:
         exact = f"(SELECT count(*) FROM ({gifts} LIMIT {rule.count}) g) >= {rule.count}"
     if not anywhere:
         return proven(needs, (), exact)
     if rule.count == 1 and floor and not top:
-        # Her last gift is like that; or all are of that time, the largest as well. Of two gifts that is all there is to ask.
-        proofs = [f"c.gave_last_cents >= {floor}", f"c.gave_first_at > {since}"]
-        return proven(needs, proofs, f"(c.gave_count > 2 AND {exact})")
+        # So many peaks are older: the next is the largest gift since. Where all that are kept are newer there may be more.
+        older = f"width_bucket({since}, c.gave_peaks_at)"
+        more = f"(cardinality(c.gave_peaks_at) = {PEAKS} AND {older} = 0 AND {by_index})"
+        return proven(needs, [f"c.gave_peaks_cents[1 + {older}] >= {floor}"], more)
     proofs = [f"c.gave_last_cents BETWEEN {floor or 1} AND {top}"] if rule.count == 1 and top else []
     proofs += [f"c.gave_first_at > {since}"] if since and not sized else []
     return proven(needs, proofs, exact)

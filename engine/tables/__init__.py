@@ -30,7 +30,6 @@ from engine.tables.people import (
     Interest,
     Introduction,
     MailDoubt,
-    MailLeave,
     VolunteerOffer,
     WayToHelp,
 )
@@ -96,7 +95,6 @@ __all__ = [
     "MailDoubt",
     "MailEvent",
     "MailHold",
-    "MailLeave",
     "Mailing",
     "Message",
     "Notice",

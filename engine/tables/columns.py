@@ -3,7 +3,8 @@ constraints."""
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, MetaData, Text, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Identity, MetaData, Text, text
+from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
 from engine.states import check_clause
@@ -39,6 +40,11 @@ def moment(*, nullable: bool = False, now: bool = False) -> Column[Any]:
 def count() -> Column[int]:
     """A number that starts at nought: cents, attempts, how many."""
     return Column(BigInteger, nullable=False, server_default="0")
+
+
+def several(kind: TypeEngine[Any]) -> Column[Any]:
+    """An array of these; empty rather than NULL."""
+    return Column(ARRAY(kind), nullable=False, server_default=text("'{}'"))
 
 
 def reference(target: str, *, nullable: bool = False, index: bool = False, primary_key: bool = False) -> Column[int]:

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, words
+from engine.tables.columns import identity, moment, reference, several, words
 
 
 class Consent(SQLModel, table=True):
@@ -109,7 +109,7 @@ class SignUp(SQLModel, table=True):
     person: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     at: datetime = Field(sa_column=moment())
     place: str = Field(sa_column=words())
-    tags: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    tags: list[str] = Field(sa_column=several(Text()))
     detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
     confirmation_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, words
+from engine.tables.columns import identity, moment, reference, several, words
 
 
 class Fund(SQLModel, table=True):
@@ -49,7 +49,7 @@ class Fund(SQLModel, table=True):
     express_lane: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     limit_cents: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_clock: str = Field(default="year", sa_column=words(default="year"))
-    election_days: list[date] = Field(sa_column=Column(ARRAY(Date), nullable=False, server_default=text("'{}'")))
+    election_days: list[date] = Field(sa_column=several(Date()))
     employer_cents: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     employer_from: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     employer_days: int = Field(default=30, sa_column=Column(Integer, nullable=False, server_default=text("30")))

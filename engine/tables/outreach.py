@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, Boolean, CheckConstraint, Column, Inde
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import count, identity, moment, reference, state_check, words
+from engine.tables.columns import count, identity, moment, reference, several, state_check, words
 
 
 def _number() -> Column[int]:
@@ -54,7 +54,7 @@ class SequenceVersion(SQLModel, table=True):
     version: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
     definition: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     mailings: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-    fund_ids: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False, server_default=text("'{}'")))
+    fund_ids: list[int] = Field(sa_column=several(BigInteger()))
     quiet_from: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     quiet_until: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     staff_id: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
@@ -144,7 +144,7 @@ class Campaign(SQLModel, table=True):
     urgent: str = Field(default="", sa_column=words())
     needs_approval: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     launch_key: str = Field(default="", sa_column=words())
-    undone_keys: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    undone_keys: list[str] = Field(sa_column=several(Text()))
     created_by: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
     launched_by: int | None = Field(default=None, sa_column=reference("staff.id", nullable=True))
     launched_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

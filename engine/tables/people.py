@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import count, identity, moment, reference, state_check, words
+from engine.tables.columns import count, identity, moment, reference, several, state_check, words
+
+_ALIVE = "merged_into_id IS NULL AND erased_at IS NULL"
 
 
 class Contact(SQLModel, table=True):
@@ -23,8 +25,13 @@ class Contact(SQLModel, table=True):
     chosen, `routed_on` by what: ("zip", "01604"). None: nobody knows yet whether it was she who signed up ("unconfirmed").
 
     The giving totals (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books
-    check` proves them. `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long
-    silence she gets no campaign letters any more, until she does something.
+    check` proves them. `gave_peaks_at`, `gave_peaks_cents`: the gifts that no later one reaches, oldest first.
+    `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long silence she gets no
+    campaign letters any more, until she does something.
+
+    `mail_leave`: the sum of what she allows, for whoever counts many people (`engine.people.leave`): 1, she may get a letter
+    of any kind from any sender; 0, of none; 2, it depends; none: nobody has summed it up. It never decides whether a letter
+    leaves.
 
     Merged into another she stays as a row that points there, with her own words; erased, as a row that says nothing.
     """
@@ -42,10 +49,13 @@ class Contact(SQLModel, table=True):
                 "gave_last_cents",
                 "gave_first_at",
                 "gave_count",
-                "merged_into_id",
-                "erased_at",
+                "gave_peaks_at",
+                "gave_peaks_cents",
+                "mail_leave",
             ],
+            postgresql_where=text(_ALIVE),
         ),
+        Index("contact_chapter_id_idx", "chapter_id", postgresql_where=text(_ALIVE)),
         Index("contact_zip_idx", "zip"),
         Index("contact_merged_into_id_idx", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
     )
@@ -83,22 +93,15 @@ class Contact(SQLModel, table=True):
     gave_last_cents: int = Field(default=0, sa_column=count())
     gave_first_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     gave_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    gave_peaks_at: list[datetime] = Field(sa_column=several(DateTime(timezone=True)))
+    gave_peaks_cents: list[int] = Field(sa_column=several(BigInteger()))
     gives_monthly_cents: int = Field(default=0, sa_column=count())
     engaged_last_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     rested_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    mail_leave: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     merged_into_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     erased_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(sa_column=moment(now=True))
-
-
-class MailLeave(SQLModel, table=True):
-    """The sum of what a contact (`id`) allows, for whoever counts many people (`engine.people.leave`). `leave`: 1, she may
-    get a letter of any kind from any sender; 0, of none; 2, it depends. It never decides whether a letter leaves."""
-
-    __tablename__ = "mail_leave"
-
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    leave: int = Field(sa_column=Column(SmallInteger, nullable=False))
 
 
 class MailDoubt(SQLModel, table=True):

@@ -52,7 +52,8 @@ ROWS = {
     "cancellation": "SELECT source_key, ended_by, reason, ended_at FROM cancellation",
     "contact": """SELECT email, first_name, last_name, name_at, street, city, address_at, state, zip, country, time_zone,
         place_at, moved_at, phone, phone_at, details_at, chapter_id, routed_by, routed_on, gave_count, gave_cents,
-        gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gives_monthly_cents, language FROM contact""",
+        gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gave_peaks_at, gave_peaks_cents,
+        gives_monthly_cents, language FROM contact""",
     "message": """SELECT c.email, m.state, m.facts ->> 'amount' FROM message m JOIN contact c ON c.id = m.contact_id
         WHERE occasion LIKE 'gift:%'""",
 }

@@ -170,6 +170,7 @@ def test_a_status_that_was_changed_is_found(session: Session, gifts: dict[str, i
 TOTAL = {
     "gave_count": 987_654, "gave_cents": 987_654, "gave_highest_cents": 987_654, "gave_last_cents": 987_654,
     "gave_first_at": "2001-02-03T04:05:06+00:00", "gave_last_at": "2031-02-03T04:05:06+00:00",
+    "gave_peaks_at": ["2001-02-03T04:05:06+00:00"], "gave_peaks_cents": [987_654],
 }  # fmt: skip
 
 
@@ -184,10 +185,10 @@ def test_a_total_that_was_changed_is_found_and_shown(
     assert set(found(session)) == {TOTALS}
     shown = found(session)[TOTALS]
     assert shown.startswith(f"contact {donor}: ")
-    assert str(wrong)[:10] in shown
+    assert str(wrong).strip("[']")[:10] in shown
 
 
-@pytest.mark.parametrize("total", [name for name in TOTAL if name.endswith("_at")])
+@pytest.mark.parametrize("total", ["gave_first_at", "gave_last_at"])
 @pytest.mark.usefixtures("gifts")
 def test_a_moment_that_is_missing_is_found(session: Session, total: str):
     change(session, f"UPDATE contact SET {total} = NULL WHERE gave_count > 0")

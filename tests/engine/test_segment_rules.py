@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
+from engine.giving import totals
 from engine.people import consent, leave
 from engine.segments import audience, names, rules, sql, words
 from engine.segments.names import Names
@@ -138,6 +139,22 @@ def test_sql_chooses_exactly_whom_a_slow_judge_chooses_and_a_preview_counts_them
             of_one_mind()
             alone.rollback()
     assert seen == set(sql.OPERATORS), "an operator was never asked"
+
+
+@pytest.mark.parametrize("within", ["6 months", "12 months", "2 years"])
+def test_at_least_so_much_in_so_long_a_time_is_exact_for_who_gave_a_little_less_each_time(
+    session: Session, within: str
+):
+    random_people.make(session, 7, 40, NOW)
+    longest = session.scalar(text("SELECT max(cardinality(gave_peaks_at)) FROM contact"))
+    assert longest == totals.PEAKS, "somebody has more of them than are kept"
+    world = World.read(session, NOW)
+    mailable = set(session.scalars(text(f"SELECT c.id FROM contact c WHERE {MAY_GET_NEWS}"), {"now": NOW}))
+    chose = {
+        len(chosen(session, agree(session, world, said, mailable), Names()))
+        for said in ({"op": "gave", "within": within, "at_least": dollars} for dollars in range(5, 126, 15))
+    }
+    assert len(chose) > 2
 
 
 def test_every_operator_has_its_example_its_sql_its_english_and_its_judge():

@@ -72,6 +72,7 @@ def truth(deps: Deps, email: str) -> Any:
     contact = one(
         deps,
         "SELECT gave_count, gave_cents, gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at,"
+        " gave_peaks_at, gave_peaks_cents,"
         f" gives_monthly_cents FROM contact WHERE email = '{email}'",
     )
     whose = f"contact_id = (SELECT id FROM contact WHERE email = '{email}')"
