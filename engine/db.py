@@ -17,6 +17,7 @@ _SERVER_OPTIONS = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
+    "random_page_cost": "1.1",  # what is looked up is in memory or on flash: five hundred of a batch by their indexes, too
 }
 # A host that is gone is noticed within seconds (TCP only): the pulse may not hang with its leader's lock.
 KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -29,7 +30,7 @@ def driver_url(url: str) -> str:
 
 
 def server_options() -> str:
-    """Time zone and time-outs of every connection, as libpq's `options`."""
+    """Time zone, time-outs and what the planner may expect of every connection, as libpq's `options`."""
     return " ".join(f"-c {name}={value}" for name, value in _SERVER_OPTIONS.items())
 
 

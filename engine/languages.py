@@ -5,9 +5,11 @@ A new language is a new folder: its catalogues, and the letters' own folders (`t
 
 import io
 from collections.abc import Callable
-from functools import cache
+from datetime import date
+from functools import cache, lru_cache
 
 from babel import Locale
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -43,6 +45,12 @@ def catalogue(language: str) -> NullTranslations:
 def in_each(said: Callable[[str], str]) -> dict[str, str]:
     """What that says in each language there is."""
     return {language: said(language) for language in offered()}
+
+
+@lru_cache(1000)
+def long_date(day: date, language: str) -> str:
+    """A day in words: "June 7, 2019", "7 de junio de 2019"."""
+    return format_date(day, "long", locale=language)
 
 
 def own_name(language: str) -> str:

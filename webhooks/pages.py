@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
@@ -75,7 +74,7 @@ def _environment(language: str) -> Environment:
         "moment": moment,
         "own_name": languages.own_name,
     }
-    made.filters["day"] = lambda at: format_date(at, "long", locale=language)  # "November 3, 2026"
+    made.filters["day"] = lambda at: languages.long_date(at, language)  # "November 3, 2026"
     made.globals["tongues"] = languages.offered()
     made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     return made

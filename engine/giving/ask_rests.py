@@ -115,7 +115,7 @@ WITH why AS MATERIALIZED ({why}), rested AS (
     RETURNING contact_id, reason, until, old.until AS before
 )
 SELECT w.reason, w.contribution_id, w.said, r.until FROM why w JOIN rested r USING (contact_id, reason)
-WHERE w.reason IN ('many', 'large') AND (r.before IS NULL OR r.before <= :now) ORDER BY w.contribution_id
+WHERE r.reason IN ('many', 'large') AND (r.before IS NULL OR r.before <= :now) ORDER BY w.contribution_id
 """
 _GAVE = text(_REST.format(why=" UNION ALL ".join(f"({why})" for why in (_MANY, _LARGE, _DISPUTED, _GIVEN, _REFUNDED))))
 _ASKED, _WENT_BACK, _FAILED = (text(_REST.format(why=why)) for why in (_DISPUTED, _REFUNDED, _FAILING))

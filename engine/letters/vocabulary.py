@@ -12,10 +12,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_skeleton
 from markupsafe import Markup
 
-from engine.languages import ENGLISH
+from engine.languages import ENGLISH, long_date
 from engine.money import dollars
 
 # What a value is: TEXT and NUMBER are printed, a FLAG is asked for, a URL is a link that we made, HTML a piece that we made.
@@ -139,7 +139,7 @@ def _money(value: int | None, _: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _day(value: date | None, language: str) -> str:
-    return format_date(value, "long", locale=language) if isinstance(value, date) else ""
+    return long_date(value, language) if isinstance(value, date) else ""
 
 
 def days_of(deadline: datetime | None, language: str) -> dict[str, str]:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from babel.dates import format_date
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from engine import bell
+from engine import bell, languages
 from engine.db import rows
 from engine.events import Event, HumanNeeded, LettersComposed
 from engine.settings import Settings
@@ -75,4 +74,4 @@ def age(at: datetime, now: datetime, settings: Settings, what: str = "the gift w
 
 def day(at: datetime, language: str) -> str:
     """The day as its own clock has it: "June 7, 2019", "7 de junio de 2019"."""
-    return format_date(at.date(), "long", locale=language)
+    return languages.long_date(at.date(), language)

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.db import rows
 from engine.events import (
     CheckoutReported,
     ContactMerged,
@@ -29,9 +30,11 @@ CLICK_DAYS = 7  # whoever gives later than that after a click was moved by somet
 _TOLD = """
 SELECT g.id FROM k JOIN contribution g ON (g.source, g.source_key) = (k.source, k.source_key)
 UNION
-SELECT g.id FROM k JOIN contribution g ON g.source = k.source AND g.payment_key = k.payment_key AND g.payment_key <> ''
+SELECT g.id FROM k JOIN contribution g ON g.source = k.source AND g.payment_key = k.payment_key
+    AND g.payment_key <> '' AND k.payment_key <> ''
 UNION
-SELECT g.id FROM k JOIN contribution g ON g.source = k.source AND g.plan_key = k.plan_key AND g.plan_key <> ''
+SELECT g.id FROM k JOIN contribution g ON g.source = k.source AND g.plan_key = k.plan_key
+    AND g.plan_key <> '' AND k.plan_key <> ''
 """
 # What the readers of these letters gave since they followed a link in one of them.
 _FOLLOWED = f"""
@@ -80,8 +83,7 @@ WHERE (a.by, a.mailing_id, a.version_id, a.campaign_id, a.chapter_id, a.at) IS D
     (excluded.by, excluded.mailing_id, excluded.version_id, excluded.campaign_id, excluded.chapter_id, excluded.at)
 """
 _KEYS = """k AS MATERIALIZED (
-    SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:keys AS text[]), CAST(:payments AS text[]), CAST(:plans AS text[]))
-        k(source, source_key, payment_key, plan_key)
+    SELECT * FROM json_to_recordset(CAST(:told AS json)) AS v(source text, source_key text, payment_key text, plan_key text)
 ),"""
 _LEARN = text(_CREDIT.format(keys=_KEYS, gifts=_TOLD))
 _WEIGH = text(_CREDIT.format(keys="", gifts=f"SELECT DISTINCT id FROM ({_FOLLOWED}) f"))
@@ -94,15 +96,18 @@ def learn(
     _: datetime,
     __: Settings,
 ) -> list[Event]:
-    """Owe the gifts that these words are about, which are on the books, to their letters. One statement."""
-    checkouts = [event if isinstance(event, CheckoutReported) else None for event in told]
-    keys = {
-        "sources": [event.source for event in told],
-        "keys": [event.source_key for event in told],
-        "payments": [event.payment_key for event in told],
-        "plans": [event.plan_key if event else "" for event in checkouts],
-    }
-    session.execute(_LEARN, keys)
+    """Owe the gifts that these words are about, which are on the books, to their letters: a gift itself, that of a payment,
+    all of the plan that a checkout began. One statement."""
+    keys = (
+        {
+            "source": event.source,
+            "source_key": event.source_key,
+            "payment_key": "" if isinstance(event, ContributionReported) else event.payment_key,
+            "plan_key": event.plan_key if isinstance(event, CheckoutReported) else "",
+        }
+        for event in told
+    )
+    session.execute(_LEARN, {"told": rows(keys)})
     return []
 
 

@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
@@ -224,4 +223,4 @@ def _on(at: datetime, settings: Settings) -> dict[str, str]:
 
 
 def _day(day: date) -> dict[str, str]:
-    return languages.in_each(lambda language: format_date(day, "long", locale=language))
+    return languages.in_each(lambda language: languages.long_date(day, language))
