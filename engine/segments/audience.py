@@ -112,7 +112,7 @@ def people(
     bounds = ["c.merged_into_id IS NULL", "c.erased_at IS NULL", *among, *_scope(names, scopes, binder)]
     chooses = sql.condition(rule, binder)
     source, wanted = "contact", [*bounds, chooses]
-    if sql.GIFTS in chooses:
+    if binder.gifts:
         first = " AND ".join([*bounds, *sql.narrowing(rule, binder)])
         source, wanted = f"(SELECT * FROM contact c WHERE {first} OFFSET 0)", [chooses]
     chosen = f"SELECT * FROM {source} c WHERE {' AND '.join(wanted)} OFFSET 0"

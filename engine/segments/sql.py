@@ -23,9 +23,6 @@ LEFT = """(CASE g.status WHEN 'received' THEN g.amount_cents
     ELSE (SELECT coalesce(sum(l.amount_cents), 0)::bigint FROM ledger_entry l WHERE l.contribution_id = g.id) END)"""
 
 
-GIFTS = "FROM contribution g"  # stands in the SQL of every rule that asks gifts themselves
-
-
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """SQL with the values that it binds, beside :now."""
@@ -46,12 +43,14 @@ class Through:
 class Binder:
     """What operators are given: what names stand for, and a way to bind values, under names with a prefix of their own so
     that several rules can stand in one statement. `few`: each person's gifts are looked up by the index; the planner, which
-    takes a few people for many, would read everybody's. `through`: where the rules stand in a sequence that she is in."""
+    takes a few people for many, would read everybody's. `through`: where the rules stand in a sequence that she is in.
+    `gifts`: some rule asks gifts themselves, of more people than those few who have more peaks than are kept."""
 
     names: Names
     prefix: str = "s"
     few: bool = False
     through: Through | None = None
+    gifts: bool = False
     values: dict[str, Any] = field(default_factory=dict)
 
     def bind(self, value: Any, kind: str) -> str:
@@ -169,21 +168,27 @@ def _gave(rule: rules.Gave, to: Binder) -> str:
     where += [f"g.paid_at > {since}"] if since else []
     where += [f"{LEFT} >= {floor}" if floor else f"{LEFT} > 0"]
     where += [f"{LEFT} <= {top}"] if top else []
-    gifts = f"SELECT {GIFTS} WHERE {' AND '.join(where)}"
-    by_index = f"(SELECT true {GIFTS} WHERE {' AND '.join(where)} LIMIT 1)"
-    exact = by_index if to.few else f"EXISTS ({gifts})"
+    gifts = f"FROM contribution g WHERE {' AND '.join(where)}"
+    by_index = f"(SELECT true {gifts} LIMIT 1)"
+    if anywhere and rule.count == 1 and since and floor and not top:
+        return proven(needs, *_by_peaks(since, floor, by_index))
+    to.gifts = True
+    exact = by_index if to.few else f"EXISTS (SELECT {gifts})"
     if rule.count > 1:
-        exact = f"(SELECT count(*) FROM ({gifts} LIMIT {rule.count}) g) >= {rule.count}"
+        exact = f"(SELECT count(*) FROM (SELECT {gifts} LIMIT {rule.count}) g) >= {rule.count}"
     if not anywhere:
         return proven(needs, (), exact)
-    if rule.count == 1 and floor and not top:
-        # So many peaks are older: the next is the largest gift since. Where all that are kept are newer there may be more.
-        older = f"width_bucket({since}, c.gave_peaks_at)"
-        more = f"(cardinality(c.gave_peaks_at) = {PEAKS} AND {older} = 0 AND {by_index})"
-        return proven(needs, [f"c.gave_peaks_cents[1 + {older}] >= {floor}"], more)
     proofs = [f"c.gave_last_cents BETWEEN {floor or 1} AND {top}"] if rule.count == 1 and top else []
     proofs += [f"c.gave_first_at > {since}"] if since and not sized else []
     return proven(needs, proofs, exact)
+
+
+def _by_peaks(since: str, floor: str, exact: str) -> tuple[list[str], str]:
+    """Whether her largest gift since then was at least that: what proves it, and the question of who may have more peaks than
+    are kept. So many of her peaks are older; the next one is that gift."""
+    older = f"width_bucket({since}, c.gave_peaks_at)"
+    more = f"(cardinality(c.gave_peaks_at) = {PEAKS} AND {older} = 0 AND {exact})"
+    return [f"c.gave_peaks_cents[1 + {older}] >= {floor}"], more
 
 
 def _needs(rule: rules.Gave, to: Binder) -> list[str]:
@@ -290,7 +295,8 @@ def _silent(rule: rules.Silent, to: Binder) -> str:
 def _employer_known(rule: rules.EmployerKnown, to: Binder) -> str:
     said = ["g.contact_id = c.id", *(f"btrim(g.donor ->> '{name}') <> ''" for name in ("employer", "occupation"))]
     said += [f"g.paid_at > {to.since(rule.within)}"] if rule.within else []
-    return f"EXISTS (SELECT {GIFTS} WHERE {' AND '.join(said)})"
+    to.gifts = True
+    return f"EXISTS (SELECT FROM contribution g WHERE {' AND '.join(said)})"
 
 
 def _language(rule: rules.Language, to: Binder) -> str:
