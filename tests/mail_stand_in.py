@@ -63,7 +63,8 @@ class StandIn:
 
     def accepted(self) -> list[dict[str, Any]]:
         """Every letter that it ever accepted, doubles included: message, handover, to, and the letter itself."""
-        return [json.loads(line) for line in self.path.read_bytes().splitlines()]
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")  # the last line may be on its way
+        return [json.loads(line) for line in whole.splitlines()]
 
     def times(self) -> Counter[int]:
         """How often each of our letters was accepted, by its id."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -127,6 +127,15 @@ class System:
             if any(word in part for part in child.cmdline()):
                 return child
         raise AssertionError(f"no process with {word}")
+
+    def ending_with(self, words: str) -> list[psutil.Process]:
+        """Those of its processes whose command line ends with these words; some come and go while it is asked."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                if " ".join(process.cmdline()).endswith(words):
+                    found.append(process)
+        return found
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """One `groundswell` command on this system's data."""

@@ -29,7 +29,7 @@ FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, f
     declined_at timestamptz, cause bigint)
 JOIN donation_form f ON f.slug = v.form_slug
 LEFT JOIN checkout c ON c.nonce = v.checkout AND c.donation_form_id = f.id
-ORDER BY v.source, v.source_key
+ORDER BY v.source, v.source_key, v.cause
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING donation_form_id, inbound_event_id
 """)

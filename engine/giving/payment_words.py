@@ -23,7 +23,7 @@ SELECT source, source_key, payment_key, plan_key, donor, form_slug, refcode, ref
 FROM json_to_recordset(CAST(:rows AS json)) AS v(source text, source_key text, payment_key text, plan_key text,
     donor jsonb, form_slug text, refcode text, refcode2 text, completed_at timestamptz, typed boolean, language text,
     cause bigint)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, inbound_event_id
 """)

@@ -71,7 +71,7 @@ _FAIL = text("""
 INSERT INTO plan_failure (source, source_key, plan_key, failed_at, inbound_event_id)
 SELECT source, source_key, plan_key, failed_at, cause FROM json_to_recordset(CAST(:rows AS json)) AS v(source text,
     source_key text, plan_key text, failed_at timestamptz, cause bigint)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING source, plan_key, inbound_event_id
 """)
@@ -81,7 +81,7 @@ _END = text("""
 INSERT INTO cancellation AS c (source, source_key, ended_at, ended_by, reason, inbound_event_id)
 SELECT source, source_key, ended_at, ended_by, reason, cause FROM json_to_recordset(CAST(:rows AS json)) AS v(source text,
     source_key text, ended_at timestamptz, ended_by text, reason text, cause bigint)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO UPDATE SET ended_at = excluded.ended_at, ended_by = excluded.ended_by,
     reason = excluded.reason
     WHERE (excluded.ended_at, excluded.ended_by, excluded.reason) < (c.ended_at, c.ended_by, c.reason)

@@ -40,7 +40,7 @@ INSERT INTO refund AS r (source, source_key, total, payment_key, charge_key, amo
 SELECT source, source_key, total, payment_key, charge_key, amount_cents, currency, state, refunded_at, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, total boolean, amount_cents bigint, currency text, state text,
     refunded_at timestamptz)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO UPDATE SET
     state = CASE WHEN 'failed' IN (r.state, excluded.state) THEN 'failed' ELSE 'succeeded' END,
     amount_cents = greatest(r.amount_cents, excluded.amount_cents),
@@ -60,7 +60,7 @@ INSERT INTO dispute AS d (source, source_key, payment_key, charge_key, amount_ce
 SELECT source, source_key, payment_key, charge_key, amount_cents, currency, state, reason, opened_at, settled_at, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, amount_cents bigint, currency text, state text, reason text,
     opened_at timestamptz, settled_at timestamptz)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO UPDATE SET
     state = excluded.state, settled_at = excluded.settled_at, amount_cents = excluded.amount_cents,
     payment_key = greatest(d.payment_key, excluded.payment_key), charge_key = greatest(d.charge_key, excluded.charge_key)
@@ -76,7 +76,7 @@ _WARNINGS = text(f"""
 INSERT INTO fraud_warning (source, source_key, payment_key, charge_key, account, state, warned_at, inbound_event_id)
 SELECT source, source_key, payment_key, charge_key, account, :state, warned_at, cause
 FROM json_to_recordset(CAST(:rows AS json)) AS v({_KEYS}, account text, warned_at timestamptz)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, source_key, inbound_event_id
 """)

@@ -22,7 +22,7 @@ SELECT source, source_key, kind, contact_id, person, at, place, tags, detail, ca
 FROM json_to_recordset(CAST(:rows AS json)) AS v(
     source text, source_key text, kind text, contact_id bigint, person jsonb, at timestamptz, place text, tags text[],
     detail jsonb, cause bigint)
-ORDER BY source, source_key
+ORDER BY source, source_key, cause
 ON CONFLICT (source, source_key) DO NOTHING
 RETURNING id, contact_id, source, source_key
 """)

@@ -46,8 +46,7 @@ def house(system: System) -> Iterator[Deps]:
 @contextmanager
 def nothing_is_handed_over(system: System) -> Iterator[None]:
     """The workers that hand campaigns over stand still."""
-    line = f"--queues {' '.join(GROUPS['delivery'].queues)}"
-    stopped = [each for each in system.processes() if " ".join(each.cmdline()).endswith(line)]
+    stopped = system.ending_with(f"--queues {' '.join(GROUPS['delivery'].queues)}")
     assert stopped
     for each in stopped:
         each.send_signal(signal.SIGSTOP)

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
 
@@ -40,9 +40,10 @@ FOUND = """\
 
 @pytest.fixture
 def folder(tmp_path: Path, deps: Deps) -> Path:
-    """A folder with the campaign in it; commands go by the real clock, so does the house."""
+    """A folder with the campaign in it. Commands go by the real clock; in the house it is the next noon in Worcester."""
     (tmp_path / "vote.yaml").write_text(VOTE)
-    deps.clock.now = datetime.now(UTC).replace(hour=17)
+    now = datetime.now(UTC)
+    deps.clock.now = now.replace(hour=17, minute=0) + timedelta(days=1 if now.hour >= 17 else 0)
     return tmp_path
 
 

@@ -60,7 +60,7 @@ def audited(deps: Deps) -> list[tuple[Any, ...]]:
 
 def test_a_segment_goes_from_a_file_to_people_and_back_into_the_file(deps: Deps, folder: Path):
     with transaction(deps.sessions) as session:
-        random_people.make(session, 3, 50, datetime.now(UTC))
+        random_people.make(session, 3, 150, datetime.now(UTC))
     assert "no segment yet" in says(deps, folder, "list")
     assert says(deps, folder, "check", "givers.yaml") == f"central-givers: {MEANS}\n"
     assert says(deps, folder, "save", "givers.yaml") == f"central-givers is new: {MEANS}\n"
