@@ -1,6 +1,6 @@
 """`python -m tests [--quick]`: every check, as `make test` and `make quick` run them. Exits 1 when any failed.
 
-Tests that have a database to themselves run three at a time, each process with servers of its own; those that kill
+Tests that have a database to themselves run four at a time, each process with servers of its own; those that kill
 and starve whole systems have the machine to themselves.
 """
 
@@ -20,7 +20,7 @@ CHECKS = (
 
 TESTS = (
     (
-        "--numprocesses=3",  # of two cores: many wait for a browser, a process, a time-out
+        "--numprocesses=4",  # of two cores: many wait for a browser, a process, a time-out
         "--dist=loadfile",
         "--no-loadscope-reorder",  # as they stand here: what takes longest begins first, so that both end together
         "tests/browser",

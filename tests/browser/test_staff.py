@@ -129,7 +129,8 @@ def test_offers_are_worked_through_on_their_list(page: Page, staffed: System):
     assert waiting.count() == before - 1
     talked = page.get_by_role("row").filter(has_text="by Ana Costa").first
     accessible(page)
-    talked.get_by_role("button", name="Has a place now").click()
+    with page.expect_navigation():  # else the next click may come before it is sent
+        talked.get_by_role("button", name="Has a place now").click()
     page.get_by_role("navigation", name="Lists").get_by_role("link", name="Placed").click()
     assert page.get_by_role("row").filter(has_text="Rosa Delgado").count() >= 1
     accessible(page)
