@@ -74,7 +74,7 @@ def _environment(language: str) -> Environment:
         "moment": moment,
         "own_name": languages.own_name,
     }
-    made.filters["day"] = lambda at: languages.long_date(at, language)  # "November 3, 2026"
+    made.filters["day"] = lambda at: languages.long_date(at.date() if isinstance(at, datetime) else at, language)
     made.globals["tongues"] = languages.offered()
     made.install_gettext_translations(languages.catalogue(language), newstyle=True)  # type: ignore[attr-defined]
     return made

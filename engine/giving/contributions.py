@@ -58,7 +58,7 @@ FROM {_TOLD}
 LEFT JOIN actblue_entity e ON e.entity_id = v.entity_id
 LEFT JOIN donation_form f ON f.slug = v.form_slug
 {_DONOR}
-ORDER BY v.source, v.source_key, v.cause  -- who was told first is booked
+ORDER BY v.source, v.source_key, v.cause  -- of one id, what was told first is booked
 ON CONFLICT DO NOTHING
 RETURNING id, source, plan_key, contact_id, inbound_event_id, sequence
 """)

@@ -54,7 +54,7 @@ RETURNING f.slug, seen.declined, seen.declined + seen.given AS attempts
 
 def record(session: Session, told: Sequence[DeclineReported], now: datetime, _: Settings) -> list[Event]:
     """Keep these, and close the forms on which they are too many."""
-    each = {(event.source, event.source_key): event for event in told}
+    each = {(event.source, event.source_key): event for event in reversed(told)}  # the first counts
     kept = session.execute(_KEEP, {"rows": rows(map(asdict, each.values()))}).all()
     declined = [CardDeclined(row.inbound_event_id, row.donation_form_id) for row in kept]
     return [*declined, *_close(session, {event.donation_form_id for event in declined}, now)]

@@ -122,7 +122,7 @@ WHERE i.id = v.id
 
 def check_out(session: Session, told: Sequence[CheckoutReported], now: datetime, _: Settings) -> list[Event]:
     """Keep these checkouts; gifts that are on the books without a donor learn who gave."""
-    each = {(event.source, event.source_key): event for event in told}
+    each = {(event.source, event.source_key): event for event in reversed(told)}  # the first counts
     kept = session.execute(_KEEP, {"rows": rows(map(asdict, each.values()))}).all()
     found = session.execute(_LED_TO, {"ids": [row.id for row in kept]}).all()
     learned = complete(session, [row.id for row in found])
@@ -156,7 +156,7 @@ def complete(session: Session, contribution_ids: Collection[int]) -> Sequence[Ro
 
 def link(session: Session, told: Sequence[PaymentLinked], _: datetime, __: Settings) -> list[Event]:
     """Keep which payment paid which instalment. Booked as both already: one of them is taken back, and a person told."""
-    each = {(event.source, event.source_key): event for event in told}
+    each = {(event.source, event.source_key): event for event in reversed(told)}  # the first counts
     fresh = {(row.source, row.source_key) for row in session.execute(_LINK, {"rows": rows(map(asdict, each.values()))})}
     if not fresh:
         return []

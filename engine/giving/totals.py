@@ -13,7 +13,9 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-PEAKS = 16  # so many are kept, each smaller than the one before: few people have more
+# So many are kept, each smaller than the one before: few people have more. Whoever has so many may have had older ones:
+# another number needs everybody's totals written anew, by a migration.
+PEAKS = 16
 
 # The columns that it writes, and what they are where nothing is counted.
 COLUMNS = {

@@ -102,7 +102,7 @@ def learn(
         {
             "source": event.source,
             "source_key": event.source_key,
-            "payment_key": "" if isinstance(event, ContributionReported) else event.payment_key,
+            "payment_key": event.payment_key,
             "plan_key": event.plan_key if isinstance(event, CheckoutReported) else "",
         }
         for event in told

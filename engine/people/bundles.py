@@ -94,6 +94,8 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
         SELECT at, action, detail FROM audit WHERE subject = 'contact' AND subject_id = ANY(:ids) ORDER BY id"""),
 }  # fmt: skip
 _QUERIES = {name: text(query) for name, (_, query) in PARTS.items()}
+# Of her own row, what we reckon for our own questions: her gifts and words themselves are told.
+_RECKONED = frozenset({"gave_peaks_at", "gave_peaks_cents", "mail_leave"})
 _LIVE = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would reckon out
 
 
@@ -103,7 +105,10 @@ def collect(session: Session, contact_id: int) -> Bundle:
     if any(row.erased_at is not None for row in family):
         raise NotFound(f"contact {contact_id} was erased")
     values = {"ids": [row.id for row in family], "emails": [row.email for row in family if row.email]}
-    return {name: [dict(row) for row in session.execute(query, values).mappings()] for name, query in _QUERIES.items()}
+    found = {name: session.execute(query, values).mappings() for name, query in _QUERIES.items()}
+    return {
+        name: [{key: row[key] for key in row if key not in _RECKONED} for row in rows] for name, rows in found.items()
+    }
 
 
 def write(bundle: Bundle, file: BinaryIO) -> None:

@@ -53,7 +53,12 @@ WHERE c.id = ANY(:ids)
 _LATER = text("""
 INSERT INTO mail_doubt (doubted_id) SELECT id FROM contact WHERE id > :after AND id <= :upto AND id <> ALL(:locked)
 """)
-_SETTLED = text("DELETE FROM mail_doubt WHERE id = ANY(:ids)")
+# Whose contact is gone, nobody will look at again.
+_SETTLED = text("""
+DELETE FROM mail_doubt d WHERE d.id = ANY(:ids)
+    AND (d.doubted_id = ANY(:summed) OR NOT EXISTS (SELECT FROM contact c WHERE c.id = d.doubted_id))
+RETURNING d.id
+""")
 
 
 def sum_up(session: Session, most: int = STRETCH) -> tuple[int, bool]:
@@ -70,9 +75,7 @@ def sum_up(session: Session, most: int = STRETCH) -> tuple[int, bool]:
     locked = session.scalars(_LOCK, values).all()
     if locked:
         session.execute(_SUM, {"ids": locked})
-    summed = set(locked)
-    if done := [row.id for row in doubts if row.doubted_id in summed]:
-        session.execute(_SETTLED, {"ids": done})
+    done = session.scalars(_SETTLED, {"ids": [row.id for row in doubts], "summed": locked}).all() if doubts else []
     if upto is not None:
         session.execute(_LATER, {"after": after, "upto": upto, "locked": locked})
         bookmarks.put(session, BOOKMARK, Place(number=upto))

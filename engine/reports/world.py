@@ -43,6 +43,8 @@ _CLONED: Mapping[str, str] = {
 # Large, and read by nobody here; but what an ask offers is.
 _ASKS = "o.letter_id IN (SELECT id FROM letter WHERE kind = 'asks')"
 _UNREAD = {"mailing": {"body_html": _ASKS, "body_text": _ASKS, "source": "false", "source_text": "false"}}
+# What others may reckon anew meanwhile, of words that are not cloned: here it is asked of the words.
+_UNKNOWN = {"contact": "mail_leave"}
 # A part of the people has a part of what may leave in a day.
 _SCALED = {"chapter": "daily_letters", "sent_count": "letters"}
 _NEW_IDS = ("enrollment", "message", "handover", "campaign", "sequence", "sequence_version")
@@ -136,6 +138,8 @@ def _columns(session: Session, table: str, part: float) -> tuple[str, str]:
     selected = [f"o.{name}" for name in names]
     for unread, but in _UNREAD.get(table, {}).items():
         selected[names.index(f'"{unread}"')] = f"CASE WHEN {but} THEN o.{unread} ELSE '' END"
+    if unknown := _UNKNOWN.get(table):
+        selected[names.index(f'"{unknown}"')] = "NULL"
     if part < 1 and (scaled := _SCALED.get(table)):
         selected[names.index(f'"{scaled}"')] = f"CAST(ceil(o.{scaled} * {part:.9f}) AS bigint)"
     return ", ".join(names), ", ".join(selected)

@@ -25,7 +25,7 @@ class Contact(SQLModel, table=True):
     chosen, `routed_on` by what: ("zip", "01604"). None: nobody knows yet whether it was she who signed up ("unconfirmed").
 
     The giving totals (`gave_*`, cents) are recomputed from the ledger in the transaction that changes it; `groundswell books
-    check` proves them. `gave_peaks_at`, `gave_peaks_cents`: the gifts that no later one reaches, oldest first.
+    check` proves them. `gave_peaks_at`, `gave_peaks_cents`: the newest 16 gifts that no later one reaches, oldest first.
     `engaged_last_at`: when she last gave, signed up, clicked or told us anything. `rested_at`: after long silence she gets no
     campaign letters any more, until she does something.
 

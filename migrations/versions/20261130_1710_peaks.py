@@ -41,7 +41,7 @@ ALIVE = sa.text('merged_into_id IS NULL AND erased_at IS NULL')
 
 
 def upgrade() -> None:
-    """Forward; must run beside the previous release's code."""
+    """Forward. Not beside older code that is not released: it would write totals without peaks."""
     op.add_column('contact', sa.Column('gave_peaks_at', sa.ARRAY(sa.DateTime(timezone=True)), server_default=sa.text("'{}'"), nullable=False))
     op.add_column('contact', sa.Column('gave_peaks_cents', sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'"), nullable=False))
     op.add_column('contact', sa.Column('mail_leave', sa.SmallInteger(), nullable=True))

@@ -142,6 +142,16 @@ def test_a_refcode_that_comes_later_takes_the_place_of_a_click_and_never_the_oth
     assert owed(session) == [("refcode", 9)]
 
 
+def test_a_payment_that_is_told_after_its_invoice_brings_its_refcode(session: Session):
+    code(session, "abc234xyz")
+    told(session, hers(source="stripe", source_key="in_1", payment_key="pi_1"))
+    assert owed(session) == []
+    store = "INSERT INTO inbound_event (source, key, lane, body) VALUES ('stripe', 'evt_1', 'intake', '') RETURNING id"
+    cause = session.scalar(text(store))
+    told(session, hers(cause=cause, source="stripe", source_key="pi_1", payment_key="pi_1", refcode="abc234xyz"))
+    assert owed(session) == [("refcode", 9)]
+
+
 def test_an_instalment_is_owed_by_its_refcode_alone(session: Session):
     code(session, "abc234xyz")
     click(session, letter(session), NOON - DAY)

@@ -93,6 +93,12 @@ def test_whatever_changes_puts_her_in_doubt_until_somebody_has_looked_again(sess
     assert session.scalar(text("SELECT count(*) FROM mail_doubt")) == 0
 
 
+def test_a_doubt_about_somebody_who_is_gone_does_not_stay(session: Session):
+    session.execute(text("INSERT INTO mail_doubt (doubted_id) VALUES (987654321)"))
+    leave.sum_up(session)
+    assert session.scalar(text("SELECT count(*) FROM mail_doubt")) == 0
+
+
 def test_a_word_that_is_on_its_way_leaves_her_for_the_next_look(deps: Deps):
     with transaction(deps.sessions) as session:
         rosa, nell = person(session, "rosa@example.org"), person(session, "nell@example.org")

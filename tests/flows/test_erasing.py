@@ -62,6 +62,15 @@ def test_every_table_that_names_a_contact_is_in_the_bundle():
     assert set(NAMING) <= told
 
 
+def test_the_bundle_tells_her_gifts_and_words_and_not_what_we_reckon_of_them(deps: Deps):
+    with transaction(deps.sessions) as session:
+        rosa = contact(session, ROSA, "Rosa")
+        session.execute(text("UPDATE contact SET mail_leave = 1 WHERE id = :id"), {"id": rosa})
+        (told,) = bundles.collect(session, rosa)["contact"]
+    assert told["first_name"] == "Rosa"
+    assert not {"mail_leave", "gave_peaks_at", "gave_peaks_cents"} & told.keys()
+
+
 def test_no_table_says_anything_of_her_but_the_treasurers_snapshot(deps: Deps):
     with transaction(deps.sessions) as session:
         rosa = contact(session, ROSA, CANARY, street=CANARY, city=CANARY, state=CANARY, phone=CANARY, zip=CANARY,
