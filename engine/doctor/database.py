@@ -5,7 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from shutil import disk_usage
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from engine.doctor.findings import Finding, ok, size, warning, wrong
@@ -23,8 +25,13 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
 _CLOCK = text("SELECT clock_timestamp()")
 
 
-def away() -> Finding:
-    """Nobody answers there, or nobody lets us in."""
+def away(error: OperationalError) -> Finding:
+    """Nobody answers there, or nobody lets us in; or what was asked took longer than anything may."""
+    if isinstance(error.orig, psycopg.errors.QueryCanceled):
+        advice = (
+            "Look at what it is busy with (pg_stat_activity) and whether its machine is large enough, then ask again."
+        )
+        return wrong(DATABASE, "it takes too long to count what is due", advice)
     advice = "Start it, or look at DATABASE_URL. On one machine: does `groundswell up` run on this data folder?"
     return wrong(DATABASE, "it does not answer", advice)
 

@@ -32,9 +32,10 @@ def examine(deps: Deps, outside: Outside) -> list[Finding]:
     found = [*configuration.of_settings(settings), *configuration.of_keys(settings)]
     found += _of_redis(outside.redis, production=not settings.development)
     try:
-        found += _of_database(deps, outside)
-    except OperationalError:
-        found.append(database.away())
+        for finding in _of_database(deps, outside):
+            found.append(finding)  # one by one: what was seen before it fails is kept
+    except OperationalError as error:
+        found.append(database.away(error))
     found.append(database.of_disk(settings.data_dir))
     if outside.names is not None:
         payments = deps.payments if settings.stripe_api_key else None  # development's own needs no key
@@ -56,24 +57,21 @@ def _of_redis(look: Callable[[], RedisState], *, production: bool) -> Iterator[F
     yield from redis_server.of_server(state, production=production)
 
 
-def _of_database(deps: Deps, outside: Outside) -> list[Finding]:
+def _of_database(deps: Deps, outside: Outside) -> Iterator[Finding]:
     """Postgres, and what its rows say; only the former while the schema is another. Raises OperationalError."""
     with deps.sessions() as session:
         at, head = migrate.current(session.connection()), migrate.head()
-        found = [
-            database.of_server(session),
-            database.of_schema(at, head),
-            database.of_clock(session, outside.host),
-        ]
+        yield database.of_server(session)
+        yield database.of_schema(at, head)
+        yield database.of_clock(session, outside.host)
         if at != head:
-            return found
+            return
         now = deps.clock.read(session)
-        found += _of_rows(deps, session, now)
+        yield from _of_rows(deps, session, now)
         senders = mail_domains.domains(session) if outside.names is not None else ()
-    found.append(one_click.of_signer(deps.signer, deps.settings.base_url, now, lambda path: press(deps, path)))
+    yield one_click.of_signer(deps.signer, deps.settings.base_url, now, lambda path: press(deps, path))
     if outside.names is not None:  # nothing is open in the database meanwhile
-        found += mail_domains.asked(outside.names, senders, production=not deps.settings.development)
-    return found
+        yield from mail_domains.asked(outside.names, senders, production=not deps.settings.development)
 
 
 def _of_rows(deps: Deps, session: Session, now: datetime) -> list[Finding]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -219,6 +220,13 @@ def test_what_stands_on_a_database_that_is_away_is_left_out_and_the_rest_is_told
     assert database.SCHEMA not in told
     assert database.DISK in told
     assert examining.wrongs(found)
+
+
+def test_a_database_that_is_too_slow_is_not_called_away():
+    slow = database.away(OperationalError("", {}, psycopg.errors.QueryCanceled()))
+    gone = database.away(OperationalError("", {}, psycopg.OperationalError()))
+    assert (slow.level, gone.level) == ("wrong", "wrong")
+    assert slow.seen != gone.seen
 
 
 def test_an_older_schema_is_told_and_its_rows_are_not_looked_at(deps: Deps):
