@@ -53,6 +53,7 @@ up          the whole system on one machine
 demo_gift   one realistic gift, posted and watched
 actblue_import   ActBlue's CSV reports onto the books
 people_import    other tools' lists of people onto contacts and consents
+doctor      what is right, what is wrong and what to do about it, in a running installation
 
 cli         the `groundswell` command; nobody imports it
 """

@@ -326,3 +326,26 @@ class Verifier(Protocol):
 
     def sendgrid(self, body: bytes, signature: str, timestamp: str) -> bool:
         """Both are headers of SendGrid's event webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """What a Redis says of itself. `port`: 0 when it listens on a unix socket only; `most_bytes`: 0 for no limit.
+    `other_databases`: those with keys beside ours; `foreign_keys`: keys beside ours in our own."""
+
+    version: str
+    port: int
+    appendonly: bool
+    policy: str
+    used_bytes: int
+    most_bytes: int
+    other_databases: tuple[str, ...]
+    foreign_keys: int
+
+
+class Names(Protocol):
+    """The names of the Internet, as DNS tells them."""
+
+    def texts(self, name: str) -> Sequence[str]:
+        """Every TXT record of this name or of what it stands for, each in one piece; none when there is none.
+        Raises Unavailable."""

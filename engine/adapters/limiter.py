@@ -17,6 +17,7 @@ from redis.retry import Retry
 from engine.errors import Unavailable
 
 SECONDS = 0.5
+PREFIX = "groundswell-limit"  # of every key
 ALONE = 4  # without Redis each process keeps to such a part of a limit by itself
 
 
@@ -64,7 +65,7 @@ class RedisLimiter:
 
     def _counter(self) -> SlidingWindowCounterRateLimiter:
         if self._limiter is None:
-            storage = RedisStorage(self._url, self._pool, "groundswell-limit", wrap_exceptions=True)
+            storage = RedisStorage(self._url, self._pool, PREFIX, wrap_exceptions=True)
             self._limiter = SlidingWindowCounterRateLimiter(storage)
         return self._limiter
 

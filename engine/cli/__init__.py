@@ -12,6 +12,7 @@ from engine.cli import (
     campaigns,
     catalogue,
     chapters,
+    doctor,
     gifts,
     giving,
     letters,
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="Groundswell: donations and letters for chapters.",
 )
 app.add_typer(system.app)
+app.add_typer(doctor.app)
 app.add_typer(organisation.app)
 app.add_typer(organisation.staff, name="staff")
 app.add_typer(people.app, name="people")
