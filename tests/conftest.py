@@ -226,3 +226,12 @@ def system() -> Iterator[System]:
     """The whole system as `groundswell up --demo` starts it, on servers of its own."""
     with System.started() as running:
         yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder for `groundswell up`, with a blank in its name; removed with whatever it put elsewhere."""
+    made = Path(tempfile.mkdtemp(prefix="groundswell up "))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(embedded.Places(made / "data").elsewhere, ignore_errors=True)

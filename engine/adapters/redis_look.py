@@ -1,6 +1,6 @@
 """Looking at Redis without changing it: what it says of itself (INFO, as managed servers allow) and whose keys it has."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -27,7 +27,7 @@ def look(url: str) -> RedisState:
     with closing(client):
         try:
             said: dict[str, Any] = client.info()
-            foreign = sum(not key.startswith(OURS) for key in islice(_keys(client), MOST_KEYS))
+            foreign = sum(not key.startswith(OURS) for key in islice(client.scan_iter(count=1000), MOST_KEYS))
         except (redis.RedisError, OSError) as error:
             raise Unavailable(f"Redis does not answer ({type(error).__name__})") from None
     return state(said, int(client.connection_pool.connection_kwargs.get("db") or 0), foreign)
@@ -46,7 +46,3 @@ def state(said: Mapping[str, Any], ours: int, foreign: int) -> RedisState:
         other_databases=tuple(sorted(others)),
         foreign_keys=foreign,
     )
-
-
-def _keys(client: redis.Redis) -> Iterator[bytes]:
-    yield from client.scan_iter(count=1000)

@@ -1,10 +1,7 @@
 """`groundswell up` as its user meets it: it starts, says where to look, ends, and starts again whatever happened."""
 
 import json
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
@@ -12,21 +9,13 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from engine.adapters.embedded import Places, postgres_data
+from engine.adapters.embedded import postgres_data
 from engine.adapters.supervisor import remove_stale_pidfile
 from engine.settings import ROOT
 from tests.make import actblue_body, raw
 from tests.system import GROUNDSWELL, System, clean_environment, free_port
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="groundswell up "))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-    shutil.rmtree(Places(made / "data").elsewhere, ignore_errors=True)
 
 
 def test_it_starts_shows_a_gift_end_to_end_and_ends_within_five_seconds_leaving_nothing(folder: Path):

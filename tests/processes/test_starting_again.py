@@ -1,29 +1,19 @@
 """`groundswell up` starts again whatever happened to it, wherever its folder is."""
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from engine.adapters.embedded import Places, postgres_data
+from engine.adapters.embedded import postgres_data
 from tests.make import actblue_body, raw
 from tests.system import System, free_port
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="groundswell up "))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-    shutil.rmtree(Places(made / "data").elsewhere, ignore_errors=True)
 
 
 def test_it_recovers_by_itself_straight_after_everything_was_killed(folder: Path):
