@@ -132,7 +132,8 @@ def _house(places: embedded.Places, name: str) -> House:
 
 
 @contextmanager
-def _workers(house: House, *groups: str) -> Iterator[None]:
+def workers(house: House, *groups: str) -> Iterator[Sequence[subprocess.Popen[bytes]]]:
+    """Worker groups, with a process for each of two cores, ended afterwards."""
     started = []
     for name in groups:
         command, tuning = command_lines.worker(name, GROUPS[name], processes=PROCESSES)
@@ -140,7 +141,7 @@ def _workers(house: House, *groups: str) -> Iterator[None]:
             environment = house.environment | tuning | {"GROUNDSWELL_SUPERVISED": ""}
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
     try:
-        yield
+        yield started
     finally:
         for process in started:
             process.terminate()
@@ -152,16 +153,16 @@ def _round(house: House, source: str, events: int) -> tuple[float, float]:
     """Events a second, ours and bare."""
     with house.connect() as connection:
         make = SOURCES[source]
-        _store(connection, source, bell.INTAKE, (make(n, _donor(n)) for n in range(events // 2)))
-        with _workers(house, "intake"):
-            _drained(house, connection)
+        store(connection, source, bell.INTAKE, (make(n, _donor(n)) for n in range(events // 2)))
+        with workers(house, "intake"):
+            drained(house, connection)
             (last,) = connection.execute("SELECT max(id) FROM inbound_event").fetchone() or (0,)
         again = (make(events + n, _donor(n // 2 if n % 2 else events + n)) for n in range(events))
-        _store(connection, source, bell.INTAKE, again)
+        store(connection, source, bell.INTAKE, again)
         connection.execute("VACUUM ANALYZE")
-        with _workers(house, "intake"):
-            _drained(house, connection)
-        (seconds,) = connection.execute(_SPAN, (last,)).fetchone() or (0.0,)
+        with workers(house, "intake"):
+            drained(house, connection)
+        seconds = span(connection, last)
         _check(connection, last, events)
         return events * 0.9 / seconds, _bare(connection, last, events)
 
@@ -170,7 +171,7 @@ def _donor(number: int) -> str:
     return f"rosa.{number}@example.org"
 
 
-def _store(connection: psycopg.Connection, source: str, lane: str, told: Iterator[bytes]) -> None:
+def store(connection: psycopg.Connection, source: str, lane: str, told: Iterator[bytes]) -> None:
     """Store these bodies as the receiver does, many at a time."""
     batch: list[bytes] = []
     for number, body in enumerate(told):
@@ -187,7 +188,13 @@ def _insert(connection: psycopg.Connection, source: str, lane: str, number: int,
     connection.execute(_STORE, (source, kind, lane, keys, list(batch)))
 
 
-def _drained(house: House, connection: psycopg.Connection) -> None:
+def span(connection: psycopg.Connection, last: int) -> float:
+    """Seconds in which nine tenths of the events after this one were finished, those in the middle."""
+    (seconds,) = connection.execute(_SPAN, (last,)).fetchone() or (0.0,)
+    return float(seconds)
+
+
+def drained(house: House, connection: psycopg.Connection) -> None:
     """Ring until nothing of the intake lane is pending."""
     bells = RedisBells(house.redis_url)
     deadline = monotonic() + PATIENCE_SECONDS
@@ -248,11 +255,11 @@ def _beside(house: House, waiting: int) -> float:
             ).encode()
             for n in range(waiting)
         )
-        _store(connection, "sendgrid", bell.FEEDBACK, events)
+        store(connection, "sendgrid", bell.FEEDBACK, events)
         connection.execute("ANALYZE inbound_event")
         bells = RedisBells(house.redis_url)
         worst = 0.0
-        with _workers(house, "intake", "feedback"):
+        with workers(house, "intake", "feedback"):
             sleep(5)
             for number in range(5):
                 bells.ring(bell.FEEDBACK)
@@ -260,7 +267,7 @@ def _beside(house: House, waiting: int) -> float:
                 began = monotonic()
                 _insert(connection, "actblue", bell.INTAKE, number, [bodies.actblue(number, _donor(number))])
                 bells.ring(bell.INTAKE)
-                _drained(house, connection)
+                drained(house, connection)
                 worst = max(worst, monotonic() - began)
             left = connection.execute("SELECT count(*) FROM inbound_event WHERE state = 'pending'").fetchone()
         bells.close()

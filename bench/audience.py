@@ -26,11 +26,13 @@ FROM chapter r, generate_series(1, %(chapters)s) n WHERE r.parent_id IS NULL
 """
 _PEOPLE = """
 INSERT INTO contact (email, first_name, last_name, city, state, zip, time_zone, details_at, chapter_id, routed_by, routed_on,
-    gave_count, gave_cents, gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, engaged_last_at, custom)
+    gave_count, gave_cents, gave_highest_cents, gave_last_cents, gave_first_at, gave_last_at, gave_peaks_at, gave_peaks_cents,
+    engaged_last_at, custom)
 SELECT 'person.' || n || '@example.org', (ARRAY['Rosa', 'Ines', 'Hannah', 'Theodora', 'José', 'Mai', 'O''Neil'])[1 + n %% 7],
     (ARRAY['Delgado', 'Lindqvist', 'Okafor', 'Pratt & Sons', 'García'])[1 + n %% 5], 'Worcester', 'MA', '01604',
     'America/New_York', 'epoch', %(first_chapter)s + n %% %(chapters)s, 'zip', '01604', 3, 8100, 2700, 2700,
-    now() - interval '90 days', now() - interval '30 days', now() - interval '30 days', '{"issue": "housing"}'
+    now() - interval '90 days', now() - interval '30 days', ARRAY[now() - interval '30 days'], ARRAY[2700],
+    now() - interval '30 days', '{"issue": "housing"}'
 FROM generate_series(%(low)s + 1, %(high)s) n
 """
 _YES = """

@@ -61,11 +61,12 @@ def _house(url: str, people: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE contact, consent")
         (root,) = connection.execute(_ROOT).fetchone() or ("",)
-    _launch(sessions, root)
+    launch(sessions, root)
     pool.dispose()
 
 
-def _launch(sessions: Sessions, root: str) -> None:
+def launch(sessions: Sessions, root: str) -> None:
+    """A campaign of one letter to everybody of this chapter and those below it, launched."""
     told = {
         "slug": SLUG,
         "name": "The rent vote",

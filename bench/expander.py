@@ -16,7 +16,7 @@ import psutil
 import structlog
 from sqlalchemy import text
 
-from bench.handing import NoBells
+from bench.handing import NoBells, most_mb
 from engine.bootstrap import Deps, build
 from engine.outreach import campaigns, contents, expanding
 from engine.segments import audience
@@ -28,12 +28,13 @@ SLUG = "bench"
 
 @dataclass(slots=True)
 class Taken:
-    """What it took: people, wall and CPU seconds of this process, and by how many MB its memory grew."""
+    """What it took: people, wall and CPU seconds of this process, by how many MB its memory grew, and the most it held."""
 
     people: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
     grew_mb: float = 0.0
+    most_mb: float = 0.0
 
 
 def ours(deps: Deps) -> float:
@@ -75,7 +76,7 @@ def main(design: str) -> None:
     seconds, used = monotonic() - began, process_time() - cpu
     with deps.work() as (session, _):
         people: int = session.execute(text("SELECT count(*) FROM enrollment")).scalar_one()
-    print(json.dumps(asdict(Taken(people, seconds, used, grew))))
+    print(json.dumps(asdict(Taken(people, seconds, used, grew, most_mb()))))
 
 
 if __name__ == "__main__":

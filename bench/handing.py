@@ -130,7 +130,7 @@ DESIGNS: Mapping[str, Callable[[Deps, int], Iterator[int]]] = {
 }  # fmt: skip
 
 
-def _most_mb() -> float:
+def most_mb() -> float:
     """The most that this process ever held (ru_maxrss would count what its parent held when it began)."""
     told = Path("/proc/self/status").read_text("ascii")
     return int(told.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
@@ -153,7 +153,7 @@ def main(design: Callable[[Deps, int], Iterator[int]], letters: int) -> Taken:
         if not taken.early_mb and taken.letters >= letters / 10:
             taken.early_mb = own.memory_info().rss / 1e6
     taken.seconds, taken.cpu = monotonic() - began, process_time() - cpu
-    taken.most_mb = _most_mb()
+    taken.most_mb = most_mb()
     return taken
 
 

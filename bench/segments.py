@@ -68,8 +68,8 @@ def run(arguments: Sequence[str]) -> None:
             demo_organisation.load(session)
         progress(f"making {options.people:,} people")
         gifts = crowd.make(url, options.people)
-        _sum_up(sessions)
-        _tidy(url)
+        sum_up(sessions)
+        tidy(url)
         found = _contest(sessions, options.rounds)
         previews = {
             name: _previews(sessions, contest, options.previews) for name, contest in RULES.items() if contest.size
@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
     _close(found, previews, options.people, gifts)
 
 
-def _sum_up(sessions: Sessions) -> None:
+def sum_up(sessions: Sessions) -> None:
     """What people allow, as the house's own chore does it."""
     progress("summing up what people allow")
     more = True
@@ -88,7 +88,7 @@ def _sum_up(sessions: Sessions) -> None:
             _, more = leave.sum_up(session, SUMMED)
 
 
-def _tidy(url: str) -> None:
+def tidy(url: str) -> None:
     """What autovacuum does within a minute after so many rows were changed."""
     with psycopg.connect(driver_url(url), autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE contact")

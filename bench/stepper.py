@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import event
 
 from bench.audience import CAMPAIGN
-from bench.handing import NoBells
+from bench.handing import NoBells, most_mb
 from engine.bootstrap import build
 from engine.db import driver_url, server_options
 from engine.outreach import stepping
@@ -55,11 +55,13 @@ _MOVE = "UPDATE enrollment SET step = 'again', due_at = now() + %(wait)s WHERE i
 
 @dataclass(slots=True)
 class Taken:
-    """What it took: people, wall and CPU seconds of this process; of ours, the seconds of each kind of statement."""
+    """What it took: people, wall and CPU seconds of this process, its most resident MB; of ours, the seconds of each kind of
+    statement."""
 
     people: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
+    most_mb: float = 0.0
     where: dict[str, float] = field(default_factory=dict)
 
 
@@ -117,7 +119,7 @@ def main(design: str) -> None:
     began, cpu, batches = monotonic(), process_time(), 0
     for _ in turn:
         batches += 1
-    taken = Taken(batches * stepping.MOST, monotonic() - began, process_time() - cpu, where)
+    taken = Taken(batches * stepping.MOST, monotonic() - began, process_time() - cpu, most_mb(), where)
     print(json.dumps(asdict(taken)))
 
 
