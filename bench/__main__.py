@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
+from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, restore, segments, steps
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -40,6 +40,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "steps": (
         "people of a campaign take their step, beside a bare loop that claims, inserts and updates",
         steps.run,
+    ),
+    "restore": (
+        "a disaster under load, a restore to a point in time, replay: nothing lost, nothing sent twice, how long it takes",
+        restore.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
