@@ -1,8 +1,8 @@
 """`python -m bench.recorder LOG`: a provider that writes down each letter that it takes, fsynced, before it answers, and
 tells what became of each: processed and delivered, signed, again and again until it is answered 200.
 
-It prints its port and the public key of its signatures. The first line of its standard input says where events go. `GET /`
-says how many letters and events there were.
+It prints its port and the public key of its signatures. The first line of its standard input says where events go, the
+first of these places that takes them. `GET /` says how many letters and events there were.
 """
 
 import asyncio
@@ -57,12 +57,12 @@ class _Recorder:
     def tell(self) -> Mapping[str, int]:
         return {"letters": self.letters, "events": self.events}
 
-    def post(self, url: str) -> None:
+    def post(self, urls: list[str]) -> None:
         web = urllib3.PoolManager(retries=False, timeout=10.0)
         while True:
             events = [_event(kind, each) for each in self.waiting.get() for kind in KINDS]
             body = orjson.dumps(events)
-            while not self._taken(web, url, body):
+            while not any(self._taken(web, url, body) for url in urls):
                 sleep(0.5)
             self.events += len(events)
 
@@ -93,9 +93,9 @@ class Recorder:
     log: Path
     _say: IO[str]
 
-    def events_to(self, url: str) -> None:
-        """From now on events are posted there."""
-        self._say.write(f"{url}\n")
+    def events_to(self, *urls: str) -> None:
+        """From now on events are posted to the first of these that takes them."""
+        self._say.write(" ".join(urls) + "\n")
         self._say.flush()
 
     def told(self) -> Mapping[str, int]:
@@ -122,7 +122,7 @@ def started(log: Path) -> Iterator[Recorder]:
 
 async def _main() -> None:
     recorder = _Recorder(Path(sys.argv[1]))
-    threading.Thread(target=lambda: recorder.post(sys.stdin.readline().strip()), daemon=True).start()
+    threading.Thread(target=lambda: recorder.post(sys.stdin.readline().split()), daemon=True).start()
     await serve(lambda: Taker(recorder.take, recorder.tell), recorder.public)
 
 

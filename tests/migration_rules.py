@@ -31,7 +31,6 @@ STATEMENTS = {
     rf"ALTER TABLE (?:ONLY )?(?:{_LARGE})\b[^;]*\bADD (?:CONSTRAINT|CHECK|FOREIGN|UNIQUE)(?![^;]*NOT VALID)": _APART,
     rf"\b(?:UPDATE|DELETE FROM) (?:ONLY )?(?:{_LARGE})\b": _BATCHES,
     r"\bLOCK TABLE\b|\bVACUUM FULL\b|\bCLUSTER\b|\bRENAME\b|op\.rename_table": "it stands in everybody's way",
-    r"lock_timeout": "`engine.migrate` says how long a lock is waited for",
 }
 # As the catalogue of `tests/engine/test_migrations.py` tells a column: type, whether it may be null, default, identity.
 _COLUMN = re.compile(
