@@ -1,5 +1,7 @@
-"""`python bench/filled.py URL PEOPLE LETTERS`, with any tree of our code on PYTHONPATH: an empty database of that code's schema gets
-the invented organisation, so many people with three gifts each, on the ledger and in their totals, and letters that are ready.
+"""`python bench/filled.py URL PEOPLE LETTERS`, with any tree of our code on PYTHONPATH.
+
+An empty database of that code's schema gets the invented organisation, so many people with three gifts each, on the ledger
+and in their totals, and letters that are ready.
 """
 
 import sys

@@ -22,7 +22,7 @@ from engine.settings import ROOT
 
 GROUPS = ("intake", "feedback", "receipts", "delivery", "outreach")
 STRIPE_SECRET = "whsec_of-the-benchmark-and-of-nothing-else-0123456789"
-READY_SECONDS, END_SECONDS = 60.0, 40.0
+READY_SECONDS, END_SECONDS = 120.0, 40.0
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class House:
     def web(self, port: int) -> Process:
         """The receivers, once they answer."""
         process = self.start(f"web {port}", "web", "--only", "hooks,pages", "--port", str(port))
-        reached(lambda: _answers(port), f"the web does not answer, see {self.logs}")
+        reached(lambda: _answers(port), f"the web {port} does not answer", log=self.logs / f"web-{port}.log")
         return process
 
     def workers(self) -> None:
@@ -178,12 +178,18 @@ class Gifts:
             thread.join()
 
 
-def reached(what: Callable[[], bool], otherwise: str, seconds: float = READY_SECONDS, every: float = 0.05) -> float:
+def reached(
+    what: Callable[[], bool],
+    otherwise: str,
+    seconds: float = READY_SECONDS,
+    every: float = 0.05,
+    log: Path | None = None,
+) -> float:
     """Wait for it; how many seconds that took. Raises Failed."""
     began = monotonic()
     while not what():
         if monotonic() - began > seconds:
-            raise Failed(otherwise)
+            raise Failed(otherwise + (f": {log.read_text('utf-8', 'replace')[-1500:]}" if log else ""))
         sleep(every)
     return monotonic() - began
 

@@ -1,6 +1,6 @@
-"""`python -m bench upgrade`: the database is migrated while older code works on it, and its processes are replaced one by one.
+"""`python -m bench upgrade`: the database is migrated while older code works on it, and its processes are replaced.
 
-The older code is a work tree of another revision (`--from`; without it, of the last one whose migrations end one before ours).
+The older code is a work tree of another revision (`--from`; without it, the last one whose migrations end one before ours).
 It makes its schema, fills it, and works: gifts come in by ActBlue and Stripe over two web processes, a campaign leaves. Then,
 under that load:
 
@@ -85,9 +85,9 @@ def _before() -> str:
 
 
 def _newest() -> list[Path]:
-    head = migrate.head()
-    return [each for each in (ROOT / "migrations" / "versions").glob("*.py") if f"revision: str = '{head}'" in each.read_text()
-            or f'revision: str = "{head}"' in each.read_text()]  # fmt: skip
+    said = [f"revision: str = {quote}{migrate.head()}{quote}" for quote in "'\""]
+    versions = sorted((ROOT / "migrations" / "versions").glob("*.py"))
+    return [each for each in versions if any(line in each.read_text("utf-8").splitlines() for line in said)]
 
 
 class _Waits:
@@ -133,9 +133,7 @@ class _Bench:
         self._fill()
         ports = [houses.free_port() for _ in range(3)]
         gifts = Gifts(ports[:2], 1_000_000_000)
-        self.provider.events_to(
-            f"http://127.0.0.1:{ports[2]}/webhooks/sendgrid"
-        )  # the newest port: it repeats until it answers
+        self.provider.events_to(*(f"http://127.0.0.1:{port}/webhooks/sendgrid" for port in ports))
         try:
             for port in gifts.ports:
                 old.web(port)
