@@ -2,7 +2,7 @@
 
 What an old database still knows, or a copy that was kept elsewhere, is replayed so into one that was restored. The key of an
 event is what it was, so that one which is there already stays the only one. Events that were emptied or split are left out:
-of the latter their parts are there. A file holds people's data.
+of the latter their parts are there. A file holds people's data. Others may write lines of their own into it.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -39,10 +39,14 @@ RETURNING id
 """)
 
 
-class Line(BaseModel):
-    """One event of a file."""
+class Strict(BaseModel):
+    """One line of such a file, of whatever kind."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Line(Strict):
+    """One event of a file."""
 
     source: str = Field(min_length=1, max_length=40)
     key: str = Field(min_length=1, max_length=600)
@@ -50,6 +54,9 @@ class Line(BaseModel):
     lane: str = Field(pattern=f"^({'|'.join(bell.INBOX_LANES)})$")
     received_at: AwareDatetime
     body: str
+
+
+EVENTS: TypeAdapter[Any] = TypeAdapter(Line)
 
 
 def export(session: Session, since: datetime, file: IO[bytes]) -> int:
@@ -63,23 +70,23 @@ def export(session: Session, since: datetime, file: IO[bytes]) -> int:
     return written
 
 
-def read(file: IO[bytes]) -> Iterator[tuple[Line, bytes]]:
-    """Each event with its body. Raises Invalid, naming the line."""
+def read(file: IO[bytes], kinds: TypeAdapter[Any] = EVENTS) -> Iterator[tuple[Strict, bytes]]:
+    """Each event with its body; other `kinds` of lines with none. Raises Invalid, naming the line."""
     number = 0
     while raw := file.readline(LONGEST_LINE + 1):
         number += 1
         if len(raw) > LONGEST_LINE:
             raise Invalid(f"line {number} is longer than any event")
         try:
-            said = Line.model_validate_json(raw)
-            yield said, b64decode(said.body, validate=True)
+            said = kinds.validate_json(raw)
+            yield said, b64decode(said.body, validate=True) if isinstance(said, Line) else b""
         except (ValidationError, NotBase64):
             raise Invalid(f"line {number} is no event of `groundswell events export`") from None
 
 
-def batches(events: Iterator[tuple[Line, bytes]]) -> Iterator[Sequence[tuple[Line, bytes]]]:
+def batches(events: Iterator[tuple[Strict, bytes]]) -> Iterator[Sequence[tuple[Strict, bytes]]]:
     """So many at a time, bounded by rows and bytes."""
-    batch: list[tuple[Line, bytes]] = []
+    batch: list[tuple[Strict, bytes]] = []
     size = 0
     for line, body in events:
         if batch and (len(batch) == MOST or size + len(body) > MOST_BYTES):
@@ -91,13 +98,14 @@ def batches(events: Iterator[tuple[Line, bytes]]) -> Iterator[Sequence[tuple[Lin
         yield batch
 
 
-def store(session: Session, batch: Sequence[tuple[Line, bytes]]) -> int:
-    """Store these, each once. Returns how many are new."""
-    lines = [line for line, _ in batch]
+def store(session: Session, batch: Sequence[tuple[Strict, bytes]]) -> int:
+    """Store the events among these, each once. Returns how many are new."""
+    events = [(line, body) for line, body in batch if isinstance(line, Line)]
+    lines = [line for line, _ in events]
     values: dict[str, Any] = {
         "sources": [line.source for line in lines], "keys": [line.key for line in lines],
         "kinds": [line.kind for line in lines], "lanes": [line.lane for line in lines],
-        "ats": [line.received_at for line in lines], "bodies": [body for _, body in batch],
+        "ats": [line.received_at for line in lines], "bodies": [body for _, body in events],
     }  # fmt: skip
     return len(session.execute(_STORE, values).all())
 

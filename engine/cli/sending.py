@@ -10,6 +10,7 @@ from engine import bell, inbox_files
 from engine.cli.terms import DEFAULT_DATA_DIR, As, DataDir, acting, house, new_file, out, ring
 from engine.cli.work import events
 from engine.db import transaction
+from engine.mail import carried
 from engine.mail import sending as the_sending
 from engine.mail.holds import RESTORED
 from engine.mail.sending import Status
@@ -81,31 +82,37 @@ def export(
     since: Annotated[str, typer.Option(help="From when on: 2026-11-30T18:00Z, or 90m, 36h, 7d ago.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Write the raw events that arrived since then to a file, as they came."""
+    """Write the raw events that arrived since then to a file, as they came, and what people said on our pages."""
     deps = house(data_dir)
     begin = moment(since, datetime.now(UTC))
     with new_file(file) as written, transaction(deps.sessions) as session:
-        number = inbox_files.export(session, begin, written)
-    out.print(f"{number:,} events since {begin:%Y-%m-%d %H:%M:%S} UTC in {file}", markup=False)
+        number, words = inbox_files.export(session, begin, written), carried.export(session, begin, written)
+    out.print(f"{number:,} events and {words:,} words since {begin:%Y-%m-%d %H:%M:%S} UTC in {file}", markup=False)
 
 
 @events.command(name="import")
 def import_events(
     file: Annotated[list[Path], typer.Argument(help="Files of `events export`.")], data_dir: DataDir = DEFAULT_DATA_DIR
 ) -> None:
-    """Take in the raw events of such files, each once: those that are here already stay as they are."""
+    """Take in what such files hold, each once: what is here already stays as it is."""
     deps = house(data_dir)
-    told = new = 0
+    told = new = strange = 0
     for each in file:
         with each.open("rb") as opened:
-            for batch in inbox_files.batches(inbox_files.read(opened)):
+            for batch in inbox_files.batches(inbox_files.read(opened, carried.LINES)):
+                said = [line for line, _ in batch if isinstance(line, carried.Word | carried.Stop)]
                 with transaction(deps.sessions) as session:
                     new += inbox_files.store(session, batch)
-                told += len(batch)
+                    strange += carried.store(session, said)
+                told += len(batch) - len(said)
     with deps.work() as (session, now):
         audit.write(session, None, "events imported", "inbound_event", None, {"count": told, "new": new}, now)
     ring(deps, dict(enumerate(bell.INBOX_LANES)))
     out.print(f"{told:,} events, {new:,} of them new")
+    if strange:
+        out.print(
+            f"{strange:,} words are of people who are not here yet: once the events are applied, import the file again"
+        )
 
 
 def moment(said: str, now: datetime) -> datetime:

@@ -18,10 +18,10 @@ from engine.cli.sending import moment
 from engine.db import make_pool, make_sessions, transaction
 from engine.errors import Conflict, Invalid
 from engine.inbox_files import batches, export, read, store
-from engine.mail import holds, sending, whereabouts
+from engine.mail import carried, holds, sending, unsubscribing, whereabouts
 from engine.sources import letter_ids
 from tests.asgi import Client
-from tests.campaigns import enqueue, go, letter, people, states
+from tests.campaigns import NOW, enqueue, go, letter, people, states
 from tests.conftest import Servers
 from tests.fakes import FakeMailer
 from tests.flows.house import change, one, put, rows, run_everything
@@ -39,8 +39,10 @@ def restored(deps: Deps, servers: Servers) -> Iterator[Deps]:
     with servers.clone(str(make_url(deps.settings.database_url.get_secret_value()).database)) as url:
         settings = deps.settings.model_copy(update={"database_url": url})
         pool = make_pool(url)
-        yield replace(deps, settings=settings, sessions=make_sessions(pool))
-        pool.dispose()
+        try:
+            yield replace(deps, settings=settings, sessions=make_sessions(pool))
+        finally:
+            pool.dispose()
 
 
 def came(deps: Deps) -> None:
@@ -131,6 +133,7 @@ def test_what_left_in_lost_hours_leaves_no_second_time_once_its_provider_told_of
         came(again)
         with (tmp_path / "events").open("wb") as file, transaction(deps.sessions) as session:
             assert export(session, moment("1h", datetime.now(UTC)), file) == 1
+            assert carried.export(session, NOW, file) == 0
         tell(again, told(deps, "processed", "delivered"))
         assert states(again) == {"delivered": 3}
         assert one(again, "SELECT count(*) AS n FROM lost_letter").n == 1
@@ -152,6 +155,28 @@ def test_what_left_in_lost_hours_leaves_no_second_time_once_its_provider_told_of
         with transaction(again.sessions) as session:
             found = sending.status(session)
         assert (found.holds, found.unknown, found.ready, found.pending) == ([], 0, 0, 0)
+
+
+def test_whoever_said_no_on_our_pages_in_lost_hours_is_heard_again(deps: Deps, servers: Servers, tmp_path: Path):
+    came(deps)
+    first, second, third = people(deps, 3)
+    with restored(deps, servers) as again:
+        with deps.work() as (session, now):
+            unsubscribing.unsubscribe(session, first, None, "everything", now, source="pages")
+            unsubscribing.unsubscribe(session, second, None, "asks", now, source="pages")
+        with (tmp_path / "words").open("wb") as file, transaction(deps.sessions) as session:
+            assert carried.export(session, NOW, file) == 3
+        with (tmp_path / "words").open("rb") as file:
+            said = [line for line, _ in read(file, carried.LINES)]
+        for _ in range(2):
+            with transaction(again.sessions) as session:
+                assert carried.store(session, said) == 0
+        assert one(again, "SELECT count(*) AS n FROM consent WHERE NOT given").n == 2
+        came(again)
+        release(again, replayed=True)
+        enqueue(again, letter(again, kind="asks"), [first, second, third])
+        go(again)
+        assert states(again) == {"skipped": 2, "handed": 1}
 
 
 def test_where_nobody_can_tell_campaign_letters_that_are_due_are_taken_to_have_left_and_receipts_go(
