@@ -34,6 +34,9 @@ def status(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 @sending.command()
 def hold(
     because: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+    restored: Annotated[
+        bool, typer.Option("--restored", help="This database was brought back from a snapshot: let all ids jump.")
+    ] = False,
     by: As = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -41,8 +44,9 @@ def hold(
     deps = house(data_dir)
     with deps.work() as (session, now):
         who = acting(session, by, None, "hold letters")
-        if new := the_sending.stop(session):
-            audit.write(session, who, "sending held", "mail_hold", None, {"because": because}, now)
+        if new := the_sending.stop(session, restored=restored):
+            detail = {"because": because, "restored": restored}
+            audit.write(session, who, "sending held", "mail_hold", None, detail, now)
     out.print("nothing leaves any more" if new else "it was held already")
 
 

@@ -90,8 +90,11 @@ def _untold(session: Session) -> bool:
     return bool(session.scalar(_UNTOLD, {"kind": HELD}))
 
 
-def stop(session: Session) -> bool:
-    """Hold every letter, until a person lets them go. False: she did before."""
+def stop(session: Session, *, restored: bool = False) -> bool:
+    """Hold every letter, until a person lets them go. False: she did before. `restored`: this database was, she says."""
+    if restored:
+        whereabouts.declare(session)
+        return True
     return session.scalar(_STOP) is not None
 
 

@@ -3,14 +3,15 @@
 What Postgres says of itself (its cluster, its line of time, the database, the table) stands in one row. A restore to a point
 in time, a dump brought back, a standby that took over: each makes another mark. Whoever of us comes to such a database first
 holds all letters (`holds.RESTORED`) and lets every id jump: outsiders hold ids of the hours that may be lost, in links and
-in what they tell, and those must never name anything else. A snapshot of the disks keeps its mark: nothing here can see it.
+in what they tell, and those must never name anything else. A snapshot of the disks keeps its mark: nothing here can see
+it, and a person has to say it (`declare`).
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, Row, event, text
 from sqlalchemy.orm import Session
 
 JUMP = 100_000_000  # ids that lost hours cannot have used up
@@ -28,6 +29,7 @@ FROM (VALUES (1)) v LEFT JOIN database_home w ON true
 _FIRST = text(f"INSERT INTO database_home (id, mark) SELECT 1, {_HERE} ON CONFLICT (id) DO NOTHING")
 _SEEN = text("UPDATE database_home SET seen_at = now() WHERE mark = :here AND seen_at < now() - :seen")
 _LOCK = text("SELECT mark, seen_at FROM database_home WHERE mark <> :here FOR UPDATE")
+_OWN = text("SELECT mark, seen_at FROM database_home FOR UPDATE")
 # Of every table that Postgres numbers: the last id that was given out, and that after which it goes on.
 _JUMP = text("""
 WITH numbered AS MATERIALIZED (
@@ -71,6 +73,13 @@ def look(session: Session) -> Found | None:
     return None
 
 
+def declare(session: Session) -> Found:
+    """A person says that this database was restored, where nothing of Postgres' tells it: a snapshot of its disks."""
+    session.execute(_FIRST)
+    before = session.execute(_OWN).one()
+    return _jumped(session, before, before.mark)
+
+
 def watch(pool: Engine) -> None:
     """From now on each new connection of this pool looks where it is before anything else: a process that lives on while its
     database is replaced gives out no id of lost hours."""
@@ -79,8 +88,10 @@ def watch(pool: Engine) -> None:
 
 def _restored(session: Session, here: str) -> Found | None:
     before = session.execute(_LOCK, {"here": here}).one_or_none()
-    if before is None:
-        return None
+    return _jumped(session, before, here) if before else None
+
+
+def _jumped(session: Session, before: Row[Any], here: str) -> Found:
     jumped = {row.name: row for row in session.execute(_JUMP, {"jump": JUMP})}
     message, handover = jumped["message"], jumped["handover"]
     values: dict[str, Any] = {

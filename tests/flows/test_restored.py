@@ -218,6 +218,17 @@ def test_staff_hold_every_letter_and_let_them_go(deps: Deps):
     assert states(deps) == {"handed": 1}
 
 
+def test_whoever_says_that_a_snapshot_was_brought_back_is_believed(deps: Deps):
+    with transaction(deps.sessions) as session:
+        assert sending.stop(session, restored=True)
+    (first,) = enqueue(deps, letter(deps), people(deps, 1))
+    go(deps)
+    assert (states(deps), first > whereabouts.JUMP) == ({"ready": 1}, True)
+    with pytest.raises(Conflict):
+        release(deps)
+    assert release(deps, replayed=True) == (["restored"], 0)
+
+
 def test_files_of_events_that_are_none_are_refused_by_their_line(tmp_path: Path):
     named = b'{"source":"stripe","key":"k","kind":"","lane":"intake","received_at":"2026-01-01T00:00:00Z",'
     for content in (b"{}\n", named + b'"body":"%"}\n', b"[" * 100_000):
