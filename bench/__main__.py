@@ -6,7 +6,22 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, campaign, delivery, growth, imports, intake, latency, pages, people, segments, steps
+from bench import (
+    answers,
+    apply,
+    campaign,
+    delivery,
+    growth,
+    imports,
+    intake,
+    latency,
+    pages,
+    people,
+    restore,
+    segments,
+    steps,
+    upgrade,
+)
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -44,6 +59,14 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "growth": (
         "the same work with ten thousand people, a hundred thousand, a million: rates, CPU, memory, bytes",
         growth.run,
+    ),
+    "restore": (
+        "a disaster under load, a restore to a point in time, replay: nothing lost, nothing sent twice, how long it takes",
+        restore.run,
+    ),
+    "upgrade": (
+        "migrating under load while older code works, and its processes replaced one by one: nothing fails, nothing is lost",
+        upgrade.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }

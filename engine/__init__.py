@@ -22,6 +22,7 @@ tables      the schema, one small file an area
 
 bookmarks   how far something that reads on and on has come
 inbox       the raw events of outsiders: stored, claimed, finished, replayed, emptied
+inbox_files   raw events as a file, out of one database and into another
 sources     outsiders' words -> our events; pure parsers
 
 people      contacts, the chapter near them, sign-ups, consents; admission: who a batch is about

@@ -25,6 +25,7 @@ from engine.clock import PostgresClock, SkippableClock
 from engine.db import Sessions, make_pool, make_sessions, transaction
 from engine.errors import Unavailable
 from engine.events import Event
+from engine.mail import whereabouts
 from engine.ports import Bells, Clock, Limiter, Mailer, Payments, Suppressions, Verifier
 from engine.settings import Settings
 from engine.tokens import Signer
@@ -80,6 +81,7 @@ def build(settings: Settings, *, pool_size: int = 5) -> Deps:
     if settings.database_url is None or settings.redis_url is None:
         raise Unavailable("DATABASE_URL and REDIS_URL are not set: `groundswell up` starts embedded servers")
     pool = make_pool(settings.database_url.get_secret_value(), size=pool_size)
+    whereabouts.watch(pool)
     return Deps(
         settings=settings,
         sessions=make_sessions(pool),

@@ -27,6 +27,8 @@ FROM inbound_event WHERE state = 'pending' GROUP BY lane
 UNION ALL SELECT 'quarantine', '', count(*), 0 FROM inbound_event WHERE state = 'quarantined'
 UNION ALL SELECT 'ready', lane, count(*), 0 FROM message WHERE state = 'ready' GROUP BY lane
 UNION ALL SELECT 'uncertain', '', count(*), 0 FROM handover WHERE state = 'uncertain'
+UNION ALL SELECT 'holds', reason, 1, 0 FROM mail_hold
+    WHERE lifted_at IS NULL AND (until IS NULL OR until > now())
 UNION ALL SELECT 'notices', '', count(*), 0 FROM notice WHERE resolved_at IS NULL
 """)
 

@@ -1,13 +1,16 @@
 """Bringing a database up to date: migrations, then the reference data that comes with the code: ZIPs, letters, sequences."""
 
 from functools import cache
+from time import sleep
 
+import psycopg
 import zipcodes
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from engine.db import rows
@@ -17,6 +20,11 @@ from engine.outreach import shipped_sequences
 from engine.settings import ROOT
 
 LOCK = 0x67726D67  # one migration at a time, however many processes start
+LOCK_SECONDS, PAUSE_SECONDS, MOST_REFUSED = (
+    1,
+    0.5,
+    60,
+)  # a lock that is in use: waited for, then asked for again, so often
 
 _LOAD_ZIPS = text("""
 INSERT INTO zip (zip, city, county, state, time_zone, latitude, longitude)
@@ -46,18 +54,47 @@ def current(connection: Connection) -> str | None:
 
 
 def upgrade(pool: Engine) -> bool:
-    """Migrate to head and load what is missing of the reference data. Returns whether anything was migrated."""
-    with pool.connect() as connection, connection.begin():
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        behind = current(connection) != head()
-        if behind:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-            command.upgrade(config(connection), "head")
-        with Session(connection, join_transaction_mode="create_savepoint") as session, session.begin():
-            _reference_data(session)
+    """Migrate to head and load what is missing of the reference data. Returns whether anything was migrated.
+
+    Each revision is a transaction of its own. For a lock it waits a second at most, since whoever comes after it waits as
+    long, and then it tries again: older code may be working. Raises OperationalError when a lock is not to be had.
+    """
+    with pool.connect() as connection:
+        with connection.begin():
+            connection.execute(text("SET lock_timeout = '60s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        try:
+            behind = _migrated(connection)
+            with connection.begin():
+                connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+                with Session(connection, join_transaction_mode="create_savepoint") as session, session.begin():
+                    _reference_data(session)
+        finally:
+            connection.invalidate()  # with its lock and its settings
     return behind
+
+
+def _migrated(connection: Connection) -> bool:
+    with connection.begin():
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.execute(text("SET statement_timeout = 0"))
+        behind = current(connection) != head()
+    refused = 0
+    while behind and not _at_head(connection):
+        try:
+            command.upgrade(config(connection), "+1")
+        except OperationalError as error:
+            connection.rollback()
+            refused += 1
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable) or refused == MOST_REFUSED:
+                raise
+            sleep(PAUSE_SECONDS)
+    return behind
+
+
+def _at_head(connection: Connection) -> bool:
+    with connection.begin():
+        return current(connection) == head()
 
 
 def _reference_data(session: Session) -> None:

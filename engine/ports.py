@@ -61,13 +61,14 @@ class Sheet:
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One letter to one address: `substitutions` in place of the sheet's tokens, and headers of its own beside From, To,
-    Reply-To and Subject."""
+    Reply-To and Subject. `code`: what the provider is to repeat of it, beside our ids; "": nothing."""
 
     message_id: int
     to_email: str
     to_name: str
     substitutions: Mapping[str, str]
     headers: Mapping[str, str]
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

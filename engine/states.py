@@ -8,7 +8,7 @@ STATES: dict[str, dict[str, tuple[str, ...]]] = {
     "inbound_event": {
         "pending": ("applied", "ignored", "split", "quarantined"),
         "applied": (),
-        "ignored": (),
+        "ignored": ("pending",),  # told of a letter that a restore lost, and that is known now
         "split": (),
         "quarantined": ("pending",),  # by replay
     },

@@ -48,6 +48,7 @@ class Signer:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = list(keys)
+        self._hashed = [hashlib.sha256(key.encode()).digest() for key in keys]
         self._serializers: dict[str, URLSafeSerializer] = {}
         self._signers: dict[str, _Signer] = {}
 
@@ -74,10 +75,12 @@ class Signer:
 
     def hashes(self, address: str) -> tuple[str, ...]:
         """The keyed hashes of a normalised address, one a key, the one to store last (see `erased_address`)."""
-        return tuple(
-            hashlib.blake2b(address.encode(), key=hashlib.sha256(key.encode()).digest(), person=b"erased").hexdigest()
-            for key in self._keys
-        )
+        return tuple(hashlib.blake2b(address.encode(), key=key, person=b"erased").hexdigest() for key in self._hashed)
+
+    def codes(self, said: str) -> tuple[str, ...]:
+        """Opaque codes of the same words, one a key, the one to write last."""
+        return tuple(hashlib.blake2b(said.encode(), key=key, digest_size=12, person=b"occasion").hexdigest()
+                     for key in self._hashed)  # fmt: skip
 
     def _serializer(self, purpose: Purpose) -> URLSafeSerializer:
         if purpose not in self._serializers:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from engine import migrate
 from engine.bootstrap import Deps
+from engine.mail import sending
 
 LATE_SECONDS = 60.0
 
@@ -25,7 +26,8 @@ async def alive(_: Request) -> Response:
 
 
 def ready(request: Request) -> Response:
-    """200 when events can be stored. Redis being gone or work being late is said, and is no reason to turn gifts away."""
+    """200 when events can be stored. Redis being gone, work being late or letters being held (why, in a word) is
+    said, and is no reason to turn gifts away."""
     deps: Deps = request.app.state.deps
     said: dict[str, object] = {"redis": "ok" if deps.bells.reachable() else "does not answer"}
     try:
@@ -35,10 +37,11 @@ def ready(request: Request) -> Response:
             said["migrations"] = "current" if at == head else f"at {at}, this code needs {head}"
             oldest = session.scalar(_OLDEST, {"now": now}) or 0.0 if at == head else 0.0
             said["oldest_due_seconds"] = round(oldest, 1)
+            said["sending"] = (sending.held(session) if at == head else "") or "ok"
     except SQLAlchemyError:
         said["database"] = "does not answer"
     fit = said["database"] == "ok" and said.get("migrations") == "current"
     late = float(str(said.get("oldest_due_seconds", 0))) > LATE_SECONDS
-    degraded = said["redis"] != "ok" or late
+    degraded = said["redis"] != "ok" or late or said.get("sending", "ok") != "ok"
     said["status"] = "unready" if not fit else "degraded" if degraded else "ready"
     return JSONResponse(said, 200 if fit else 503)

@@ -96,7 +96,8 @@ def claim(deps: Deps, lane: str) -> Batch:
 def _loaded(deps: Deps, session: Session, claimed: Claimed, links: Links) -> Sequence[Parcel]:
     if not claimed.letters:
         return []
-    return deliver.load(session, claimed.letters, links, deps.settings.time_zone, claimed.readers)
+    parcels = deliver.load(session, claimed.letters, links, deps.settings.time_zone, claimed.readers)
+    return deliver.unrepeated(session, parcels, links)
 
 
 def submit(deps: Deps, batch: Batch, parcel: Parcel) -> Outcome:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine import metrics
 from engine.bootstrap import Deps, start
-from engine.mail import handovers
+from engine.mail import handovers, sending
 from engine.outreach import concluding, expanding, halting, stepping
 
 TICK_SECONDS = 1.0
@@ -63,12 +63,15 @@ log = structlog.get_logger(__name__)
 
 
 def beat(deps: Deps) -> set[str]:
-    """One tick: see what is due, ring, sweep. Returns the bells rung."""
+    """One tick: see what is due, ring, sweep, see where the database is. Returns the bells rung."""
     with deps.work() as (session, now):
         due = set(session.scalars(_DUE, {"now": now}))
     deps.bells.ring(*sorted(due))
-    with deps.work() as (session, _):
+    with deps.work() as (session, now):
         expired = handovers.expire(session)
+        if told := sending.look(session):
+            log.error("no letter leaves: this database was restored", advice=sending.ADVICE)
+            deps.react(session, told, now)
     if expired:
         log.warning("handovers outlived their lease", count=expired)
     return due

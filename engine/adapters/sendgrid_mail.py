@@ -119,6 +119,8 @@ def _personalization(copy: Copy, handover: str) -> dict[str, Any]:
     if name := _NOT_IN_A_NAME.sub(" ", copy.to_name).strip():
         to["name"] = name
     ids = {letter_ids.MESSAGE_ARG: letter_ids.encode(copy.message_id), letter_ids.HANDOVER_ARG: handover}
+    if copy.code:
+        ids[letter_ids.CODE_ARG] = copy.code
     made: dict[str, Any] = {"to": [to], "headers": copy.headers, "custom_args": ids}
     if copy.substitutions:
         made["substitutions"] = copy.substitutions

@@ -21,6 +21,7 @@ from engine.cli import (
     people,
     reports,
     segments,
+    sending,
     sequences,
     system,
     tokens,
@@ -42,6 +43,7 @@ app.add_typer(organisation.staff, name="staff")
 app.add_typer(people.app, name="people")
 app.add_typer(work.events, name="events")
 app.add_typer(letters.letters, name="letters")
+app.add_typer(sending.sending, name="sending")
 app.add_typer(asks.asks, name="asks")
 app.add_typer(letters.domains, name="domains")
 app.add_typer(segments.segments, name="segments")

@@ -7,11 +7,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.doctor.findings import Finding, ok, span, warning, wrong
+from engine.mail import sending
+from engine.mail.holds import RESTORED
 
 LATE_SECONDS, STUCK_SECONDS = 60.0, 900.0
 CAMPAIGN_SECONDS = 3600.0  # letters of campaigns leave as fast as limits let them
 CHORES_SECONDS = 900.0
-NOTICES, QUARANTINE, CHORES = "matters", "quarantine", "the pulse"
+NOTICES, QUARANTINE, CHORES, SENDING = "matters", "quarantine", "the pulse", "sending"
 
 # Rows due now, by what they are. Times of inbox and chores are Postgres' own, those of letters and enrollments the house's.
 _DUE = text("""
@@ -59,7 +61,20 @@ def of_work(session: Session, now: datetime, names: list[str]) -> list[Finding]:
         chores(session.scalar(_CHORES, {"names": names})),
         quarantine(session.scalar(_QUARANTINED) or 0),
         matters(kinds),
+        leaving(sending.held(session)),
     ]
+
+
+ADVICE = "Replay what came in meanwhile, then `groundswell sending release` (docs/backups.md says how)."
+
+
+def leaving(held: str) -> Finding:
+    """Whether letters may leave at all. `held`: why not, in a word."""
+    if held == RESTORED:
+        return wrong(SENDING, "this database was restored: no letter leaves", ADVICE)
+    if held:
+        return warning(SENDING, "a person holds every letter", "`groundswell sending release` lets them go.")
+    return ok(SENDING, "letters may leave")
 
 
 def lane(what: str, number: int, age: float) -> Finding:

@@ -15,7 +15,7 @@ class LetterReported(Event):
 
     `message_id` and `handover_id` are ours, given back; None when they were lost on the way. `provider_id` names the
     handover at the provider. `suppresses`: why the address must not be written to any more (a reason of `suppression`), or
-    nothing. `machine`: told to be no person.
+    nothing. `machine`: told to be no person. `code`: whom the letter went to and for what (`engine.mail.codes`).
     """
 
     kind: str
@@ -28,6 +28,7 @@ class LetterReported(Event):
     reason: str = ""
     suppresses: str = ""
     machine: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

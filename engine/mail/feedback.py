@@ -4,7 +4,7 @@ Each word is attributed to a letter of ours and kept once (mail_event); only wha
 the letter's state moves forward, its address is suppressed, consent is withdrawn. Told about anything else: no change.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ from engine.events import (
     MatterSettled,
     Unsubscribed,
 )
-from engine.mail import handovers, suppressions, tally
+from engine.mail import handovers, lost, suppressions, tally
 from engine.mail.suppressions import Suppressed, Withdrawn
 from engine.people import traces
 from engine.settings import Settings
@@ -166,22 +166,29 @@ class _Word:
 
 
 def letters_told(session: Session, told: Sequence[LetterReported], now: datetime, settings: Settings) -> list[Event]:
-    """Attribute, keep, and let everything follow from what is new. Eleven statements at most, however many words.
+    """Attribute, keep, and let everything follow from what is new. Eleven statements at most, however many words
+    (six more for letters of lost hours).
 
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
     told = [_tending(word, settings) for word in told]
-    words = _attributed(session, told)
+    words, of_lost = _attributed(session, dict(enumerate(told))), list[Event]()
+    if len(words) < len(told):  # of letters that left in hours which a restore lost, perhaps
+        found, of_lost = lost.heard_of(
+            session, {place: told[place] for place in range(len(told)) if place not in words}
+        )
+        words |= _attributed(session, found)
     traces.empty(session, {word.told.cause for word in words.values() if word.told.cause and not word.email})
-    unknown = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
+    unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
+    unknown += of_lost
     if not words:
-        return [*unknown]
+        return unknown
     doubted = _prove(session, words.values())
     ids = sorted({word.message_id for word in words.values()})
     letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})}
     fresh = _kept(session, words)
     if not fresh:
-        return [*unknown]
+        return unknown
     moved = _move(session, fresh, doubted)
     _forbid(session, fresh)
     machines, clicked = _judged(session, fresh)
@@ -202,8 +209,10 @@ def _tending(word: LetterReported, settings: Settings) -> LetterReported:
     return replace(word, kind="tended") if own else word
 
 
-def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _Word]:
+def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[int, _Word]:
     """The words about letters of ours, by their place."""
+    if not told:
+        return {}
     records = [
         {
             "place": place,
@@ -214,10 +223,9 @@ def _attributed(session: Session, told: Sequence[LetterReported]) -> dict[int, _
             "at": word.at,
             "about_the_address": word.kind in ABOUT_THE_ADDRESS,
         }
-        for place, word in enumerate(told)
+        for place, word in told.items()
     ]
-    found = session.execute(_ATTRIBUTE, {"rows": rows(records)})
-    return {row.place: _Word(told[row.place], *row[1:]) for row in found}
+    return {row.place: _Word(told[row.place], *row[1:]) for row in session.execute(_ATTRIBUTE, {"rows": rows(records)})}
 
 
 def _prove(session: Session, words: Iterable[_Word]) -> Set[int]:

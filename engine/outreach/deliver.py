@@ -23,9 +23,12 @@ from engine.letters.links import Links
 from engine.letters.senders import Sender
 from engine.letters.sheets import MONTHLY, OFFERED, Words
 from engine.letters.vocabulary import GIVES, SAMPLE_DEADLINE, one_line
+from engine.mail import codes, handovers, lost
+from engine.mail.handovers import Outcome
 from engine.outreach import ladders
 from engine.outreach.ladders import Offers
 from engine.ports import Copy, Sheet
+from engine.tokens import Signer
 
 # What words and values raise that do not fit each other, and JSON of half a character.
 UNFIT = (Invalid, TemplateError, TypeError, ValueError)
@@ -34,14 +37,15 @@ TEST = "[Test] "  # before the subject of a letter that staff sent themselves
 ASKS = "asks"  # the kind of letters that are not sent when there is nothing to ask for
 
 # The deadline of a campaign is meant in the zone of its chapter, the nearest one upwards that says it.
-_PARCELS = text("""
+_PARCELS = text(f"""
 SELECT m.id, m.mailing_id, m.chapter_id, m.fund_id, m.version_id, m.campaign_id, m.lane,
-    CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial,
-    w.subject, w.body_html, w.body_text, coalesce(k.facts, '{}') AS facts, coalesce(z.time_zone, :zone) AS zone,
+    CASE WHEN trial THEN l.kind ELSE m.kind END AS kind, trial, k.slug AS campaign, q.slug AS sequence, {lost.KNOWN} AS lost,
+    w.subject, w.body_html, w.body_text, coalesce(k.facts, '{{}}') AS facts, coalesce(z.time_zone, :zone) AS zone,
     coalesce(k.deadline, CAST(v.definition ->> 'deadline' AS timestamp) AT TIME ZONE :zone) AS deadline
 FROM message m CROSS JOIN LATERAL (SELECT m.occasion LIKE 'trial:%' AS trial) of_staff
 JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
 LEFT JOIN campaign k ON k.id = m.campaign_id LEFT JOIN sequence_version v ON v.id = m.version_id
+LEFT JOIN sequence q ON q.id = v.sequence_id
 LEFT JOIN LATERAL (
     WITH RECURSIVE up AS (
         SELECT parent_id, time_zone, 0 AS level FROM chapter WHERE id = k.chapter_id
@@ -51,8 +55,8 @@ LEFT JOIN LATERAL (
 WHERE m.id = ANY(:ids)
 """)
 _READERS = """
-SELECT m.id, m.contact_id, CAST(m.facts AS text) AS facts, m.attempts, m.inbound_event_id, c.email,
-    c.first_name, c.last_name, {express} AS express {fields}
+SELECT m.id, m.occasion, {named} AS named, m.contact_id, CAST(m.facts AS text) AS facts, m.attempts,
+    m.inbound_event_id, c.email, c.first_name, c.last_name, {express} AS express {fields}
 FROM message m JOIN contact c ON c.id = m.contact_id WHERE m.id = ANY(:ids) ORDER BY m.id
 """
 # She is known to have saved a card at ActBlue; asked only where that matters.
@@ -62,7 +66,8 @@ _EXPRESS = "EXISTS (SELECT FROM contribution g WHERE g.contact_id = c.id AND g.e
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """Letters under one handover, with all that their rendering needs. `moved`: those that are another's since the claim,
-    whom the last look did not look at; `offers`: the amounts of each; `fault`: why none of them can be rendered."""
+    whom the last look did not look at; `offers`: the amounts of each; `fault`: why none of them can be rendered; `campaign`,
+    `sequence`: the slugs of what they are of; `lost`: letters of lost hours are known, and one of these may be one."""
 
     handover_id: int
     mailing_id: int
@@ -75,6 +80,18 @@ class Parcel:
     moved: Set[int] = frozenset()
     offers: Offers = ladders.NOTHING
     fault: str = ""
+    campaign: str | None = None
+    sequence: str | None = None
+    lost: bool = False
+
+    def codes(self, reader: Mapping[str, Any], signer: Signer) -> tuple[str, ...]:
+        """What the letter of one reader is called outside (`engine.mail.codes`)."""
+        name = reader["named"] or codes.named(reader["occasion"], self.campaign, self.sequence)
+        return codes.codes(signer, reader["email"] or "", name)
+
+    def without(self, message_ids: Set[int]) -> "Parcel":
+        """The same without these letters."""
+        return replace(self, readers=[reader for reader in self.readers if reader["id"] not in message_ids])
 
     @property
     def causes(self) -> dict[int, int | None]:
@@ -132,9 +149,27 @@ def load(
             moved.intersection(of[row.id][1]) if moved else moved,
             hers,
             each.fault,
+            row.campaign,
+            row.sequence,
+            row.lost,
         )
         for (row, each), hers in zip(together, offered, strict=True)
     ]
+
+
+def unrepeated(session: Session, parcels: Sequence[Parcel], links: Links) -> Sequence[Parcel]:
+    """The same without letters that left before, in hours which a restore lost. One statement, and only if any are known."""
+    if not any(parcel.lost for parcel in parcels):
+        return parcels
+    told = [
+        (reader["id"], code)
+        for parcel in parcels for reader in parcel.readers for code in parcel.codes(reader, links.signer)
+    ]  # fmt: skip
+    gone = set(lost.repeated(session, told))
+    left = [parcel.without(gone) for parcel in parcels]
+    if empty := [Outcome(parcel.handover_id, "abandoned", reason=lost.WHY) for parcel in left if not parcel.readers]:
+        handovers.record(session, empty, links.now)
+    return [parcel for parcel in left if parcel.readers]
 
 
 def request(parcel: Parcel, links: Links, most_substitution_bytes: int) -> Request:
@@ -218,7 +253,7 @@ def _readers(
     session: Session, message_ids: Sequence[int], names: Iterable[str], express: str
 ) -> dict[int, Mapping[str, Any]]:
     """Each reader as a row: what every letter needs, and what these name of her, as `reader_first_name`."""
-    query = text(_READERS.format(fields=filling.columns(names), express=express))
+    query = text(_READERS.format(fields=filling.columns(names), express=express, named=codes.NAMED))
     found = session.execute(query, {"ids": list(message_ids)})
     columns = tuple(found.keys())
     readers = [dict(zip(columns, row, strict=True)) for row in found.all()]
@@ -252,7 +287,8 @@ def _copy(
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None
     substitutions = {} if alone else parcel.sheet.substitutions(values)
-    return Copy(reader["id"], reader["email"], name, substitutions, headers), whole
+    code = parcel.codes(reader, links.signer)[-1]
+    return Copy(reader["id"], reader["email"], name, substitutions, headers, code), whole
 
 
 def _one_click(kind: str, addresses: Mapping[str, str]) -> dict[str, str]:

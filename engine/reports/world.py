@@ -36,6 +36,7 @@ _CLONED: Mapping[str, str] = {
     "handover": _EMPTY,
     "step_tally": _EMPTY,
     "mail_hold": _EMPTY,  # whatever holds letters back just now will be over
+    "database_home": _EMPTY,
     "chapter_lead": _EMPTY,  # letters to leads are not told
     "audit": _EMPTY,
     "refcode": _EMPTY,  # each letter gets one that is gone again

@@ -134,6 +134,7 @@ def _letter(raw: RawEvent, said: dict[str, Any], kind: str) -> list[Event] | Ign
         url=_url(clean(said.get("url"))) if kind == "click" else "",
         reason=_ADDRESS.sub("…", reason),
         suppresses=dropped or SUPPRESSING.get(kind, ""),
+        code=letter_ids.code(clean(said.get(letter_ids.CODE_ARG))),
         machine=kind == "open" and str(said.get("sg_machine_open")).lower() == "true",
     )
     return [told]

@@ -45,6 +45,7 @@ from engine.tables.places import (
     ZipRoute,
 )
 from engine.tables.recurring import Cancellation, PlanFailure, RecurringPlan
+from engine.tables.restoring import DatabaseHome, LostLetter, Restoration
 from engine.tables.segments import Segment
 from engine.tables.settling import CheckoutSession, Dispute, FraudWarning, PaymentLink, Refund
 from engine.tables.staff import Audit, SignIn, Staff, StaffSession
@@ -73,6 +74,7 @@ __all__ = [
     "Contact",
     "ContactInterest",
     "Contribution",
+    "DatabaseHome",
     "Decline",
     "DevClock",
     "Dispute",
@@ -92,6 +94,7 @@ __all__ = [
     "Introduction",
     "LedgerEntry",
     "Letter",
+    "LostLetter",
     "MailDoubt",
     "MailEvent",
     "MailHold",
@@ -104,6 +107,7 @@ __all__ = [
     "Refcode",
     "Refund",
     "RefundOrder",
+    "Restoration",
     "Segment",
     "SendingDomain",
     "SentCount",

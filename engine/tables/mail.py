@@ -136,7 +136,8 @@ class MailHold(SQLModel, table=True):
     """While one is open (not lifted, and before `until` if it says so) no campaign letter leaves; `receipts_too`: none does.
 
     suspended: the provider suspended our account; key: it refuses our key or address; away: nothing reaches it; busy: it
-    asked us to wait; silent: it tells nothing of what became of letters.
+    asked us to wait; silent: it tells nothing of what became of letters; restored: this database was; staff: a person stopped
+    all letters.
     """
 
     __tablename__ = "mail_hold"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from engine import migrate
 from engine.db import make_pool
 from engine.giving import forms
 from engine.tables.columns import metadata
+from tests import migration_rules
 
 # Everything that Postgres knows about a schema, as text: columns, defaults, constraints, indexes.
 CATALOGUE = text("""
@@ -53,6 +55,10 @@ def revisions() -> list[str]:
     return [revision.revision for revision in script.walk_revisions()][::-1]
 
 
+def source(revision: str) -> str:
+    return Path(ScriptDirectory.from_config(migrate.config()).get_revision(revision).path).read_text("utf-8")
+
+
 def move(pool: Engine, direction: str, revision: str) -> None:
     with pool.begin() as connection:
         getattr(command, direction)(migrate.config(connection), revision)
@@ -70,7 +76,7 @@ def test_the_migrations_make_exactly_the_schema_of_the_models(empty: Engine):
 
 
 def test_every_migration_goes_up_and_down_and_up_again(empty: Engine):
-    seen = [catalogue_after_first(empty)]
+    seen, released = [catalogue_after_first(empty)], False
     for revision in revisions():
         before = catalogue(empty)
         move(empty, "upgrade", revision)
@@ -79,6 +85,10 @@ def test_every_migration_goes_up_and_down_and_up_again(empty: Engine):
         assert catalogue(empty) == before
         move(empty, "upgrade", revision)
         assert catalogue(empty) == after
+        if released and revision not in migration_rules.MAY:
+            assert [revision, *migration_rules.broken(before, after)] == [revision]
+            assert [revision, *migration_rules.forbidden(source(revision))] == [revision]
+        released = released or revision == migration_rules.NOT_HELD_UP_TO
         seen.append(after)
     assert len(seen) == len(revisions()) + 1
 
@@ -128,6 +138,34 @@ def catalogue_after_first(pool: Engine) -> list[tuple[str, str, str]]:
     with pool.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num text PRIMARY KEY)"))
     return catalogue(pool)
+
+
+OLD_SCHEMA = [
+    ("column", "contact.name", "text text NO NO"), ("column", "contact.note", "text text YES NO"),
+    ("column", "message.state", "text text NO 'ready'::text NO"),
+]  # fmt: skip
+
+
+def test_what_would_break_code_of_before_or_stand_in_its_way_is_found():
+    new = [("column", "contact.name", "bigint int8 NO NO"), ("column", "contact.note", "text text NO NO"),
+           ("column", "contact.must", "text text NO NO"), ("column", "contact.may", "text text NO ''::text NO"),
+           ("column", "contact.can", "text text YES NO"), ("column", "other.id", "bigint int8 NO YES ALWAYS")]  # fmt: skip
+    assert [fault.split(" ", 1)[0] for fault in migration_rules.broken(OLD_SCHEMA, new)] == [
+        "contact.name", "contact.note", "message.state", "contact.must"
+    ]  # fmt: skip
+    for line in (
+        "op.create_index('x', 'message', ['state'])\n", 'op.execute("CREATE INDEX x ON message (id)")',
+        "op.create_check_constraint('x', 'contact', 'true')\n", 'op.execute("UPDATE contact SET x = 1")',
+        'op.execute("ALTER TABLE message ADD CONSTRAINT x CHECK (true)")', 'op.execute("LOCK TABLE message")',
+    ):  # fmt: skip
+        assert len(list(migration_rules.forbidden(line))) == 1, line
+    for line in (
+        "op.create_index('x', 'message', ['state'], postgresql_concurrently=True)\n", "op.add_column('message', sa.Column())",
+        "op.create_table('thing')\nop.create_index('x', 'thing', ['contact'])\n",
+        "CREATE TRIGGER x BEFORE UPDATE OF a ON message", "UPDATE bookmark SET x",
+        "ALTER TABLE message ADD CONSTRAINT x CHECK (true) NOT VALID", "def downgrade(): op.execute('DELETE FROM message')",
+    ):  # fmt: skip
+        assert list(migration_rules.forbidden(line)) == [], line
 
 
 def test_upgrading_twice_changes_nothing_and_loads_zips_and_letters_once(empty: Engine):

@@ -1,0 +1,165 @@
+"""Letters that left in hours which a restore lost: what their provider tells of them, and that none goes out again.
+
+A handover of those hours has no row: it is known by its id, in the gap that the restore left (`engine.mail.whereabouts`).
+Of a letter that was here before, it is made again, and the letter stands under it as it did. A letter that was composed in
+those hours, too, is kept by its code until the one that would repeat it is claimed: that one is it then, and everything that
+was told is told once more, of a letter that is ours.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine import bell
+from engine.db import rows
+from engine.events import Event, LetterReported
+from engine.mail import suppressions, tally
+from engine.mail.suppressions import Suppressed
+
+WHY = "left in hours that a restore lost"
+
+_GAP = "EXISTS (SELECT FROM restoration r WHERE v.{0}_id > r.last_{0}_id AND v.{0}_id <= r.next_{0}_id)"
+_ANY = text("SELECT EXISTS (SELECT FROM restoration)")
+# Others may write through the same account of the provider: a letter that is here must have gone to that address.
+_HEARD_OF = text(f"""
+SELECT v.place, m.id IS NOT NULL AND (c.email = v.email OR EXISTS (
+        SELECT FROM contact old WHERE old.merged_into_id = c.id AND old.email = v.email)) AS here,
+    m.id IS NULL AND v.code <> '' AND {_GAP.format("message")} AS lost
+FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, message_id bigint, handover_id bigint, email text, code text)
+LEFT JOIN message m ON m.id = v.message_id LEFT JOIN contact c ON c.id = m.contact_id
+WHERE {_GAP.format("handover")} ORDER BY v.place
+""")
+# The handovers of the lost hours, as far as they can be known.
+_AGAIN = text("""
+INSERT INTO handover (id, mailing_id, lane, letters, state, provider_id, reason, due_at, created_at, answered_at, heard_at)
+OVERRIDING SYSTEM VALUE
+SELECT v.handover_id, min(m.mailing_id), min(m.lane), count(DISTINCT m.id), 'accepted', max(v.provider_id), :why, min(v.at),
+    min(v.at), min(v.at), now()
+FROM json_to_recordset(CAST(:rows AS json)) AS v(message_id bigint, handover_id bigint, provider_id text, at timestamptz)
+JOIN message m ON m.id = v.message_id GROUP BY v.handover_id ORDER BY v.handover_id
+ON CONFLICT (id) DO NOTHING
+""")
+# A letter that waits, or whose handover before was never heard of, is under that one.
+_UNDER = text("""
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT ON (v.message_id) v.message_id, v.handover_id, v.at
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(message_id bigint, handover_id bigint, at timestamptz)
+    ORDER BY v.message_id, v.at
+), waiting AS MATERIALIZED (
+    SELECT m.id, m.state, t.handover_id, t.at FROM told t JOIN message m ON m.id = t.message_id
+    LEFT JOIN handover h ON h.id = m.handover_id
+    WHERE m.state = 'ready' OR m.state = 'handed' AND h.state IN ('submitting', 'uncertain') ORDER BY m.id FOR UPDATE OF m
+)
+UPDATE message m SET state = 'handed', handover_id = w.handover_id, handed_at = w.at, reason = :why,
+    attempts = m.attempts + CASE w.state WHEN 'ready' THEN 1 ELSE 0 END
+FROM waiting w WHERE m.id = w.id
+RETURNING m.id, m.mailing_id, m.lane, m.version_id, m.campaign_id, coalesce(m.chapter_id, 0) AS chapter, m.step,
+    w.state AS was
+""")
+_HANDED = text("""
+UPDATE mailing w SET handed = w.handed + v.letters
+FROM json_to_recordset(CAST(:rows AS json)) AS v(id bigint, letters bigint) WHERE w.id = v.id
+""")
+_KEEP = text("""
+INSERT INTO lost_letter AS l (message_id, handover_id, provider_id, code, at, causes)
+SELECT v.message_id, min(v.handover_id), max(v.provider_id), max(v.code), min(v.at),
+    coalesce(array_agg(DISTINCT v.cause) FILTER (WHERE v.cause IS NOT NULL), '{}')
+FROM json_to_recordset(CAST(:rows AS json)) AS v(message_id bigint, handover_id bigint, provider_id text, code text,
+    at timestamptz, cause bigint)
+GROUP BY v.message_id ORDER BY v.message_id
+ON CONFLICT (message_id) DO UPDATE SET at = least(l.at, excluded.at), code = greatest(l.code, excluded.code),
+    causes = ARRAY(SELECT DISTINCT unnest(l.causes || excluded.causes))
+RETURNING message_id, became_id
+""")
+# Of each letter that is about to leave: the lost one that it would repeat. That is what it is from now on.
+_REPEATED = text("""
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT ON (v.message_id) v.message_id, l.message_id AS lost_id, l.handover_id, l.provider_id, l.at, l.causes
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(message_id bigint, code text)
+    JOIN lost_letter l ON l.code = v.code AND l.became_id IS NULL AND l.code <> '' ORDER BY v.message_id, l.at
+), became AS (
+    UPDATE lost_letter l SET became_id = t.message_id FROM told t WHERE l.message_id = t.lost_id
+), once_more AS (
+    UPDATE inbound_event e SET state = 'pending', attempts = 0, reason = '', lease = NULL, due_at = now(), finished_at = NULL
+    WHERE e.id IN (SELECT unnest(causes) FROM told) AND e.state = 'ignored' AND octet_length(e.body) > 0
+)
+SELECT message_id, handover_id, provider_id, at FROM told ORDER BY message_id
+""")
+_STANDS = text("""
+UPDATE message m SET handover_id = v.handover_id, handed_at = v.at, reason = :why
+FROM json_to_recordset(CAST(:rows AS json)) AS v(message_id bigint, handover_id bigint, at timestamptz)
+WHERE m.id = v.message_id AND m.state = 'handed'
+""")
+
+# SQL: whether letters of lost hours are known that nothing here is yet.
+KNOWN = "EXISTS (SELECT FROM lost_letter WHERE became_id IS NULL AND code <> '')"
+
+
+def heard_of(session: Session, told: Mapping[int, LetterReported]) -> tuple[dict[int, LetterReported], list[Event]]:
+    """Of words (by their places) that are about no letter of ours: those that are about letters of lost hours and can be
+    attributed now, as they are to be read; and what is counted. One statement while this database was never restored."""
+    if not told or not session.scalar(_ANY):
+        return {}, []
+    asked = [
+        {"place": place, "email": word.email} | _row(word)
+        for place, word in told.items()
+        if word.message_id and word.handover_id
+    ]
+    found = session.execute(_HEARD_OF, {"rows": rows(asked)}).all()
+    ours = {row.place: told[row.place] for row in found if row.here}
+    new = {row.place: told[row.place] for row in found if row.lost}
+    ours |= _kept(session, new)
+    return ours, _stand_under(session, ours.values())
+
+
+def repeated(session: Session, codes: Iterable[tuple[int, str]]) -> Sequence[int]:
+    """Letters that were claimed, with their codes: those of them that left in lost hours stand under their handovers of then,
+    and must not leave again. What was told of them is pending once more."""
+    asked = [{"message_id": message_id, "code": code} for message_id, code in codes]
+    found = [dict(row._mapping) for row in session.execute(_REPEATED, {"rows": rows(asked)})]
+    if found:
+        session.execute(_AGAIN, {"rows": rows(found), "why": WHY})
+        session.execute(_STANDS, {"rows": rows(found), "why": WHY})
+    return [row["message_id"] for row in found]
+
+
+def _row(word: LetterReported) -> dict[str, Any]:
+    return {
+        "message_id": word.message_id, "handover_id": word.handover_id, "provider_id": word.provider_id, "code": word.code,
+        "at": word.at, "cause": word.cause,
+    }  # fmt: skip
+
+
+def _kept(session: Session, new: Mapping[int, LetterReported]) -> dict[int, LetterReported]:
+    """Keep what is told of letters that were composed in lost hours; those that a letter of ours has become are told of that.
+    Of the others, what is said of the address counts all the same."""
+    if not new:
+        return {}
+    became = {row.message_id: row.became_id for row in session.execute(_KEEP, {"rows": rows(map(_row, new.values()))})}
+    suppressions.suppress(
+        session,
+        [Suppressed(word.email, word.suppresses, word.at, word.cause)
+         for word in new.values() if word.suppresses and word.email],
+    )  # fmt: skip
+    known = {place: became[word.message_id] for place, word in new.items() if word.message_id}
+    return {place: replace(new[place], message_id=ours) for place, ours in known.items() if ours}
+
+
+def _stand_under(session: Session, words: Iterable[LetterReported]) -> list[Event]:
+    """Make the handovers of these words again, and put letters that wait under them."""
+    told = [_row(word) for word in words]
+    if not told:
+        return []
+    session.execute(_AGAIN, {"rows": rows(told), "why": WHY})
+    moved = session.execute(_UNDER, {"rows": rows(told), "why": WHY}).all()
+    left = [row for row in moved if row.was == "ready" and row.lane == bell.DELIVERY]
+    counts: dict[int, int] = {}
+    for row in left:
+        counts[row.mailing_id] = counts.get(row.mailing_id, 0) + 1
+    if counts:
+        handed = rows({"id": each, "letters": counts[each]} for each in sorted(counts))
+        session.execute(_HANDED, {"rows": handed})
+    return tally.of_steps((row, "handed") for row in left)
