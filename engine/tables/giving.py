@@ -170,9 +170,7 @@ class Contribution(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=identity())
     source: str = Field(sa_column=words(default=None))
     source_key: str = Field(sa_column=words(default=None))
-    inbound_event_id: int | None = Field(
-        default=None, sa_column=cause(index=True)
-    )
+    inbound_event_id: int | None = Field(default=None, sa_column=cause(index=True))
     contact_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     fund_id: int | None = Field(default=None, sa_column=reference("fund.id", nullable=True))
     chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))
