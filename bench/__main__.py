@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
+from bench import answers, apply, campaign, delivery, history, imports, intake, latency, pages, people, segments, steps
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -40,6 +40,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "steps": (
         "people of a campaign take their step, beside a bare loop that claims, inserts and updates",
         steps.run,
+    ),
+    "history": (
+        "ten years put away by the chores that keep the house, then the hot paths beside a house without a past",
+        history.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
