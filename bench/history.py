@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
+import psutil
 import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
@@ -40,8 +41,9 @@ KEPT = (*past.TABLES, "past_letter", "past_place", "past_occasion")
 CHORES = {name: timedelta(days=1) for name in (upkeep.BODIES, long_over.EVENTS, long_over.ARCHIVE)}
 
 _SIZE = """
-SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint, coalesce(sum(c.reltuples), 0)::bigint
-FROM pg_partition_tree(%(table)s) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf
+SELECT sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
+WHERE c.oid = CAST(%(table)s AS regclass)
+    OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = CAST(%(table)s AS regclass))
 """
 _DUE = "SELECT count(*) FROM chore WHERE name = ANY(%s) AND due_at <= now()"
 
@@ -53,6 +55,9 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--contacts", type=int, default=PEOPLE, help=f"people ({PEOPLE:,})")
     parser.add_argument("--campaigns", type=int, default=A_YEAR, help=f"to everybody, in each year ({A_YEAR})")
     parser.add_argument("--rounds", type=int, default=report.ROUNDS)
+    parser.add_argument(
+        "--minutes", type=float, default=600.0, help="for making and for keeping, each; it goes on next time"
+    )
     parser.add_argument("--home", type=Path, help="a folder that stays")
     parser.add_argument("--only", choices=PARTS, help="this part alone, with what is in the folder")
     options = parser.parse_args(arguments)
@@ -68,32 +73,38 @@ def run(arguments: Sequence[str]) -> None:
     place = nullcontext(options.home) if options.home else running.folder()
     with place as home, running.servers(home, running.AS_COMPOSE) as servers:
         if "make" in parts:
-            figures |= _make(servers, options.contacts, options.years, options.campaigns)
+            figures |= _make(servers, options)
         if "keep" in parts:
-            figures |= _keep(servers)
+            figures |= _keep(servers, options.minutes * 60)
         if "hot" in parts:
             ratios = _hot(servers, options.contacts, options.rounds, figures)
     report.close("history", ratios, figures)
 
 
-def _make(servers: running.Servers, people: int, years: int, a_year: int) -> dict[str, object]:
+def _make(servers: running.Servers, options: argparse.Namespace) -> dict[str, object]:
     url = servers.places.database_url
+    with psycopg.connect(driver_url(url), dbname="postgres", autocommit=True) as admin:
+        begun = _one(admin, "SELECT count(*) FROM pg_database WHERE datname = %s", [FRESH])
+        if not begun:
+            _people(url, options.contacts)
+            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(FRESH), sql.Identifier(OLD)))
+    progress(f"making {options.years} years with {options.campaigns} campaigns each")
+    began = monotonic()
+    made, whole = past.make(url, options.years, options.campaigns, options.minutes * 60)
+    progress(f"{made} in {monotonic() - began:.0f} s" + ("" if whole else "; not all of it yet"))
+    return {"made": asdict(made), "made_whole": whole}
+
+
+def _people(url: str, people: int) -> None:
     pool = make_pool(url, size=1)
     with transaction(make_sessions(pool)) as session:
         demo_organisation.load(session)
     pool.dispose()
     progress(f"making {people:,} people")
     audience.make(url, people, older=False)
-    with psycopg.connect(driver_url(url), dbname="postgres", autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(FRESH), sql.Identifier(OLD)))
-    progress(f"making {years} years with {a_year} campaigns each")
-    began = monotonic()
-    made = past.make(url, years, a_year)
-    progress(f"{made} in {monotonic() - began:.0f} s")
-    return {"made": asdict(made)}
 
 
-def _keep(servers: running.Servers) -> dict[str, object]:
+def _keep(servers: running.Servers, seconds: float) -> dict[str, object]:
     """The chores until they are quiet. Then what a year costs that is dropped whole, and deleted."""
     url = servers.places.database_url
     deps = _deps(servers)
@@ -102,17 +113,17 @@ def _keep(servers: running.Servers) -> dict[str, object]:
         with transaction(deps.sessions) as session:
             pulse.plan(session)
         connection.execute("UPDATE chore SET due_at = now() WHERE name = ANY(%s)", [list(CHORES)])
-        began, wal, cpu = monotonic(), _wal(connection), servers.cpu()
+        began, wal, cpu, held = monotonic(), _wal(connection), servers.cpu(), _resident()
         turns = 0
-        while _one(connection, _DUE, [list(CHORES)]):
+        while _one(connection, _DUE, [list(CHORES)]) and monotonic() < began + seconds:
             upkeep.run(deps, CHORES)
             turns += 1
             progress(f"  {turns} turns, {monotonic() - began:.0f} s")
-        took, wrote, cpu = monotonic() - began, _wal(connection) - wal, servers.cpu() - cpu
+        took, wrote, cpu, held = monotonic() - began, _wal(connection) - wal, servers.cpu() - cpu, _resident() - held
+        quiet = not _one(connection, _DUE, [list(CHORES)])
         connection.execute("VACUUM ANALYZE")
         after = _sizes(connection)
         dropped = _dropped(connection)
-    resident = int(Path("/proc/self/status").read_text("ascii").partition("VmHWM:")[2].split()[0]) / 1024
     rows = [
         [table, *(f"{value:,.0f}" for pair in zip(before[table], after[table], strict=True) for value in pair)]
         for table in KEPT
@@ -121,12 +132,12 @@ def _keep(servers: running.Servers) -> dict[str, object]:
     report.table("before and after", ["", "MB before", "MB after", "rows before", "rows after"], rows)
     print(
         f"kept in {took:.0f} s, {turns} turns, {cpu:.0f} s of Postgres, {wrote:,.0f} MB of WAL,"
-        f" {resident:.0f} MB of ours at most"
+        f" our memory grew by {held:.0f} MB{'' if quiet else '; not quiet yet'}"
     )
     tables = {table: [round(value) for value in (*before[table], *after[table])] for table in KEPT}
     return {
         "keep_seconds": round(took), "keep_wal_mb": round(wrote), "keep_postgres_cpu": round(cpu),
-        "keep_most_mb": round(resident), "tables": tables, **dropped,
+        "keep_grew_mb": round(held), "quiet": quiet, "tables": tables, **dropped,
     }  # fmt: skip
 
 
@@ -210,6 +221,10 @@ def _sizes(connection: psycopg.Connection) -> dict[str, tuple[float, float]]:
         size, rows = connection.execute(_SIZE, {"table": table}).fetchone() or (0, 0)
         found[table] = (size / 1e6, float(max(rows, 0)))
     return found
+
+
+def _resident() -> float:
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def _wal(connection: psycopg.Connection) -> float:

@@ -6,6 +6,7 @@ The rows of each table come in the order of time, as they did.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import monotonic
 
 import psycopg
 
@@ -64,7 +65,8 @@ WHERE m.id > %(letter)s AND (k.kind <> 'click' OR m.lane = 'delivery' AND m.id %
 _EVENTS = """
 INSERT INTO inbound_event (id, source, key, kind, lane, body, received_at, state, reason, attempts, due_at, finished_at)
 OVERRIDING SYSTEM VALUE
-SELECT %(event)s + n, 'sendgrid', encode(sha256(convert_to('e' || (%(event)s + n) / 700, 'UTF8')), 'hex') || ':' || n %% 700,
+SELECT %(event)s + n, 'sendgrid', encode(sha256(convert_to('e' || (%(event)s + n) / 700, 'UTF8')), 'hex')
+        || ':' || (%(event)s + n) %% 700,
     'part', 'feedback', CASE WHEN {days} < 90 THEN convert_to(repeat('x', 300), 'UTF8') ELSE '' END, {at}, 'applied',
     'delivered', 1, {at}, {at} FROM generate_series(1, %(events)s) n
 """
@@ -115,14 +117,16 @@ class Made:
     gifts: int = 0
 
 
-def make(url: str, years: int, a_year: int) -> Made:
-    """So many years with so many campaigns a year to everybody, and a gift of everybody in each year."""
-    made = Made()
+def make(url: str, years: int, a_year: int, seconds: float) -> tuple[Made, bool]:
+    """So many years with so many campaigns a year to everybody, and a gift of everybody in each year; goes on where it was
+    cut short. Returns how much was made within these seconds, and whether that is all of it."""
+    made, ends = Made(), monotonic() + seconds
     with psycopg.connect(driver_url(url), autocommit=True) as connection:
         for term in _TERMS.split(";"):
             connection.execute(term)
         people = _one(connection, "SELECT count(*) FROM contact WHERE routed_by = 'zip'")
-        for number in range(years * a_year):
+        number = _one(connection, "SELECT count(*) FROM campaign WHERE slug LIKE 'past-%'") - 1
+        while (number := number + 1) < years * a_year and monotonic() < ends:
             days = 365.25 * years * (1 - number / (years * a_year)) - 2
             if number % a_year == 0:
                 progress(f"  {days / 365.25:.1f} years ago")
@@ -131,9 +135,9 @@ def make(url: str, years: int, a_year: int) -> Made:
         connection.execute(_TOTALS)
         for table in _IDS.values():
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
-        connection.execute("VACUUM ANALYZE")
+        connection.execute("VACUUM ANALYZE" if number >= years * a_year else "ANALYZE")
         connection.execute("CHECKPOINT")
-    return made
+    return made, number >= years * a_year
 
 
 def _campaign(connection: psycopg.Connection, number: int, days: float, people: int, made: Made) -> None:
