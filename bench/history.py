@@ -124,12 +124,12 @@ def _keep(servers: running.Servers, seconds: float) -> dict[str, object]:
         connection.execute("VACUUM ANALYZE")
         after = _sizes(connection)
         dropped = _dropped(connection)
-    rows = [
-        [table, *(f"{value:,.0f}" for pair in zip(before[table], after[table], strict=True) for value in pair)]
-        for table in KEPT
-    ]
-    rows.append(["all", *(f"{sum(each[t][i] for t in KEPT):,.0f}" for i in (0, 1) for each in (before, after))])
-    report.table("before and after", ["", "MB before", "MB after", "rows before", "rows after"], rows)
+    rows = [[table, *_row(before[table], after[table])] for table in KEPT]
+    rows.append(
+        ["all", *_row(*(tuple(sum(each[table][i] for table in KEPT) for i in (0, 1)) for each in (before, after)))]
+    )
+    columns = ["", "MB before", "MB after", "rows before", "rows after", "bytes a row before"]
+    report.table("before and after, with indexes", columns, rows)
     print(
         f"kept in {took:.0f} s, {turns} turns, {cpu:.0f} s of Postgres, {wrote:,.0f} MB of WAL,"
         f" our memory grew by {held:.0f} MB{'' if quiet else '; not quiet yet'}"
@@ -225,6 +225,11 @@ def _sizes(connection: psycopg.Connection) -> dict[str, tuple[float, float]]:
 
 def _resident() -> float:
     return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def _row(before: Sequence[float], after: Sequence[float]) -> list[str]:
+    each = before[0] * 1e6 / before[1] if before[1] else 0.0
+    return [*(f"{value:,.0f}" for value in (before[0], after[0], before[1], after[1])), f"{each:,.0f}"]
 
 
 def _wal(connection: psycopg.Connection) -> float:
