@@ -56,7 +56,7 @@ class PastLetter(SQLModel, table=True):
 
 class PastOccasion(SQLModel, table=True):
     """An occasion whose letter is in the archive: a trigger lets no `message` be written for it. `key`: its hash. Of a run of
-    a campaign that is over, one row for everybody (`contact_id` 0); it outlives the letters."""
+    a campaign that is over, one row for everybody (`contact_id` 0), which its steps ask for. It outlives the letters."""
 
     __tablename__ = "past_occasion"
 

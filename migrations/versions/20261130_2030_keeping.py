@@ -22,7 +22,8 @@ CAUSED = (
 )  # fmt: skip
 # Rows go from these day by day: what they leave empty is to be found by new ones soon, not when a fifth of the table is empty.
 EBBING = ('inbound_event', 'message', 'mail_event', 'handover', 'enrollment')
-# For her, or for everybody (0). Ours and the older code's letters alike.
+# Ours and the older code's letters alike. Those of campaigns are many at a time and have one row for everybody: whoever writes
+# them asks once a step, and a campaign that is over writes none.
 NOT_AGAIN = """
 CREATE FUNCTION message_of_a_past_occasion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -35,7 +36,7 @@ END $$
 """
 TRIGGER = """
 CREATE TRIGGER message_of_a_past_occasion BEFORE INSERT ON message
-FOR EACH ROW EXECUTE FUNCTION message_of_a_past_occasion()
+FOR EACH ROW WHEN (NEW.campaign_id = 0) EXECUTE FUNCTION message_of_a_past_occasion()
 """
 # All of them at once or none: whoever is at work holds some and waits for others. Nobody is waited for longer than a moment, so
 # that nobody waits in a circle; it is tried for half a minute.

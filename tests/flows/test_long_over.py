@@ -194,14 +194,13 @@ def test_a_campaign_that_is_over_tells_the_same_from_the_archive_and_comes_to_no
     assert before == [True, True, True, True] == [chosen(deps, **rule) for rule in asked]
     change(deps, "UPDATE contact SET engaged_last_at = :at", at=deps.clock.now - timedelta(days=101))
     assert not chosen(deps, **asked[-1])
-    campaign = standing(deps)
-    with transaction(deps.sessions) as session:
-        again = session.execute(
-            text("INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, facts)"
-                 " SELECT :id, id, :occasion, 'delivery', now(), '{}' FROM mailing LIMIT 1 RETURNING id"),
-            {"id": people_of_nothing(session), "occasion": f"campaign:{campaign.id}:1:write"},
-        ).all()  # fmt: skip
-    assert again == []
+    (late,) = people(deps, 1)  # somebody who got nothing of it is in it once more, against all rules
+    change(deps, "UPDATE campaign SET state = 'running', ended_at = NULL")
+    change(deps, """INSERT INTO enrollment
+        (contact_id, version_id, sequence_id, campaign_id, rotation, step, due_at, entered_at) SELECT :late, k.version_id, k.sequence_id, k.id, 1, 'write', :now, :now FROM campaign k""",
+           late=late, now=deps.clock.now)  # fmt: skip
+    leave(deps)
+    assert (count(deps, "enrollment", "state = 'finished'"), count(deps, "message")) == (1, 0)
 
 
 def begun(deps: Deps, steps: list[dict[str, Any]]) -> list[int]:
@@ -215,14 +214,6 @@ def begun(deps: Deps, steps: list[dict[str, Any]]) -> list[int]:
     leave(deps)
     assert count(deps, "message", "state = 'handed'") == 3
     return few
-
-
-def people_of_nothing(session: Any) -> int:
-    """Somebody who got nothing of it."""
-    return int(session.scalar(text(
-        "INSERT INTO contact (email, details_at, routed_by, routed_on) VALUES ('new@example.org', 'epoch', 'test', 'test')"
-        " RETURNING id"
-    )))  # fmt: skip
 
 
 def test_a_run_in_which_somebody_is_on_her_way_stays_whole(deps: Deps):
