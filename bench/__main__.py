@@ -12,6 +12,7 @@ from bench import (
     campaign,
     delivery,
     growth,
+    history,
     imports,
     intake,
     latency,
@@ -67,6 +68,10 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "upgrade": (
         "migrating under load while older code works, and its processes replaced one by one: nothing fails, nothing is lost",
         upgrade.run,
+    ),
+    "history": (
+        "ten years put away by the chores that keep the house, then the hot paths beside a house without a past",
+        history.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }

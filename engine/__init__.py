@@ -21,6 +21,7 @@ documents   YAML files that staff write, read strictly
 tables      the schema, one small file an area
 
 bookmarks   how far something that reads on and on has come
+years       tables that are parted by years: made in time, dropped whole
 inbox       the raw events of outsiders: stored, claimed, finished, replayed, emptied
 inbox_files   raw events as a file, out of one database and into another
 sources     outsiders' words -> our events; pure parsers

@@ -30,6 +30,10 @@ LEASE_SECONDS = 10
 MOST_ATTEMPTS = 5
 PAUSE_SECONDS = 5
 STRETCH = 5_000
+FORGOTTEN = {
+    "feedback": "forgotten feedback",
+    "intake": "forgotten intake",
+}  # bookmarks: the last event that was looked at
 BODIES = "emptied bodies"  # the bookmark: the last event whose body was looked at for emptying
 AGAIN = "again"  # the kind of an event that came again under a known key with other bytes
 
@@ -145,7 +149,23 @@ WITH stretch AS MATERIALIZED (
 SELECT (SELECT max(id) FROM stretch) AS last, (SELECT count(*) FROM emptied) AS emptied
 """)
 
-_GO_BACK = text("UPDATE bookmark SET number = least(number, :number) WHERE name = :bookmark")
+# Events that are done with, whole. What came of them has keys of its own. What waits for a person stays.
+_FORGET = text("""
+WITH stretch AS MATERIALIZED (
+    SELECT id, lane, state, received_at FROM inbound_event
+    WHERE id > coalesce((SELECT number FROM bookmark WHERE name = :bookmark), 0) ORDER BY id LIMIT :most
+), old AS MATERIALIZED (
+    SELECT * FROM stretch WHERE received_at < now() - make_interval(days => :days) AND state <> 'pending'
+), gone AS (
+    DELETE FROM inbound_event e USING old o
+    WHERE e.id = o.id AND o.lane = :lane AND e.state IN ('applied', 'ignored', 'split') RETURNING e.id
+)
+SELECT (SELECT coalesce(max(id), 0) FROM old
+        WHERE id < coalesce((SELECT min(id) FROM stretch WHERE id NOT IN (SELECT id FROM old)), 9223372036854775807)) AS upto,
+    (SELECT count(*) = :most FROM old) AS more, (SELECT count(*) FROM gone) AS gone
+""")
+
+_GO_BACK = text("UPDATE bookmark SET number = least(number, :number) WHERE name = ANY(:bookmarks)")
 
 # The first event under a key that came again with other bytes.
 _FIRST = text("""
@@ -290,6 +310,15 @@ def empty_old(session: Session, days: int) -> tuple[int, bool]:
     return found.emptied, found.last is not None
 
 
+def forget(session: Session, lane: str, days: int, most: int = STRETCH) -> tuple[int, bool]:
+    """Take out one stretch of this lane's events that came longer ago than this and are done with. Returns how many, and
+    whether there may be more. One that is pending still is waited for."""
+    found = session.execute(_FORGET, {"bookmark": FORGOTTEN[lane], "lane": lane, "days": days, "most": most}).one()
+    if found.upto:
+        bookmarks.put(session, FORGOTTEN[lane], Place(number=found.upto))
+    return found.gone, found.more
+
+
 def get(session: Session, id: int) -> Row[Any]:
     """One event whole: the columns of `inbound_event`. Raises NotFound."""
     found = session.execute(_GET, {"id": id}).one_or_none()
@@ -303,5 +332,5 @@ def replay(session: Session, ids: Sequence[int] | None) -> Mapping[int, str]:
     found = session.execute(_REPLAY, {"ids": list(ids) if ids is not None else None})
     lanes = {row.id: row.lane for row in found}
     if lanes:
-        session.execute(_GO_BACK, {"bookmark": BODIES, "number": min(lanes) - 1})
+        session.execute(_GO_BACK, {"bookmarks": [BODIES, *FORGOTTEN.values()], "number": min(lanes) - 1})
     return lanes

@@ -20,12 +20,13 @@ from engine.giving import (
     plans,
     reversals,
 )
-from engine.mail import feedback, holds, readers, suppressions
+from engine.mail import feedback, holds, past, readers, suppressions
 from engine.outreach import (
     attribution,
     awaited,
     confirm,
     enrolled,
+    past_places,
     reached,
     receipts,
     refund_notices,
@@ -110,11 +111,13 @@ REACTIONS: dict[type[events.Event], tuple[Reaction, ...]] = {
         keeping.take_over,
         excesses.weigh_together,
         readers.take_over,
+        past.take_over,
         enrolled.take_over,
+        past_places.take_over,
         attribution.take_over,
         reached.happened,
     ),
-    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget, enrolled.forget),
+    events.ContactErased: (traces.forget, erasing.forget, keeping.forget, readers.forget, past.forget, enrolled.forget),
     # Letters.
     events.LetterUnknown: (),
     events.LetterDelivered: (),

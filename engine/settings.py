@@ -18,6 +18,7 @@ DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 
 DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 DEVELOPMENT_STRIPE_SECRET = f"whsec_{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
+SOONEST_LETTER_DAYS = 370  # whoever asks for letters of the last year need not ask the archive
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
 _AN_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?", re.ASCII)
 P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
@@ -78,6 +79,10 @@ class Settings(BaseSettings):
     hold_minutes: int = Field(10, ge=0)
     second_approver: bool = False
     raw_body_days: int = Field(90, ge=1)
+    feedback_days: int = Field(90, ge=7)
+    event_days: int = Field(2557, ge=400)
+    letter_days: int = Field(400, ge=SOONEST_LETTER_DAYS)
+    archive_years: int = Field(10, ge=0)
     api_minute: int = Field(600, ge=1)
     spark_people: int = Field(15, ge=2)
     import_megabytes: int = Field(1024, ge=1)

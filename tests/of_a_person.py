@@ -20,7 +20,9 @@ WITH a AS (
     INSERT INTO agenda (code, name) VALUES ('a1', 'Homes') ON CONFLICT (code) DO UPDATE SET name = 'Homes' RETURNING id
 )
 INSERT INTO interest (code, agenda_id, name) SELECT 'i1', id, 'Rents' FROM a ON CONFLICT DO NOTHING;
-INSERT INTO way_to_help (code, name) VALUES ('w1', 'Bring food') ON CONFLICT DO NOTHING
+INSERT INTO way_to_help (code, name) VALUES ('w1', 'Bring food') ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS past_letter_2026 PARTITION OF past_letter FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE IF NOT EXISTS past_place_2026 PARTITION OF past_place FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')
 """
 _ROOT = "(SELECT id FROM chapter WHERE parent_id IS NULL)"
 FILL = {
@@ -44,6 +46,11 @@ FILL = {
         FROM mailing WHERE slug = 'thank_you'""",
     "enrollment": """INSERT INTO enrollment (contact_id, version_id, due_at, entered_at, facts)
         VALUES (:id, 1, :now, :at, jsonb_build_object('first_name', CAST(:word AS text)))""",
+    "past_letter": """INSERT INTO past_letter (id, created_at, contact_id, mailing_id, due_at, lane, state, occasion, reason)
+        SELECT :id, :at, :id, id, :at, 'delivery', 'bounced', 'news:0', :word FROM mailing WHERE slug = 'thank_you'""",
+    "past_occasion": "INSERT INTO past_occasion (contact_id, key) VALUES (:id, hashtextextended('news:0', 0))",
+    "past_place": """INSERT INTO past_place (id, entered_at, contact_id, version_id, campaign_id, due_at, ended_at, state)
+        VALUES (:id, :at, :id, 1, 1, :at, :at, 'finished')""",
     "contribution": """INSERT INTO contribution (source, source_key, contact_id, fund_id, amount_cents, paid_at, donor)
         SELECT 'stripe', 'pi_00000000000' || :id, :id, min(id), 2700, :at,
             jsonb_build_object('last_name', CAST(:word AS text)) FROM fund""",

@@ -9,5 +9,6 @@ mail_domains   what receivers of letters find about each sender's domain
 heard          when each webhook was last heard of
 one_click      whether one click stops letters
 backlog        what is due and is not done; what needs a person
+growth         how much there is of what grows, and how fast
 examining      all of it, in order
 """

@@ -9,7 +9,17 @@ from sqlalchemy.orm import Session
 
 from engine import migrate
 from engine.bootstrap import Deps
-from engine.doctor import backlog, configuration, database, heard, mail_domains, one_click, providers, redis_server
+from engine.doctor import (
+    backlog,
+    configuration,
+    database,
+    growth,
+    heard,
+    mail_domains,
+    one_click,
+    providers,
+    redis_server,
+)
 from engine.doctor.findings import Finding
 from engine.errors import Unavailable
 from engine.ports import Names, RedisState
@@ -79,4 +89,5 @@ def _of_rows(deps: Deps, session: Session, now: datetime) -> list[Finding]:
     return [
         *heard.of_webhooks(session, sources, deps.settings.base_url),
         *backlog.of_work(session, now, list(SCHEDULE)),
+        growth.of_tables(session),
     ]

@@ -4,7 +4,7 @@ Each word is attributed to a letter of ours and kept once (mail_event); only wha
 the letter's state moves forward, its address is suppressed, consent is withdrawn. Told about anything else: no change.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,9 +29,9 @@ from engine.events import (
     MatterSettled,
     Unsubscribed,
 )
-from engine.mail import handovers, lost, suppressions, tally
+from engine.mail import handovers, lost, past, suppressions, tally
 from engine.mail.suppressions import Suppressed, Withdrawn
-from engine.people import traces
+from engine.people import engagement, traces
 from engine.settings import Settings
 
 SOURCE = "sendgrid"
@@ -166,21 +166,18 @@ class _Word:
 
 
 def letters_told(session: Session, told: Sequence[LetterReported], now: datetime, settings: Settings) -> list[Event]:
-    """Attribute, keep, and let everything follow from what is new. Eleven statements at most, however many words
+    """Attribute, keep, and let everything follow from what is new. Fifteen statements at most, however many words
     (six more for letters of lost hours).
 
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
     told = [_tending(word, settings) for word in told]
-    words, of_lost = _attributed(session, dict(enumerate(told))), list[Event]()
-    if len(words) < len(told):  # of letters that left in hours which a restore lost, perhaps
-        found, of_lost = lost.heard_of(
-            session, {place: told[place] for place in range(len(told)) if place not in words}
-        )
-        words |= _attributed(session, found)
-    traces.empty(session, {word.told.cause for word in words.values() if word.told.cause and not word.email})
-    unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words]
-    unknown += of_lost
+    words, of_lost = _ours(session, told)
+    late = _late(session, told, words)
+    every = [*words.values(), *late.values()]
+    traces.empty(session, {word.told.cause for word in every if word.told.cause and not word.email})
+    unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words and i not in late]
+    unknown += [*of_lost, *(FactRecorded(word.told.cause) for word in late.values())]
     if not words:
         return unknown
     doubted = _prove(session, words.values())
@@ -209,6 +206,17 @@ def _tending(word: LetterReported, settings: Settings) -> LetterReported:
     return replace(word, kind="tended") if own else word
 
 
+def _ours(session: Session, told: Sequence[LetterReported]) -> tuple[dict[int, _Word], list[Event]]:
+    """The words about letters of ours, by their place, and what is counted of letters that left in hours which a restore
+    lost."""
+    words = _attributed(session, dict(enumerate(told)))
+    if len(words) == len(told):
+        return words, []
+    others = {place: word for place, word in enumerate(told) if place not in words}
+    found, counted = lost.heard_of(session, others)
+    return words | _attributed(session, found), counted
+
+
 def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[int, _Word]:
     """The words about letters of ours, by their place."""
     if not told:
@@ -226,6 +234,20 @@ def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[in
         for place, word in told.items()
     ]
     return {row.place: _Word(told[row.place], *row[1:]) for row in session.execute(_ATTRIBUTE, {"rows": rows(records)})}
+
+
+def _late(session: Session, told: Sequence[LetterReported], words: Collection[int]) -> dict[int, _Word]:
+    """The words about letters in the archive, by their place; what they say of their readers is written down."""
+    others = {place: word for place, word in enumerate(told) if place not in words}
+    late = {
+        row.place: _Word(told[row.place], row.message_id, 0, row.contact_id, row.email)
+        for row in past.attributed(session, others)
+    }
+    if late:
+        _forbid(session, list(late.values()))
+        read = [word for word in late.values() if word.told.kind in ("click", "tended") and not word.told.machine]
+        engagement.late(session, [(word.contact_id, word.told.at) for word in read])
+    return late
 
 
 def _prove(session: Session, words: Iterable[_Word]) -> Set[int]:

@@ -39,10 +39,17 @@ UPDATE message m SET state = 'cancelled', reason = 'unsubscribed' FROM unwanted 
 RETURNING m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step
 """)
 
-# The letter whose link she followed, unless she has stopped something by it before.
-_STOPPED_BY = text("""
+# The letter whose link she followed, wherever it lies.
+_LETTER = """
+SELECT contact_id, chapter_id, kind, created_at, version_id, campaign_id, mailing_id, step, handover_id
+FROM message WHERE id = :message_id
+UNION ALL SELECT contact_id, chapter_id, kind, created_at, version_id, campaign_id, mailing_id, step, NULL
+FROM past_letter WHERE id = :message_id
+"""
+# Unless she has stopped something by it before.
+_STOPPED_BY = text(f"""
 SELECT m.version_id, m.campaign_id, m.mailing_id, coalesce(m.chapter_id, 0) AS chapter, m.step, m.handover_id
-FROM message m WHERE m.id = :message_id AND m.contact_id = ANY(:ids) AND m.version_id <> 0 AND NOT EXISTS (
+FROM ({_LETTER}) m WHERE m.contact_id = ANY(:ids) AND m.version_id <> 0 AND NOT EXISTS (
     SELECT FROM consent s WHERE s.contact_id = ANY(:ids) AND s.channel = 'mail' AND NOT s.given AND s.place = :place)
 """)
 
@@ -51,10 +58,10 @@ UPDATE message SET due_at = :now, reason = '' WHERE contact_id = ANY(:ids) AND s
 RETURNING lane
 """)
 
-_ABOUT = text("""
+_ABOUT = text(f"""
 SELECT c.language, m.kind, m.created_at, h.parent_id IS NOT NULL AS of_chapter,
     (SELECT name FROM chapter WHERE parent_id IS NULL LIMIT 1) AS organisation
-FROM contact c LEFT JOIN message m ON m.id = :message_id LEFT JOIN chapter h ON h.id = m.chapter_id WHERE c.id = :id
+FROM contact c LEFT JOIN ({_LETTER}) m ON true LEFT JOIN chapter h ON h.id = m.chapter_id WHERE c.id = :id
 """)
 
 

@@ -26,6 +26,7 @@ awaited            what they wait for happens
 goals              what ends it for somebody before its last step, as SQL
 reached            what happened to her ends it
 enrolled           places of people who turn out to be one, or are erased
+past_places        places in campaigns that are long over: in the archive
 moving             people go on by a newer version
 
 Campaigns:

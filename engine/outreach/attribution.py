@@ -47,6 +47,10 @@ _UNOWED = """
 SELECT g.id FROM contribution g WHERE g.contact_id = ANY(CAST(:contacts AS bigint[]))
     AND NOT EXISTS (SELECT FROM attribution a WHERE a.contribution_id = g.id)
 """
+# What is owed (`a`) by a click to a letter that is in the archive stays so: other clicks of that time are no longer known.
+_SETTLED = """a.by = 'click' AND EXISTS (SELECT FROM contribution x JOIN past_letter p ON p.contact_id = x.contact_id
+    WHERE x.id = a.contribution_id
+        AND (p.mailing_id, p.version_id, p.campaign_id) = (a.mailing_id, a.version_id, a.campaign_id))"""
 # Confirmations, receipts and links to sign in ask for nothing.
 _CREDIT = f"""
 WITH {{keys}} gift AS MATERIALIZED (
@@ -73,7 +77,7 @@ WITH {{keys}} gift AS MATERIALIZED (
     WHERE coalesce(code.mailing_id, click.mailing_id) IS NOT NULL
 ), taken_back AS (
     DELETE FROM attribution a USING gift g
-    WHERE a.contribution_id = g.id AND NOT EXISTS (SELECT FROM owed o WHERE o.id = g.id)
+    WHERE a.contribution_id = g.id AND NOT EXISTS (SELECT FROM owed o WHERE o.id = g.id) AND NOT ({_SETTLED})
 )
 INSERT INTO attribution AS a (contribution_id, by, mailing_id, version_id, campaign_id, chapter_id, at)
 SELECT id, by, mailing_id, version_id, campaign_id, chapter_id, at FROM owed ORDER BY id
@@ -81,6 +85,7 @@ ON CONFLICT (contribution_id) DO UPDATE SET by = excluded.by, mailing_id = exclu
     version_id = excluded.version_id, campaign_id = excluded.campaign_id, chapter_id = excluded.chapter_id, at = excluded.at
 WHERE (a.by, a.mailing_id, a.version_id, a.campaign_id, a.chapter_id, a.at) IS DISTINCT FROM
     (excluded.by, excluded.mailing_id, excluded.version_id, excluded.campaign_id, excluded.chapter_id, excluded.at)
+    AND (excluded.by = 'refcode' OR NOT ({_SETTLED}))
 """
 _KEYS = """k AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:told AS json)) AS v(source text, source_key text, payment_key text, plan_key text)

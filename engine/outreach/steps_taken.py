@@ -21,6 +21,7 @@ from engine.languages import ENGLISH
 from engine.outreach.guards import People
 from engine.outreach.plan import Letter, Planned
 
+# A campaign of which a run is over writes nothing for it, whoever is in it: its letters may be in the archive.
 _WRITE = text("""
 WITH made AS (
     INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, due_at, expires_at, language, chapter_id, fund_id,
@@ -32,6 +33,7 @@ WITH made AS (
         at_cap text, due_at timestamptz, expires_at timestamptz, ids bigint[], chapters bigint[])
     JOIN mailing m ON m.id = w.mailing_id JOIN letter l ON l.id = m.letter_id
     CROSS JOIN LATERAL unnest(w.ids, w.chapters) i(id, chapter_id) JOIN enrollment e ON e.id = i.id
+    WHERE NOT EXISTS (SELECT FROM past_occasion o WHERE o.contact_id = 0 AND o.key = hashtextextended(w.occasion, 0))
     ORDER BY e.contact_id
     ON CONFLICT (contact_id, occasion) DO NOTHING
     RETURNING mailing_id, coalesce(chapter_id, 0) AS chapter_id

@@ -80,13 +80,24 @@ PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "rests_from_asks": (("ask_rest",), """
         SELECT r.reason, r.since, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.id = r.fund_id
         WHERE r.contact_id = ANY(:ids) ORDER BY r.since, r.id"""),
-    "sequences": (("enrollment",), """
+    "sequences": (("enrollment", "past_place"), """
         SELECT coalesce(s.slug, k.slug) AS sequence, e.entered_at, e.state, e.reason, e.step, e.due_at, e.history, e.facts
-        FROM enrollment e LEFT JOIN sequence s ON s.id = e.sequence_id LEFT JOIN campaign k ON k.id = e.campaign_id
-        WHERE e.contact_id = ANY(:ids) ORDER BY e.entered_at, e.id"""),
-    "letters": (("message",), """
-        SELECT m.id, w.subject, m.kind, m.occasion, m.created_at, m.due_at, m.delivered_at, m.state, m.reason, m.facts
-        FROM message m JOIN mailing w ON w.id = m.mailing_id WHERE m.contact_id = ANY(:ids) ORDER BY m.id"""),
+        FROM (
+            SELECT id, sequence_id, campaign_id, entered_at, state, reason, step, due_at, history, facts
+            FROM enrollment WHERE contact_id = ANY(:ids)
+            UNION ALL SELECT id, sequence_id, campaign_id, entered_at, state, reason, step, due_at, history, '{}'
+            FROM past_place WHERE contact_id = ANY(:ids)
+        ) e LEFT JOIN sequence s ON s.id = e.sequence_id LEFT JOIN campaign k ON k.id = e.campaign_id
+        ORDER BY e.entered_at, e.id"""),
+    "letters": (("message", "past_letter", "past_occasion"), """
+        SELECT m.id, w.subject, m.kind, m.occasion, m.created_at, m.due_at, m.delivered_at, m.clicked_at, m.state, m.reason,
+            m.facts
+        FROM (
+            SELECT id, mailing_id, kind, occasion, created_at, due_at, delivered_at, CAST(NULL AS timestamptz) AS clicked_at,
+                state, reason, facts FROM message WHERE contact_id = ANY(:ids)
+            UNION ALL SELECT id, mailing_id, kind, occasion, created_at, due_at, delivered_at, clicked_at, state, reason, '{}'
+            FROM past_letter WHERE contact_id = ANY(:ids)
+        ) m JOIN mailing w ON w.id = m.mailing_id ORDER BY m.id"""),
     "letter_events": (("mail_event",), """
         SELECT e.message_id AS letter_id, e.kind, e.at, e.url, e.reason, e.machine FROM mail_event e
         JOIN message m ON m.id = e.message_id WHERE m.contact_id = ANY(:ids) ORDER BY e.at, e.id"""),

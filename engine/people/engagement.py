@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from engine.db import rows
 from engine.events import Event, LetterClicked, LetterOpened, LetterTended, SignedUp
 from engine.settings import Settings
 
@@ -26,6 +27,19 @@ FROM (SELECT m.contact_id, max(e.at) AS at FROM message m JOIN mail_event e ON e
     WHERE m.id = ANY(:ids) AND e.kind = :kind AND NOT e.machine GROUP BY m.contact_id) e
 WHERE c.id = e.contact_id AND c.erased_at IS NULL AND (c.engaged_last_at IS NULL OR c.engaged_last_at < e.at)
 """)
+
+_LATE = text("""
+UPDATE contact c SET engaged_last_at = v.at
+FROM (SELECT contact_id, max(at) AS at FROM json_to_recordset(CAST(:rows AS json)) AS v(contact_id bigint, at timestamptz)
+    GROUP BY contact_id) v
+WHERE c.id = v.contact_id AND c.erased_at IS NULL AND (c.engaged_last_at IS NULL OR c.engaged_last_at < v.at)
+""")
+
+
+def late(session: Session, read: Sequence[tuple[int, datetime]]) -> None:
+    """Note when these people, by their ids, followed a link in a letter that is in the archive; admission has locked them."""
+    if read:
+        session.execute(_LATE, {"rows": rows({"contact_id": each, "at": at} for each, at in read)})
 
 
 def signed_up(session: Session, happened: Sequence[SignedUp], _: datetime, __: Settings) -> list[Event]:

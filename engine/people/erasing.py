@@ -77,7 +77,8 @@ SELECT (SELECT count(*) FROM contribution WHERE contact_id = ANY(:ids)) AS gifts
     (SELECT max(g.paid_at + make_interval(years => f.retention_years)) FROM contribution g JOIN fund f ON f.id = g.fund_id
      WHERE g.contact_id = ANY(:ids) AND g.donor <> '{}') AS until,
     (SELECT count(*) FROM recurring_plan WHERE contact_id = ANY(:ids) AND state NOT IN ('cancelled', 'lapsed')) AS plans,
-    (SELECT count(*) FROM message WHERE contact_id = ANY(:ids)) AS letters,
+    (SELECT count(*) FROM message WHERE contact_id = ANY(:ids))
+        + (SELECT count(*) FROM past_letter WHERE contact_id = ANY(:ids)) AS letters,
     (SELECT count(*) FROM sign_up WHERE contact_id = ANY(:ids)) AS sign_ups,
     (SELECT count(*) FROM staff WHERE email = ANY(:emails)) AS staff
 """)

@@ -15,9 +15,11 @@ STRETCH = 500
 # Every table that holds a contact's id; a test compares this list with the schema. What may be forgotten has its condition.
 KNOWN_BY = {
     "ask_rest": "", "chapter_lead": "", "consent": "", "contact_interest": "", "contribution": "", "enrollment": "",
-    "followed_chapter": "", "introduction": "", "recurring_plan": "", "volunteer_offer": "",
+    "followed_chapter": "", "introduction": "", "past_place": "", "recurring_plan": "", "volunteer_offer": "",
     "confirmation": "AND (x.confirmed_at IS NOT NULL OR x.asked_at > :before)",
     "message": "AND x.occasion NOT LIKE 'confirm:%'",
+    "past_letter": "AND x.occasion NOT LIKE 'confirm:%'",
+    "past_occasion": "AND false",  # of those letters
     "sign_up": "AND (x.source <> 'join' OR x.at > :before)",
 }  # fmt: skip
 
@@ -39,6 +41,8 @@ _STILL = text(f"SELECT c.id FROM contact c WHERE c.id = ANY(:ids) AND {UNANSWERE
 _FORGET = (
     text("DELETE FROM mail_event e USING message m WHERE m.id = e.message_id AND m.contact_id = ANY(:ids)"),
     text("DELETE FROM message WHERE contact_id = ANY(:ids)"),
+    text("DELETE FROM past_letter WHERE contact_id = ANY(:ids)"),
+    text("DELETE FROM past_occasion WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM confirmation WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM sign_up WHERE contact_id = ANY(:ids)"),
     text("DELETE FROM chapter_move WHERE contact_id = ANY(:ids)"),

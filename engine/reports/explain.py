@@ -46,6 +46,8 @@ _STILL = """CASE WHEN k.paused_at IS NOT NULL THEN concat_ws(', ', 'the campaign
 # When she gave what ended that: we may hear of a gift some time after it was paid.
 _GAVE_TO = """(SELECT max(g.paid_at) FROM contribution g WHERE g.contact_id = :contact_id AND {when}
     AND {funds} AND g.sequence = 0 AND g.status NOT IN ('refunded', 'duplicate'))"""
+_PLACE = """id, contact_id, version_id, sequence_id, campaign_id, rotation, state, reason, step, due_at, entered_at, ended_at,
+    history"""
 _PLACES = text(f"""
 SELECT coalesce(q.slug, k.slug, '') AS sequence, coalesce(k.slug, '') AS campaign, v.version, e.rotation AS run, e.rotation,
     e.state, e.reason, e.step, e.due_at, e.entered_at, e.ended_at, e.waits_for, e.heard, e.history,
@@ -53,23 +55,34 @@ SELECT coalesce(q.slug, k.slug, '') AS sequence, coalesce(k.slug, '') AS campaig
     CASE e.reason WHEN 'gave' THEN {
     _GAVE_TO.format(when="g.paid_at <= e.ended_at", funds="g.fund_id = ANY(v.fund_ids)")
 } END AS gave_at
-FROM enrollment e JOIN sequence_version v ON v.id = e.version_id LEFT JOIN sequence q ON q.id = e.sequence_id
+FROM (
+    SELECT {_PLACE}, waits_for, heard FROM enrollment WHERE contact_id = :contact_id
+    UNION ALL SELECT {_PLACE}, '', false FROM past_place WHERE contact_id = :contact_id
+) e JOIN sequence_version v ON v.id = e.version_id LEFT JOIN sequence q ON q.id = e.sequence_id
 LEFT JOIN campaign k ON k.id = e.campaign_id
-WHERE e.contact_id = :contact_id AND CASE :what WHEN 'campaign' THEN e.campaign_id = :id
+WHERE CASE :what WHEN 'campaign' THEN e.campaign_id = :id
     WHEN 'sequence' THEN e.sequence_id = :id WHEN 'letter' THEN false ELSE true END
 ORDER BY e.entered_at DESC, e.id DESC LIMIT :most
 """)
 _RESTS_NOW = ask_rests.RESTING.format(contact="m.contact_id", fund="coalesce(m.fund_id, l.fund_id)")
 _SINCE = "g.paid_at > m.created_at - interval '7 days'"
 _MORE = "WHEN w.paused_at IS NOT NULL THEN concat_ws(', ', 'the letter is paused', nullif(w.paused_because, ''))"
+_LETTER = """id, contact_id, mailing_id, chapter_id, version_id, campaign_id, kind, step, state, reason, due_at, created_at,
+    handed_at, delivered_at"""
 _LETTERS = text(f"""
 SELECT l.slug AS letter, w.slug AS mailing, m.step, m.state, m.reason, m.at_cap, m.due_at, m.expires_at,
     m.created_at, m.handed_at, m.delivered_at, {_STILL.format(more=_MORE)},
-    (SELECT max(e.at) FROM mail_event e WHERE e.message_id = m.id AND e.kind = 'click' AND NOT e.machine) AS clicked_at,
+    coalesce(m.clicked_at, (SELECT max(e.at) FROM mail_event e
+        WHERE e.message_id = m.id AND e.kind = 'click' AND NOT e.machine)) AS clicked_at,
     CASE m.reason WHEN 'gave' THEN {_GAVE_TO.format(when=_SINCE, funds="g.fund_id IS NOT NULL")} END AS gave_at,
     CASE WHEN m.state = 'ready' AND m.kind <> '' THEN {refusal("m.kind", "m.chapter_id")} ELSE '' END AS refusal,
     CASE WHEN m.state = 'ready' AND m.kind = 'asks' THEN (SELECT r.words FROM ({_RESTS_NOW}) r) END AS rests
-FROM (SELECT * FROM message WHERE contact_id = :contact_id ORDER BY id DESC) m JOIN contact c ON c.id = m.contact_id
+FROM (
+    SELECT {_LETTER}, CAST(NULL AS timestamptz) AS clicked_at, at_cap, expires_at, fund_id FROM message
+    WHERE contact_id = :contact_id
+    UNION ALL SELECT {_LETTER}, clicked_at, '', NULL, NULL FROM past_letter WHERE contact_id = :contact_id
+    ORDER BY id DESC
+) m JOIN contact c ON c.id = m.contact_id
 JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
 LEFT JOIN campaign k ON k.id = m.campaign_id LEFT JOIN sequence_version v ON v.id = m.version_id
 LEFT JOIN sequence q ON q.id = v.sequence_id

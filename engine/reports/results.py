@@ -42,8 +42,11 @@ _VERSIONS = text(
     "SELECT id, definition, mailings, fund_ids FROM sequence_version WHERE id = ANY(:versions) ORDER BY id"
 )
 _OF_IT = "version_id = ANY(:versions) AND campaign_id = :campaign"
+# Wherever they lie: those of campaigns that are long over are in the archive.
+_PLACES = f"""(SELECT contact_id, state, reason, history FROM enrollment WHERE {_OF_IT}
+    UNION ALL SELECT contact_id, state, reason, history FROM past_place WHERE :campaign <> 0 AND {_OF_IT})"""
 _PEOPLE = text(f"""
-SELECT e.state, e.reason, count(*) AS people FROM enrollment e WHERE {_OF_IT} GROUP BY e.state, e.reason
+SELECT e.state, e.reason, count(*) AS people FROM {_PLACES} e GROUP BY e.state, e.reason
 ORDER BY people DESC, e.reason
 """)
 _TALLY = text(f"SELECT * FROM step_tally WHERE {_OF_IT}")
@@ -65,8 +68,8 @@ _COMPARED = text(f"""
 WITH reached AS MATERIALIZED (
     SELECT e.contact_id, told ->> 0 AS step, told ->> 1 = 'held out' AS held_out,
         to_timestamp(CAST(told ->> 3 AS float8)) AS at
-    FROM enrollment e CROSS JOIN LATERAL jsonb_array_elements(e.history) told
-    WHERE {_OF_IT} AND told ->> 0 = ANY(:steps) AND told ->> 1 IN ('written', 'held out')
+    FROM {_PLACES} e CROSS JOIN LATERAL jsonb_array_elements(e.history) told
+    WHERE told ->> 0 = ANY(:steps) AND told ->> 1 IN ('written', 'held out')
 ), given AS MATERIALIZED (
     SELECT g.contact_id, g.paid_at, {LEFT} AS cents FROM contribution g
     WHERE g.paid_at >= (SELECT min(at) FROM reached) AND g.sequence = 0 AND g.currency = 'usd'

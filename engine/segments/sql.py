@@ -17,6 +17,7 @@ from engine.giving.totals import PEAKS
 from engine.segments import rules
 from engine.segments.names import Names
 from engine.segments.rules import AnyRule, Rule
+from engine.settings import SOONEST_LETTER_DAYS
 
 # What is left of gift `g`, in cents. A status that says "received" proves that all of it is (`books check` holds that).
 LEFT = """(CASE g.status WHEN 'received' THEN g.amount_cents
@@ -249,14 +250,32 @@ def _signed_up(rule: rules.SignedUp, to: Binder) -> str:
 def _received(rule: rules.Received, to: Binder) -> str:
     where = ["m.contact_id = c.id", "m.state IN ('handed', 'delivered', 'complained')", *_of_letter(rule, to)]
     where += [f"m.handed_at > {to.since(rule.within)}"] if rule.within else []
-    return f"EXISTS (SELECT FROM message m WHERE {' AND '.join(where)})"
+    past = [] if _lately(rule.within) else [f"EXISTS (SELECT FROM past_letter m WHERE {' AND '.join(where)})"]
+    return _either(f"EXISTS (SELECT FROM message m WHERE {' AND '.join(where)})", *past)
 
 
 def _clicked(rule: rules.Clicked, to: Binder) -> str:
-    where = ["m.contact_id = c.id", "f.kind = 'click'", "NOT f.machine", *_of_letter(rule, to)]
-    where += [f"f.at > {to.since(rule.within)}"] if rule.within else []
+    of_hers = ["m.contact_id = c.id", *_of_letter(rule, to)]
+    since = to.since(rule.within) if rule.within else ""
+    where = [*of_hers, "f.kind = 'click'", "NOT f.machine", *([f"f.at > {since}"] if since else [])]
     joined = "message m JOIN mail_event f ON f.message_id = m.id"
-    return f"EXISTS (SELECT FROM {joined} WHERE {' AND '.join(where)})"
+    clicked = f"EXISTS (SELECT FROM {joined} WHERE {' AND '.join(where)})"
+    if _lately(rule.within):
+        return clicked
+    where = [*of_hers, f"m.clicked_at > {since}" if since else "m.clicked_at IS NOT NULL"]
+    return _either(clicked, f"EXISTS (SELECT FROM past_letter m WHERE {' AND '.join(where)})")
+
+
+def _lately(within: str | None) -> bool:
+    """Whether a span ends before the archive begins: nothing that is told of so late is in it."""
+    if within is None:
+        return False
+    number, unit = within.split()
+    return int(number) * _DAYS[unit.removesuffix("s")] <= SOONEST_LETTER_DAYS
+
+
+def _either(*conditions: str) -> str:
+    return conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})"
 
 
 def _of_letter(rule: rules.Received | rules.Clicked, to: Binder) -> list[str]:
@@ -273,13 +292,15 @@ def _in_sequence(rule: rules.InSequence, to: Binder) -> str:
     where += [f"e.state = {to.bind(rule.state, 'text')}"] if rule.state != "any" else []
     came = "ended_at" if rule.state in ("finished", "left") else "entered_at"
     where += [f"e.{came} > {to.since(rule.within)}"] if rule.within else []
-    return f"EXISTS (SELECT FROM enrollment e WHERE {' AND '.join(where)})"
+    past = [] if rule.state == "active" or _lately(rule.within) else ["past_place"]
+    return _either(*(f"EXISTS (SELECT FROM {table} e WHERE {' AND '.join(where)})" for table in ("enrollment", *past)))
 
 
 def _last_engaged(rule: rules.LastEngaged, to: Binder) -> str:
     return f"(c.engaged_last_at > {to.since(rule.within)})"
 
 
+_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 31, "year": 366}
 _LAST_SIGN = "coalesce(c.engaged_last_at, c.created_at)"
 
 
@@ -287,8 +308,14 @@ def _silent(rule: rules.Silent, to: Binder) -> str:
     quiet = f"{_LAST_SIGN} <= {to.since(rule.after)}"
     if not rule.letters:
         return f"({quiet})"
-    letters = f"""SELECT FROM message m WHERE m.contact_id = c.id AND m.lane = 'delivery'
-        AND m.state IN ('handed', 'delivered') AND m.handed_at > {_LAST_SIGN} LIMIT {rule.letters}"""
+    letters = (
+        " UNION ALL ".join(
+            f"""SELECT FROM {table} m WHERE m.contact_id = c.id AND m.lane = 'delivery'
+        AND m.state IN ('handed', 'delivered') AND m.handed_at > {_LAST_SIGN}"""
+            for table in ("message", "past_letter")
+        )
+        + f" LIMIT {rule.letters}"
+    )
     return f"({quiet} AND (SELECT count(*) FROM ({letters}) m) >= {rule.letters})"
 
 

@@ -64,8 +64,10 @@ SELECT r.reason, r.until, f.name AS fund FROM ask_rest r LEFT JOIN fund f ON f.i
 WHERE r.contact_id = :id AND {ask_rests.STANDS} ORDER BY r.until DESC, r.reason
 """)
 _LETTERS = text("""
-SELECT m.id, w.subject, w.slug, m.state, m.reason, m.due_at, m.kind FROM message m JOIN mailing w ON w.id = m.mailing_id
-WHERE m.contact_id = :id ORDER BY m.id DESC LIMIT :most
+SELECT m.id, w.subject, w.slug, m.state, m.reason, m.due_at, m.kind FROM (
+    SELECT id, mailing_id, state, reason, due_at, kind FROM message WHERE contact_id = :id
+    UNION ALL SELECT id, mailing_id, state, reason, due_at, kind FROM past_letter WHERE contact_id = :id
+) m JOIN mailing w ON w.id = m.mailing_id ORDER BY m.id DESC LIMIT :most
 """)
 _CHAPTERS = text("""
 WITH RECURSIVE tree AS (

@@ -40,6 +40,7 @@ ON CONFLICT (contact_id, occasion) DO NOTHING
 RETURNING id
 """)
 
+_FORGET = text("DELETE FROM notice WHERE resolved_at < :before")
 _OPEN = text("""
 SELECT id, kind, subject, detail, seen, first_at, last_at FROM notice WHERE resolved_at IS NULL
 ORDER BY last_at DESC LIMIT :most
@@ -71,6 +72,11 @@ def tell(session: Session, needs: Sequence[HumanNeeded], now: datetime, settings
         _WRITE, values | {"home": settings.base_url, "mailing_id": writing.english(session, SHIPPED)}
     ).all()
     return [LettersComposed(None, bell.RECEIPTS)] if made else []
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Take out what was seen to before this moment. Returns how many."""
+    return session.connection().execute(_FORGET, {"before": before}).rowcount
 
 
 def close(session: Session, settled: Sequence[MatterSettled], _: datetime, __: Settings) -> list[Event]:

@@ -20,6 +20,7 @@ from engine.tables.outreach import (
     SequenceVersion,
     StepTally,
 )
+from engine.tables.past import PastLetter, PastOccasion, PastPlace
 from engine.tables.paying import AskRest, Checkout, Decline, RefundOrder
 from engine.tables.people import (
     Agenda,
@@ -101,6 +102,9 @@ __all__ = [
     "Mailing",
     "Message",
     "Notice",
+    "PastLetter",
+    "PastOccasion",
+    "PastPlace",
     "PaymentLink",
     "PlanFailure",
     "RecurringPlan",

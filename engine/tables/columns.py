@@ -52,6 +52,11 @@ def reference(target: str, *, nullable: bool = False, index: bool = False, prima
     return Column(BigInteger, ForeignKey(target), nullable=nullable, index=index, primary_key=primary_key)
 
 
+def cause(*, index: bool = False) -> Column[int]:
+    """The inbound event that told us. No foreign key: it goes one day (`engine.inbox.forget`), and what came of it stays."""
+    return Column(BigInteger, nullable=True, index=index)
+
+
 def state_check(table: str) -> CheckConstraint:
     """The CHECK that holds `state` to what STATES lists for this table."""
     return CheckConstraint(check_clause(table), name="state")

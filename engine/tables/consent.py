@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, several, words
+from engine.tables.columns import cause, identity, moment, reference, several, words
 
 
 class Consent(SQLModel, table=True):
@@ -37,7 +37,7 @@ class Consent(SQLModel, table=True):
     source: str = Field(sa_column=words(default=None))
     place: str = Field(sa_column=words())
     wording: str = Field(sa_column=words())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class Suppression(SQLModel, table=True):
@@ -55,7 +55,7 @@ class Suppression(SQLModel, table=True):
     email: str = Field(sa_column=words(default=None))
     reason: str = Field(sa_column=words(default=None))
     at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class ErasedAddress(SQLModel, table=True):
@@ -84,7 +84,7 @@ class Confirmation(SQLModel, table=True):
     asked_at: datetime = Field(sa_column=moment())
     expires_at: datetime = Field(sa_column=moment())
     confirmed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class SignUp(SQLModel, table=True):
@@ -111,5 +111,5 @@ class SignUp(SQLModel, table=True):
     place: str = Field(sa_column=words())
     tags: list[str] = Field(sa_column=several(Text()))
     detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
     confirmation_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

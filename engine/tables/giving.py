@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, several, words
+from engine.tables.columns import cause, identity, moment, reference, several, words
 
 
 class Fund(SQLModel, table=True):
@@ -170,9 +170,7 @@ class Contribution(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=identity())
     source: str = Field(sa_column=words(default=None))
     source_key: str = Field(sa_column=words(default=None))
-    inbound_event_id: int | None = Field(
-        default=None, sa_column=reference("inbound_event.id", nullable=True, index=True)
-    )
+    inbound_event_id: int | None = Field(default=None, sa_column=cause(index=True))
     contact_id: int | None = Field(default=None, sa_column=reference("contact.id", nullable=True))
     fund_id: int | None = Field(default=None, sa_column=reference("fund.id", nullable=True))
     chapter_id: int | None = Field(default=None, sa_column=reference("chapter.id", nullable=True))

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, Index
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import count, identity, moment, reference, state_check, words
+from engine.tables.columns import cause, count, identity, moment, reference, state_check, words
 
 
 class Handover(SQLModel, table=True):
@@ -106,7 +106,7 @@ class Message(SQLModel, table=True):
     handover_id: int | None = Field(default=None, sa_column=reference("handover.id", nullable=True, index=True))
     handed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     delivered_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
     created_at: datetime = Field(sa_column=moment(now=True))
 
 
@@ -129,7 +129,7 @@ class MailEvent(SQLModel, table=True):
     url: str = Field(sa_column=words())
     reason: str = Field(sa_column=words())
     machine: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class MailHold(SQLModel, table=True):

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, state_check, words
+from engine.tables.columns import cause, identity, moment, reference, state_check, words
 
 
 class Checkout(SQLModel, table=True):
@@ -69,7 +69,7 @@ class Decline(SQLModel, table=True):
     donation_form_id: int = Field(sa_column=reference("donation_form.id"))
     checkout_id: int | None = Field(default=None, sa_column=reference("checkout.id", nullable=True))
     declined_at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class RefundOrder(SQLModel, table=True):

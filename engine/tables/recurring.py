@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Boolean, Column, Index, text
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, state_check, words
+from engine.tables.columns import cause, identity, moment, reference, state_check, words
 
 
 class RecurringPlan(SQLModel, table=True):
@@ -41,7 +41,7 @@ class RecurringPlan(SQLModel, table=True):
     paid_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     failed_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class PlanFailure(SQLModel, table=True):
@@ -58,7 +58,7 @@ class PlanFailure(SQLModel, table=True):
     source_key: str = Field(sa_column=words(default=None))
     plan_key: str = Field(sa_column=words(default=None))
     failed_at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class Cancellation(SQLModel, table=True):
@@ -73,4 +73,4 @@ class Cancellation(SQLModel, table=True):
     ended_by: str = Field(sa_column=words(default=None))
     reason: str = Field(sa_column=words())
     ended_at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from engine.tables.columns import identity, moment, reference, state_check, words
+from engine.tables.columns import cause, identity, moment, reference, state_check, words
 
 
 def _about_a_payment(table: str) -> tuple[Index, ...]:
@@ -42,7 +42,7 @@ class Refund(SQLModel, table=True):
     currency: str = Field(sa_column=words(default="usd"))
     state: str = Field(sa_column=words(default="succeeded"))
     refunded_at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class Dispute(SQLModel, table=True):
@@ -67,7 +67,7 @@ class Dispute(SQLModel, table=True):
     reason: str = Field(sa_column=words())
     opened_at: datetime = Field(sa_column=moment())
     settled_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class FraudWarning(SQLModel, table=True):
@@ -91,7 +91,7 @@ class FraudWarning(SQLModel, table=True):
     account: str = Field(default="", sa_column=words())
     tries: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     warned_at: datetime = Field(sa_column=moment())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class CheckoutSession(SQLModel, table=True):
@@ -118,7 +118,7 @@ class CheckoutSession(SQLModel, table=True):
     completed_at: datetime = Field(sa_column=moment())
     typed: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     language: str = Field(sa_column=words())
-    inbound_event_id: int | None = Field(default=None, sa_column=reference("inbound_event.id", nullable=True))
+    inbound_event_id: int | None = Field(default=None, sa_column=cause())
 
 
 class PaymentLink(SQLModel, table=True):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from engine import migrate
 from engine.bootstrap import Deps
 from engine.db import make_pool, make_sessions
-from engine.doctor import backlog, configuration, database, examining, heard, one_click
+from engine.doctor import backlog, configuration, database, examining, growth, heard, one_click
 from engine.doctor import redis_server as redis
 from engine.doctor.examining import Outside
 from engine.doctor.findings import Finding, size, span
@@ -241,3 +241,13 @@ def test_spans_and_sizes_are_said_in_words():
         "3 seconds", "119 seconds", "2 minutes", "2 hours", "2 days",
     ]  # fmt: skip
     assert [size(number) for number in (2048, 3 * 1024**2, 1024**3)] == ["2 KB", "3.0 MB", "1.0 GB"]
+
+
+def test_what_grows_is_told_with_what_the_letters_of_late_have_added(deps: Deps):
+    with deps.work() as (session, _):
+        assert named([growth.of_tables(session)], growth.CHECK).seen.startswith("letters ")
+    sizes = dict.fromkeys(growth.KINDS, 1024**2)
+    assert growth.told(sizes, 3000, 1000).seen.endswith(
+        "money 1.0 MB; 1,000 campaign letters in 30 days, with about 1.0 MB"
+    )
+    assert growth.told(sizes, 0, 0).seen.endswith("money 1.0 MB")

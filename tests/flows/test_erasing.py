@@ -15,8 +15,8 @@ from engine.db import transaction
 from engine.errors import NotFound
 from engine.events import Person
 from engine.giving import keeping
-from engine.mail import readers
-from engine.outreach import enrolled
+from engine.mail import past, readers
+from engine.outreach import enrolled, past_places
 from engine.people import admission, bundles, contacts, erasing
 from engine.people.consent import STANDING_SUPPRESSIONS
 from engine.tables.columns import metadata
@@ -54,6 +54,7 @@ def told_anywhere(deps: Deps, word: str) -> set[str]:
 
 def test_every_table_that_names_a_contact_is_emptied_or_said_to_be_kept():
     handled = [*erasing.DELETED, *erasing.SCRUBBED, *keeping.DELETED, *keeping.KEPT, *readers.KEPT, *enrolled.KEPT]
+    handled += [*past.KEPT, *past_places.KEPT]
     assert sorted(handled) == NAMING
 
 
@@ -81,6 +82,8 @@ def test_no_table_says_anything_of_her_but_the_treasurers_snapshot(deps: Deps):
         "chapter_lead",
         "followed_chapter",
         "ask_rest",
+        "past_occasion",
+        "past_place",
     } | {"contact"}
     erase(deps, rosa)
     assert told_anywhere(deps, CANARY) == {"contribution"}

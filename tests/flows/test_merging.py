@@ -12,8 +12,8 @@ from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.errors import Conflict, Invalid, NotFound
 from engine.giving import keeping
-from engine.mail import readers
-from engine.outreach import enrolled
+from engine.mail import past, readers
+from engine.outreach import enrolled, past_places
 from engine.people import contacts, merging
 from engine.staff import sign_ins
 from tests import letters
@@ -41,7 +41,7 @@ def two_donors(deps: Deps) -> tuple[int, int]:
 
 def test_every_table_that_names_a_contact_is_moved_or_said_to_stay():
     assert sorted(FILL) == NAMING, "a table that tests/of_a_person.py does not fill"
-    moved = [*merging.MOVED, *keeping.MOVED, *readers.MOVED, *enrolled.MOVED]
+    moved = [*merging.MOVED, *keeping.MOVED, *readers.MOVED, *past.MOVED, *enrolled.MOVED, *past_places.MOVED]
     assert sorted([*moved, *merging.STAYS]) == NAMING
 
 
