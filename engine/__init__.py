@@ -8,6 +8,7 @@ states      every state a row can be in, and what it may become next
 events      facts in the past tense, and the raw ones of outsiders
 db          the door to Postgres: the pool, transactions, rows as JSON
 
+vitals      how the installation is, as metrics read from the database
 bell        the names of the bells, and which events ring them
 
 ports       what we ask of the outside: clock, bells, mailer, payments, verifier
