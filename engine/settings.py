@@ -232,6 +232,11 @@ def _weaknesses(settings: Settings) -> list[str]:
     ]
     if not settings.base_url.startswith("https://"):
         found.append("BASE_URL must be https")
+    found += [
+        f"{name.upper()} must be https, or this machine's own address"
+        for name in ("sendgrid_host", "stripe_api_base")
+        if not _travels_safely(getattr(settings, name))
+    ]
     if _weak(settings.secret_key.get_secret_value()):
         found.append(f"SECRET_KEY is missing or weak (at least {SHORTEST_SECRET} characters, not the development one)")
     if any(map(_weak, _listed(settings.retired_secret_keys))):
@@ -255,6 +260,12 @@ def _weaknesses(settings: Settings) -> list[str]:
     if settings.sendgrid_api_key and len(settings.sendgrid_api_key.get_secret_value()) < SHORTEST_SECRET:
         found.append("SENDGRID_API_KEY is weak")
     return found
+
+
+def _travels_safely(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: a key, and people's letters."""
+    told = urlsplit(url)
+    return told.scheme == "https" or told.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _weak(secret: str) -> bool:

@@ -137,7 +137,9 @@ def test_every_number_that_is_watched_is_on_a_page_of_ours_with_the_labels_it_is
     with served(deps) as page:
         known = scraped(page)
     assert {stranger for expression in expressions() for stranger in strangers(expression, known)} == set()
-    values = {(s.name, *sorted(s.labels.values())): s.value for f in text_string_to_metric_families(page) for s in f.samples}
+    values = {
+        (s.name, *sorted(s.labels.values())): s.value for f in text_string_to_metric_families(page) for s in f.samples
+    }
     assert values["groundswell_rows", "", "quarantine"] == values["groundswell_rows", "", "notices"] == 1
     assert values["groundswell_rows", "", "uncertain"] == values["groundswell_postgres_up",] == 1
     assert values["groundswell_mail_held", "key"] == values["groundswell_notices_open", "event quarantined"] == 1
