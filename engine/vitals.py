@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from engine.states import STATES
 
 KEPT_SECONDS, FATES_SECONDS = 5.0, 60.0
-PATIENCE_SECONDS = 1.5  # that a page waits for what is being read
-FROZEN_SECONDS = 8.0  # a reading that takes longer: Postgres does not answer
+PATIENCE_SECONDS = 0.6  # that a page waits for what is being read
+FROZEN_SECONDS = 6.0  # a reading that takes longer: Postgres does not answer
 MOST = 1_000_000
 
 Work = Callable[[], AbstractContextManager[tuple[Session, datetime]]]

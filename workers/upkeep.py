@@ -58,6 +58,7 @@ def run(deps: Deps, schedule: Mapping[str, timedelta]) -> None:
 
 def _do(deps: Deps, name: str) -> None:
     outcome = "failed"
+    metrics.CHORES.labels(name, outcome)  # from nought on: who watches sees the first
     try:
         CHORES[name](deps)
         outcome = "done"

@@ -53,6 +53,8 @@ class SendgridMail:
         self._pool = urllib3.PoolManager(
             maxsize=8, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=call_seconds)
         )
+        for answer in ("202", "401", "none"):  # from nought on: who watches sees the first of each
+            metrics.ANSWERS.labels(PROVIDER, answer)
         self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def hand_over(
