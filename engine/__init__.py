@@ -13,6 +13,7 @@ bell        the names of the bells, and which events ring them
 
 ports       what we ask of the outside: clock, bells, mailer, payments, verifier
 clock       production's clock, and development's, which skips ahead
+redaction   what may stand in no log, taken out of each line
 log         one configuration of log lines for every process
 metrics     what is counted, and the page of numbers
 tokens      links that say who follows them: signed, each for one purpose

@@ -7,7 +7,7 @@ from base64 import b64decode
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
@@ -103,6 +103,15 @@ class Settings(BaseSettings):
     def signing_keys(self) -> tuple[str, ...]:
         """What links are signed with: the retired keys, whose links still work, and last the present one, which signs."""
         return (*_listed(self.retired_secret_keys), self.secret_key.get_secret_value())
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret, and each part of those that are lists, pairs or addresses: what may stand in no log."""
+        held = [value.get_secret_value() for name in type(self).model_fields
+                if isinstance(value := getattr(self, name), SecretStr)]  # fmt: skip
+        parts = [part.strip() for each in held for part in each.split(",")]
+        passwords = [unquote(urlsplit(each).password or "") for each in parts if "://" in each]
+        return [*parts, *passwords, *(part.partition(":")[2] for part in parts if "://" not in part)]
 
     @property
     def metrics_url(self) -> str:

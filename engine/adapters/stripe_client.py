@@ -4,6 +4,7 @@ The SDK's objects are no dicts since version 15, and turn decimals into another 
 a sixth of a second and many megabytes to import, so it is imported when it is first needed.
 """
 
+import os
 from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib import import_module
@@ -123,4 +124,5 @@ def _what(error: Any) -> str:
 
 @cache
 def _sdk() -> Any:
+    os.environ.pop("STRIPE_LOG", None)  # by which the package prints what is sent, on its own
     return import_module("stripe")

@@ -244,9 +244,9 @@ def _tokens(body: bytes) -> object:
 
 
 def _signed() -> Sequence[bytes]:
-    of_a_letter = links.Links(SIGNER, "https://x.org", NOW).of(7, 8, {})
+    of_a_letter = [link.rpartition("/")[2] for link in links.Links(SIGNER, "https://x.org", NOW).of(7, 8, {}).values()]
     made = [
-        links.giving(SIGNER, 7, 1), links.preferences(SIGNER, 7, NOW), *(link.rpartition("/")[2] for link in of_a_letter.values()),
+        links.giving(SIGNER, 7, 1), links.preferences(SIGNER, 7, NOW), *of_a_letter,
         forms.Stamp.fresh("join", NOW).token(SIGNER), letter_ids.encode(7),
     ]  # fmt: skip
     return [each.encode() for each in made]
