@@ -8,10 +8,12 @@ states      every state a row can be in, and what it may become next
 events      facts in the past tense, and the raw ones of outsiders
 db          the door to Postgres: the pool, transactions, rows as JSON
 
+vitals      how the installation is, as metrics read from the database
 bell        the names of the bells, and which events ring them
 
 ports       what we ask of the outside: clock, bells, mailer, payments, verifier
 clock       production's clock, and development's, which skips ahead
+redaction   what may stand in no log, taken out of each line
 log         one configuration of log lines for every process
 metrics     what is counted, and the page of numbers
 tokens      links that say who follows them: signed, each for one purpose

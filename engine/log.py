@@ -5,17 +5,25 @@ Ids of inbound events run from the request's line to the letter's.
 
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import TextIO, cast
 
 import orjson
 import structlog
 
+from engine import redaction
 from engine.errors import GroundswellError
 from engine.settings import Settings
 
 # Dramatiq's own lines are left out: what fails in a job our middleware says once, a lost Redis our bells.
-_QUIET = {"dramatiq": logging.CRITICAL + 1, "uvicorn": logging.WARNING, "alembic": logging.WARNING}
+# Those of the providers' own packages show requests and keys at DEBUG: they stay at theirs whatever is asked of the others.
+_QUIET = {
+    "dramatiq": logging.CRITICAL + 1, "uvicorn": logging.WARNING, "alembic": logging.WARNING, "stripe": logging.WARNING,
+    "python_http_client": logging.WARNING, "urllib3": logging.WARNING,
+}  # fmt: skip
 
 
 class _Json(structlog.processors.JSONRenderer):
@@ -49,6 +57,7 @@ def _named(error: BaseException) -> str:
 def configure(settings: Settings, process: str) -> None:
     """Send our lines and the libraries' to standard error. `process` names this process in each line."""
     structlog.contextvars.clear_contextvars()
+    guarded = cast("TextIO", redaction.Guarded(sys.stderr, redaction.Redactor(settings.secrets)))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -63,10 +72,10 @@ def configure(settings: Settings, process: str) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(guarded),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(guarded)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -76,6 +85,17 @@ def configure(settings: Settings, process: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+    sys.excepthook = lambda kind, error, trace: _last_words(kind, error, trace, "the process ends")
+    threading.excepthook = lambda told: _last_words(told.exc_type, told.exc_value, told.exc_traceback, "a thread ends")
+
+
+def _last_words(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None, event: str
+) -> None:
+    """An error that nobody caught: Python itself would write what it says, a row that a database refused, too."""
+    if issubclass(kind, KeyboardInterrupt | SystemExit) or error is None:
+        return
+    structlog.get_logger(__name__).critical(event, exc_info=(kind, error, trace))
 
 
 class Lines:

@@ -1,66 +1,70 @@
-"""What is counted, and the page of numbers. `up` gathers all processes' numbers through PROMETHEUS_MULTIPROC_DIR."""
+"""What is counted, and the page of numbers. `up` gathers all processes' numbers through PROMETHEUS_MULTIPROC_DIR.
+
+What is read from the database for it is `engine.vitals`; docs/watching.md tells what each number is for.
+"""
 
 import os
 from collections.abc import Iterator
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from engine.db import Sessions
 
 REQUESTS = Counter("groundswell_requests_total", "HTTP requests answered", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("groundswell_request_seconds", "Time to answer a request", ["route"])
+HEARD = Gauge(
+    "groundswell_heard_timestamp_seconds",
+    "When an event of this source was last stored by its webhook",
+    ["source"],
+    multiprocess_mode="max",
+)
+EVENTS = Counter("groundswell_events_total", "Raw events finished, by what became of them", ["source", "state"])
 JOBS = Counter("groundswell_jobs_total", "Bells answered by a worker", ["queue", "outcome"])
 JOB_SECONDS = Histogram("groundswell_job_seconds", "Time to answer a bell", ["queue"])
+CLAIMED = Counter("groundswell_claimed_total", "Letters that the last look decided on", ["lane", "verdict"])
 LETTERS = Counter("groundswell_letters_total", "Letters by what came of handing them over", ["lane", "outcome"])
+ANSWERS = Counter(
+    "groundswell_provider_answers_total", "What providers answered: HTTP's status, or none", ["provider", "answer"]
+)
+ANSWER_SECONDS = Histogram("groundswell_provider_seconds", "Time until a provider answered", ["provider"])
 BELLS = Counter("groundswell_bells_total", "Bells rung, and those that did not reach Redis", ["queue", "outcome"])
+BEAT = Gauge("groundswell_pulse_beat_timestamp_seconds", "When the leading pulse last beat", multiprocess_mode="max")
+CHORES = Counter("groundswell_chores_total", "Chores of the schedule, by how they ended", ["chore", "outcome"])
 NOTICES = Counter("groundswell_notices_total", "Times that something needed a human being", ["kind"])
 
-_DEPTHS = text("""
-SELECT 'inbox' AS what, lane, count(*) AS depth,
-    coalesce(extract(epoch FROM now() - min(received_at)), 0)::float AS age
-FROM inbound_event WHERE state = 'pending' GROUP BY lane
-UNION ALL SELECT 'quarantine', '', count(*), 0 FROM inbound_event WHERE state = 'quarantined'
-UNION ALL SELECT 'ready', lane, count(*), 0 FROM message WHERE state = 'ready' GROUP BY lane
-UNION ALL SELECT 'uncertain', '', count(*), 0 FROM handover WHERE state = 'uncertain'
-UNION ALL SELECT 'holds', reason, 1, 0 FROM mail_hold
-    WHERE lifted_at IS NULL AND (until IS NULL OR until > now())
-UNION ALL SELECT 'notices', '', count(*), 0 FROM notice WHERE resolved_at IS NULL
-""")
 
-
-class _Depths(Collector):
-    """Depths and ages, read from Postgres when the page is asked for."""
+class Pool(Collector):
+    """The connections to Postgres that this process has."""
 
     def __init__(self, sessions: Sessions) -> None:
-        self.sessions = sessions
+        self._pool = sessions.kw["bind"].pool
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing ahead."""
+        return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge a depth; nothing while Postgres does not answer."""
-        depth = GaugeMetricFamily("groundswell_rows", "Rows waiting, by what they are", labels=["what", "lane"])
-        age = GaugeMetricFamily("groundswell_inbox_oldest_seconds", "Age of the oldest pending event", labels=["lane"])
-        try:
-            with self.sessions() as session:
-                found = session.execute(_DEPTHS).all()
-        except SQLAlchemyError:
-            found = []
-        for row in found:
-            depth.add_metric([row.what, row.lane], row.depth)
-            if row.what == "inbox":
-                age.add_metric([row.lane], row.age)
-        yield depth
-        yield age
+        """Those in use, and how many there can be."""
+        pool = self._pool
+        if isinstance(pool, QueuePool):
+            found = GaugeMetricFamily("groundswell_pool_connections", "Connections of this process", labels=["state"])
+            found.add_metric(["used"], pool.checkedout())
+            found.add_metric(["most"], pool.size() * 2)  # as many again may overflow: engine.db
+            yield found
 
 
-def serve(host: str, port: int, sessions: Sessions) -> None:
-    """Answer /metrics on its own port, on a thread of its own."""
+def serve(host: str, port: int, *others: Collector) -> tuple[WSGIServer, Thread]:
+    """Answer /metrics on its own port (0: a free one), on a thread of its own, with these collectors' numbers too."""
     registry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_Depths(sessions))
-    start_http_server(port, addr=host, registry=registry)
+    for other in others:
+        registry.register(other)
+    return start_http_server(port, addr=host, registry=registry)

@@ -7,7 +7,7 @@ from base64 import b64decode
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
@@ -108,6 +108,15 @@ class Settings(BaseSettings):
     def signing_keys(self) -> tuple[str, ...]:
         """What links are signed with: the retired keys, whose links still work, and last the present one, which signs."""
         return (*_listed(self.retired_secret_keys), self.secret_key.get_secret_value())
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret, and each part of those that are lists, pairs or addresses: what may stand in no log."""
+        held = [value.get_secret_value() for name in type(self).model_fields
+                if isinstance(value := getattr(self, name), SecretStr)]  # fmt: skip
+        parts = [part.strip() for each in held for part in each.split(",")]
+        passwords = [unquote(urlsplit(each).password or "") for each in parts if "://" in each]
+        return [*parts, *passwords, *(part.partition(":")[2] for part in parts if "://" not in part)]
 
     @property
     def metrics_url(self) -> str:
@@ -237,6 +246,11 @@ def _weaknesses(settings: Settings) -> list[str]:
     ]
     if not settings.base_url.startswith("https://"):
         found.append("BASE_URL must be https")
+    found += [
+        f"{name.upper()} must be https, or this machine's own address"
+        for name in ("sendgrid_host", "stripe_api_base")
+        if not _travels_safely(getattr(settings, name))
+    ]
     if _weak(settings.secret_key.get_secret_value()):
         found.append(f"SECRET_KEY is missing or weak (at least {SHORTEST_SECRET} characters, not the development one)")
     if any(map(_weak, _listed(settings.retired_secret_keys))):
@@ -260,6 +274,12 @@ def _weaknesses(settings: Settings) -> list[str]:
     if settings.sendgrid_api_key and len(settings.sendgrid_api_key.get_secret_value()) < SHORTEST_SECRET:
         found.append("SENDGRID_API_KEY is weak")
     return found
+
+
+def _travels_safely(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: a key, and people's letters."""
+    told = urlsplit(url)
+    return told.scheme == "https" or told.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _weak(secret: str) -> bool:

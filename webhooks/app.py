@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from engine import errors, metrics
+from engine import errors, metrics, vitals
 from engine.bootstrap import Deps, start
 from engine.settings import ROOT
 from webhooks import actblue, actionnetwork, health, home, sendgrid, signup, stripe
@@ -229,7 +229,8 @@ def main() -> Starlette:
     deps = start("web")
     settings = deps.settings
     if settings.metrics_port:
-        metrics.serve(settings.metrics_host, settings.metrics_port, deps.sessions)
+        vital = [vitals.Vitals(deps.work, deps.bells.reachable, settings.data_dir)] if settings.supervised else []
+        metrics.serve(settings.metrics_host, settings.metrics_port, metrics.Pool(deps.sessions), *vital)
     app = build(deps, settings.web_only.split(","))
     settle()
     return app

@@ -47,7 +47,11 @@ async def posted(request: Request, limit: int = LIMIT, most: int = MOST_FIELDS) 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != TYPE or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Unsupported Media Type")
-    body = await body_within(request, limit)
+    return fields_of(await body_within(request, limit), most)
+
+
+def fields_of(body: bytes, most: int = MOST_FIELDS) -> Posted:
+    """The fields of a form's body. Raises HTTPException 400 for one that is none, or has more fields than that."""
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most, separator="&"

@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import time
 
 import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
 from starlette.exceptions import HTTPException
 
-from engine import inbox
+from engine import inbox, metrics
 from engine.bootstrap import Deps
 from engine.db import KEEPALIVE, driver_url, server_options
 from webhooks.deadlines import Deadlines
@@ -161,6 +162,8 @@ class Writer:
             if not arrival.stored.done():
                 arrival.stored.set_result(number)
         self._deps.bells.ring(*lanes)
+        for source in {arrival.source for arrival in waiting}:
+            metrics.HEARD.labels(source).set(time())
         await self._keep_others(_unanswered(known))
 
     async def _keep_others(self, known: Sequence[Arrival]) -> None:

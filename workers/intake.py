@@ -6,7 +6,7 @@ from time import monotonic
 
 import structlog
 
-from engine import inbox, sources
+from engine import inbox, metrics, sources
 from engine.bootstrap import Deps
 from engine.errors import Invalid
 from engine.events import Event, HumanNeeded, RawEvent
@@ -42,7 +42,9 @@ def apply(deps: Deps, claimed: inbox.Claim) -> None:
         verdicts = read.verdicts + _verdicts(raw, read, everything)
         inbox.finish(session, verdicts)
     deps.ring_for(everything)
+    sources_of = {event.id: event.source for event in raw}
     for verdict in verdicts:
+        metrics.EVENTS.labels(sources_of[verdict.id], verdict.state).inc()
         log.info("event finished", inbound_event=verdict.id, state=verdict.state, reason=verdict.reason)
 
 

@@ -64,7 +64,7 @@ def setup() -> None:
 def serve_numbers() -> None:
     """The numbers of all processes of this group, from a process of its own: Dramatiq forks it beside the workers."""
     deps = start("numbers")
-    metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port, deps.sessions)
+    metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port)
     threading.Event().wait()
 
 

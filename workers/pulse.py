@@ -7,13 +7,14 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from time import time
 
 import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from engine import metrics
+from engine import metrics, vitals
 from engine.bootstrap import Deps, start
 from engine.mail import handovers, sending
 from engine.outreach import concluding, expanding, halting, stepping
@@ -45,6 +46,7 @@ SCHEDULE: dict[str, timedelta] = {
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")
 _PLAN = text("INSERT INTO chore (name, due_at) SELECT unnest(CAST(:names AS text[])), now() ON CONFLICT DO NOTHING")
+_STRANGERS = text("DELETE FROM chore WHERE name <> ALL(:names)")
 _DUE = text(f"""
 SELECT DISTINCT lane FROM (VALUES ('intake'), ('feedback')) v(lane)
     WHERE EXISTS (SELECT FROM inbound_event e WHERE e.state = 'pending' AND e.lane = v.lane AND e.due_at <= now())
@@ -80,8 +82,9 @@ def beat(deps: Deps) -> set[str]:
 
 
 def plan(session: Session) -> None:
-    """Make the rows of chores that are new to the schedule; due at once."""
+    """Make the rows of chores that are new to the schedule; due at once. Those that left it would be late for ever."""
     session.execute(_PLAN, {"names": list(SCHEDULE)})
+    session.execute(_STRANGERS, {"names": list(SCHEDULE)})
 
 
 def run(deps: Deps, wait: Callable[[float], bool]) -> None:
@@ -101,7 +104,8 @@ def main() -> None:
         signal.signal(signum, lambda *_: ending.set())
     deps = start("pulse")
     if deps.settings.metrics_port:
-        metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port, deps.sessions)
+        vital = vitals.Vitals(deps.work, deps.bells.reachable)
+        metrics.serve(deps.settings.metrics_host, deps.settings.metrics_port, metrics.Pool(deps.sessions), vital)
     run(deps, ending.wait)
     deps.bells.close()
 
@@ -118,6 +122,7 @@ def _lead(deps: Deps, wait: Callable[[float], bool]) -> None:
         while not wait(TICK_SECONDS):
             leader.execute(text("SELECT 1"))  # raises once the connection, and with it the lock, is gone
             beat(deps)
+            metrics.BEAT.set(time())
 
 
 def _leads(connection: Connection) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import text
 
-from engine import inbox
+from engine import inbox, metrics
 from engine.bootstrap import Deps
 from engine.db import transaction
 from engine.events import HumanNeeded
@@ -30,9 +30,16 @@ BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
 HEARING, API_REQUESTS = "hearing", "api_requests"
 
+AGAIN = timedelta(minutes=5)  # until a chore whose process died, or that failed, is tried again
+
 _CLAIM = text("""
-UPDATE chore SET due_at = now() + :every, finished_at = now()
-WHERE name = :name AND due_at <= now() RETURNING name
+UPDATE chore SET due_at = now() + least(CAST(:every AS interval), :again)
+WHERE name = :name AND due_at <= now() RETURNING due_at
+""")
+# Who made it due again meanwhile wants it again.
+_DONE = text("""
+UPDATE chore SET due_at = CASE due_at WHEN :claimed THEN now() + CAST(:every AS interval) ELSE due_at END,
+    finished_at = now() WHERE name = :name
 """)
 
 log = structlog.get_logger(__name__)
@@ -43,9 +50,21 @@ def run(deps: Deps, schedule: Mapping[str, timedelta]) -> None:
     delivery.settle(deps)
     for name, every in schedule.items():
         with transaction(deps.sessions) as session:
-            due = session.scalar(_CLAIM, {"name": name, "every": every})
-        if due:
-            CHORES[name](deps)
+            claimed = session.scalar(_CLAIM, {"name": name, "every": every, "again": AGAIN})
+        if claimed:
+            _do(deps, name)
+            with transaction(deps.sessions) as session:
+                session.execute(_DONE, {"name": name, "every": every, "claimed": claimed})
+
+
+def _do(deps: Deps, name: str) -> None:
+    outcome = "failed"
+    metrics.CHORES.labels(name, outcome)  # from nought on: who watches sees the first
+    try:
+        CHORES[name](deps)
+        outcome = "done"
+    finally:
+        metrics.CHORES.labels(name, outcome).inc()
 
 
 def check_books(deps: Deps) -> None:

@@ -14,9 +14,10 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
 
-from engine.actblue_import import reading
+from engine.actblue_import import reading, unreported
 from engine.actblue_import.comparing import Row, compare
 from engine.actblue_import.reading import Record, Report
+from engine.actblue_import.unreported import Seen
 from engine.bootstrap import Deps
 from engine.errors import Conflict, Invalid
 from engine.events import Event
@@ -47,12 +48,21 @@ class Tally:
     differences: list[str] = field(default_factory=list)
     refused: int = 0
     refusals: list[str] = field(default_factory=list)
+    unreported: int = 0
+    seen: Seen = field(default_factory=Seen)
+    strange: list[str] = field(default_factory=list)  # gifts on the books that the report does not have
 
     def take(self, row: Row) -> None:
         """Count a fact that was understood."""
         self.counts[row.kind, row.standing] += 1
         if row.different and len(self.differences) < LISTED:
             self.differences.append(f"line {row.line}: {row.different}")
+
+    def miss(self, line: str) -> None:
+        """Count a gift that the report should have."""
+        self.unreported += 1
+        if len(self.strange) < LISTED:
+            self.strange.append(line)
 
     def refuse(self, place: str, reason: str) -> None:
         """Count a row that was not."""
@@ -84,6 +94,10 @@ def run(deps: Deps, path: Path, tell: Progress, *, again: bool = False, dry_run:
         for batch in _batches(report.records(skip=mark.done)):
             _import(deps, report, mark, batch, tally)
             tell(report.bytes_read(), tally.skipped + tally.rows)
+    if not tally.skipped:  # of a part nobody can say what it lacks
+        with deps.work() as (session, _):
+            for line in unreported.find(session, tally.seen):
+                tally.miss(line)
     return tally
 
 
@@ -113,6 +127,7 @@ def _import(deps: Deps, report: Report, mark: _Bookmark, batch: Sequence[Record]
         compared, refused = [], [(batch[0].place, f"cannot be booked ({_name(error)})")]
         _book(deps, report, mark, [], records=1)
     tally.rows += len({row.line for row in compared})
+    tally.seen.note(compared)
     for row in compared:
         tally.take(row)
     for place, reason in refused:

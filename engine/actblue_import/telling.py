@@ -103,6 +103,12 @@ def _sum_up(out: Console, path: Path, tally: Tally, *, dry_run: bool) -> None:
         tally.differences,
         different,
     )
+    _list(
+        out,
+        f"Gifts that a webhook told and this report does not have (ActBlue never had them?): {tally.unreported:,}",
+        tally.strange,
+        tally.unreported,
+    )
     _list(out, f"Rows that were refused: {tally.refused:,}", tally.refusals, tally.refused)
 
 

@@ -20,12 +20,14 @@ import orjson
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from engine import metrics
 from engine.ports import Answer, Copy, Sheet
 from engine.sources import letter_ids
 
 CONNECT_SECONDS, CALL_SECONDS = 3.0, 15.0
 LARGEST_ANSWER = 64 * 1024
 CATEGORY = "letters"
+PROVIDER = "sendgrid"  # in the metrics
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds, that a 429 is believed
 _NOT_IN_A_NAME = re.compile(r"[;,<>\"\\]+|=\?")  # a recipient's name may not hold these, nor what programs would decode
 _PLACE = re.compile(r"personalizations\.(\d+)\.")
@@ -51,6 +53,8 @@ class SendgridMail:
         self._pool = urllib3.PoolManager(
             maxsize=8, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=call_seconds)
         )
+        for answer in ("202", "401", "none"):  # from nought on: who watches sees the first of each
+            metrics.ANSWERS.labels(PROVIDER, answer)
         self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def hand_over(
@@ -63,16 +67,20 @@ class SendgridMail:
             return Answer("bad", detail="a word in it is no text")
         if len(body) > self.most_bytes:
             return Answer("bad", detail="larger than a request can be")
-        call = _Call(monotonic() + self.call_seconds, before)
+        began = monotonic()
+        call = _Call(began + self.call_seconds, before)
         _calls.at_hand = call
         try:
             return self._asked(body, sheet)
         except _Asleep:
             return None
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+            metrics.ANSWERS.labels(PROVIDER, "none").inc()
             detail = f"SendGrid does not answer ({type(error).__name__})"
             return Answer("uncertain" if call.began else "away", detail=detail)
         finally:
+            if call.began:
+                metrics.ANSWER_SECONDS.labels(PROVIDER).observe(monotonic() - began)
             call.end()
             _calls.at_hand = None
 
@@ -90,6 +98,7 @@ class SendgridMail:
         except urllib3.exceptions.HTTPError:  # its status is told all the same
             said = b""
         answer.release_conn()
+        metrics.ANSWERS.labels(PROVIDER, str(answer.status)).inc()
         return _answer(answer.status, answer.headers, said, sheet)
 
 

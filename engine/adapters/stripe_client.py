@@ -4,16 +4,20 @@ The SDK's objects are no dicts since version 15, and turn decimals into another 
 a sixth of a second and many megabytes to import, so it is imported when it is first needed.
 """
 
+import os
 from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib import import_module
+from time import monotonic
 from typing import Any
 
+from engine import metrics
 from engine.errors import Forbidden, GroundswellError, Invalid, NotFound, Unavailable
 from engine.ports import Refunded
 
 ALREADY_BACK = "charge_already_refunded"
 BROKEN = 500
+PROVIDER = "stripe"  # in the metrics
 MISSING = 404
 IN_USE = 409  # another request with the same key is being answered
 
@@ -65,10 +69,24 @@ class Client:
     ) -> dict[str, Any]:
         options = {"idempotency_key": key} if key else {}
         options |= {"stripe_account": account} if account else {}
-        answer = self._client.raw_request(method, path, **(asked or {}), **options)
+        answer = self._metered(method, path, **(asked or {}), **options)
         if not isinstance(answer.data, dict):
             raise Unavailable("Stripe answered with something that is no object")
         return answer.data
+
+    def _metered(self, method: str, path: str, **options: Any) -> Any:
+        """One request, counted by what was answered."""
+        began, said = monotonic(), "none"
+        try:
+            answer = self._client.raw_request(method, path, **options)
+            said = str(answer.code)
+        except _sdk().StripeError as error:
+            said = str(error.http_status or "none")
+            raise
+        finally:
+            metrics.ANSWERS.labels(PROVIDER, said).inc()
+            metrics.ANSWER_SECONDS.labels(PROVIDER).observe(monotonic() - began)
+        return answer
 
 
 def _ours(error: Any) -> GroundswellError:
@@ -106,4 +124,5 @@ def _what(error: Any) -> str:
 
 @cache
 def _sdk() -> Any:
+    os.environ.pop("STRIPE_LOG", None)  # by which the package prints what is sent, on its own
     return import_module("stripe")

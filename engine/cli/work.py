@@ -49,7 +49,7 @@ def replay(
     deps = house(data_dir)
     with deps.work() as (session, now):
         lanes = inbox.replay(session, event or None)
-        notices.resolve(session, inbox.QUARANTINED, [inbox.name(number) for number in lanes])
+        notices.resolve(session, inbox.QUARANTINED, [inbox.name(number) for number in lanes] if event else None)
         audit.write_all(session, "events replayed", "inbound_event", lanes, now)
     ring(deps, lanes)
     out.print(f"{len(lanes)} back to pending" if lanes else "none of these is in quarantine")
@@ -69,7 +69,7 @@ def retry(
     with deps.work() as (session, now):
         lanes, happened = handovers.retry(session, message or None, now)
         deps.react(session, happened, now)
-        notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes])
+        notices.resolve(session, handovers.FAILED, [handovers.name(number) for number in lanes] if message else None)
         if not message:  # those that failed for their sender, too: it is told of anew if it is still refused
             notices.resolve(session, handovers.SENDER)
         audit.write_all(session, "letters retried", "message", lanes, now)

@@ -34,7 +34,12 @@ def cleaned(html: str) -> tuple[str, list[str]]:
         filter_style_properties=set(_STYLES), url_schemes={"https", "http", "mailto"}, strip_comments=True,
     )  # fmt: skip
     before, after = _Parts(html).found, _Parts(stays).found
-    return stays, [name for name in before if before[name] > after[name]]
+    return stays, [_shown(name) for name in before if before[name] > after[name]]
+
+
+def _shown(name: str) -> str:
+    """As it is told: attributes may have any name."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def _attribute(_: str, name: str, value: str) -> str | None:

@@ -153,6 +153,8 @@ def parse(source: str) -> nodes.Template:
         tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
         raise Invalid(f"line {error.lineno}: {error.message}") from None
+    except RecursionError:
+        raise Invalid("nested too deeply") from None
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _NODES):
             raise Invalid(f"line {node.lineno}: {type(node).__name__} is not possible here")
@@ -324,6 +326,8 @@ def _statement(source: str, kind: type[Any]) -> Any:
         tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
         raise Invalid(_plainly(error.message or "")) from None
+    except RecursionError:
+        raise Invalid("brackets within brackets, too deep") from None
     _seen(tree)
     body = tree.body
     if len(body) != 1 or not isinstance(body[0], kind):

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
-from engine import bell
+from engine import bell, metrics
 from engine.events import StepCounted
 from engine.giving import ask_rests
 from engine.mail import allowances
@@ -210,6 +210,8 @@ def receipts(session: Session, terms: Terms) -> Claimed:
     values = {"lane": bell.RECEIPTS, "now": terms.now, "most": RECEIPTS, "lease": terms.lease}
     decided = session.execute(_CLAIM_RECEIPTS, values).all()
     going = [row for row in decided if row.state == "handed"]
+    for state in {row.state for row in decided}:
+        metrics.CLAIMED.labels(bell.RECEIPTS, state).inc(sum(row.state == state for row in decided))
     letters, readers = {row.handover_id: [row.id] for row in going}, {row.id: row.contact_id for row in going}
     return Claimed(letters, len(decided) == RECEIPTS, readers)
 
@@ -250,9 +252,17 @@ def _claimed(session: Session, terms: Terms, line: Row[Any], *, more: bool) -> C
         allowances.count(session, line.domain, line.counted_for, len(going), terms.now)
     if line.version_id:
         tallies.write(session, [_counted(line, done, len(going))])
+    _meter(done, len(going))
     letters = {done.handover_id: going} if going else {}
     more = more or done.decided >= line.most
     return Claimed(letters, more, dict(zip(going, done.readers or (), strict=True)))
+
+
+def _meter(done: Row[Any], handed: int) -> None:
+    """Count what was decided; the rest is ready still, and due later."""
+    found = {"handed": handed, "skipped": done.skipped, "cancelled": done.cancelled, "expired": done.expired}
+    for verdict, letters in (found | {"ready": done.decided - sum(found.values())}).items():
+        metrics.CLAIMED.labels(bell.DELIVERY, verdict).inc(letters)
 
 
 def rooms(session: Session, terms: Terms) -> list[tuple[str, int]]:

@@ -1,9 +1,12 @@
 """What came of an import: the figures of its report, and the file of every address with its reason."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
+from typing import IO, Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -114,7 +117,15 @@ def write(session: Session, path: Path, names: Sequence[str]) -> None:
     assert isinstance(connection, psycopg.Connection)
     files = rows({"file": number, "name": name} for number, name in enumerate(names))
     statement = sql.SQL(_ROWS).format(files=sql.Literal(files))
-    path.touch(mode=0o600)
-    with path.open("wb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with opened_for_its_owner_alone(path, "wb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for piece in copy:
             file.write(piece)
+
+
+def opened_for_its_owner_alone(path: Path, mode: Literal["w", "wb"]) -> IO[Any]:
+    """A file to be written anew, UTF-8 if it is text, that nobody else can read: nor one that was there, and was wider."""
+    made = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    if S_ISREG(os.fstat(made).st_mode):  # and no pipe
+        os.fchmod(made, 0o600)
+        os.ftruncate(made, 0)
+    return os.fdopen(made, mode, **({} if mode == "wb" else {"encoding": "utf-8", "newline": ""}))  # type: ignore[call-overload, no-any-return]

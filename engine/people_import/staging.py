@@ -4,13 +4,14 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TextIO
+from typing import IO, Any
 
 import psycopg
 from sqlalchemy.orm import Session
 
 from engine.errors import Invalid
 from engine.people_import.reading import List, Record
+from engine.people_import.reports import opened_for_its_owner_alone
 from engine.people_import.rows import Reader, Staged
 
 BATCH_RECORDS = 20_000
@@ -38,15 +39,14 @@ class Refusals:
     def __init__(self, found: List, *, kept: bool) -> None:
         self.path = found.path.with_name(found.path.name + ".errors.csv")
         self._header, self._kept = found.header, kept
-        self._file: TextIO | None = None
+        self._file: IO[Any] | None = None
 
     def write(self, record: Record, reason: str) -> None:
         """One row more."""
         if not self._kept:
             return
         if self._file is None:
-            self.path.touch(mode=0o600)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._file = opened_for_its_owner_alone(self.path, "w")
             self._put(["groundswell line", "groundswell reason", *self._header])
         self._put([record.place, reason, *record.cells])
 

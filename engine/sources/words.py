@@ -17,6 +17,7 @@ from engine.errors import Invalid
 
 M = TypeVar("M", bound=BaseModel)
 DEEPEST = 32
+_A_NAME = re.compile(r"[a-zA-Z_][\w-]{0,40}", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _PLAIN = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASCII)  # a local part nobody disputes
 _LONGEST_EMAIL = 200
@@ -74,8 +75,13 @@ def model(kind: type[M], document: Any) -> M:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        fields = sorted({".".join(map(str, problem["loc"])) or "body" for problem in error.errors()})
+        fields = sorted({".".join(map(_named, problem["loc"])) or "body" for problem in error.errors()})
         raise Invalid("not understood: " + ", ".join(fields)[:300]) from None
+
+
+def _named(part: str | int) -> str:
+    """A name of a field as it may stand in a log: senders choose some, and may choose somebody's address."""
+    return str(part) if isinstance(part, int) or _A_NAME.fullmatch(part) else "?"
 
 
 def clean(value: object) -> str:

@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = 'c3a95e7d10f8'
-down_revision: str | None = 'b3c5e9a14f72'
+down_revision: str | None = 'a4d19e60c7f2'
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

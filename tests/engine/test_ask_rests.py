@@ -11,6 +11,7 @@ from engine.events import LetterReported, PlanPaymentFailed, PlanReported, Refun
 from engine.giving import ask_rests
 from engine.reactions import react
 from tests import readers
+from tests.books import by_hand
 from tests.gifts import MEI, ROSA, SETTINGS, ask_about, give, merge, notices, take_back, who
 from tests.make import NOON, gift
 
@@ -231,7 +232,7 @@ def test_a_dispute_that_was_told_before_its_gift_rests_asks_once_the_gift_is_boo
     ask_about(session, told_first)
     session.execute(text("DELETE FROM ask_rest"))
     session.execute(text("UPDATE dispute SET contribution_id = NULL, payment_key = 'late'"))
-    session.execute(text("DELETE FROM ledger_entry WHERE kind = 'dispute'"))
+    by_hand(session, "DELETE FROM ledger_entry WHERE kind = 'dispute'")
     give(session, 2_700, payment_key="late")
     found = session.execute(text("SELECT contact_id, reason FROM ask_rest WHERE reason <> 'gave'")).all()
     assert found == [(who(session), "dispute")]

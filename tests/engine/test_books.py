@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine import inbox
@@ -18,7 +19,7 @@ from engine.inbox import Verdict
 from engine.reactions import react
 from engine.settings import Settings
 from engine.sources import parse
-from tests.books import assert_books_balance
+from tests.books import assert_books_balance, by_hand
 from tests.commands import Done, groundswell
 from tests.fakes import FakeClock
 from tests.flows.house import put, run_everything
@@ -75,7 +76,7 @@ def found(session: Session) -> dict[str, str]:
 
 
 def change(session: Session, statement: str, **values: Any) -> None:
-    assert session.execute(text(statement), values).rowcount >= 1
+    assert by_hand(session, statement, **values) >= 1
 
 
 def test_empty_books_balance(session: Session):
@@ -267,3 +268,18 @@ def test_a_raw_body_that_was_tampered_with_is_told_and_stops_no_other_check(sess
     )
     change(session, "UPDATE contact SET gave_count = gave_count + 1")
     assert set(found(session)) == {"an event on the books cannot be read any more", TOTALS}
+
+
+@pytest.mark.usefixtures("gifts")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_entry SET amount_cents = 1", "DELETE FROM ledger_entry", "TRUNCATE ledger_entry",
+        "UPDATE ledger_entry SET contribution_id = contribution_id WHERE false", "DELETE FROM contribution",
+        "UPDATE contribution SET amount_cents = 1", "UPDATE contribution SET paid_at = now()",
+        "UPDATE contribution SET currency = 'eur'", "TRUNCATE contribution CASCADE",
+    ],
+)  # fmt: skip
+def test_what_was_booked_cannot_be_changed_or_taken_out(session: Session, statement: str):
+    with pytest.raises(DBAPIError, match=r"the ledger only grows|a gift stays on the books as it was told"):
+        session.execute(text(statement))

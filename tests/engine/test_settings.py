@@ -76,6 +76,18 @@ def test_a_secret_that_cannot_stand_in_an_address_is_refused_in_development_too(
     assert secret not in said
 
 
+@pytest.mark.parametrize("name", ["SENDGRID_HOST", "STRIPE_API_BASE"])
+@pytest.mark.parametrize("host", ["api.example.org", "10.0.0.7:8080", "127.0.0.1@elsewhere.example.org"])
+def test_production_sends_no_key_over_a_line_that_others_can_read(environment, name: str, host: str):
+    said = refusal(environment, **{name: f"http://{host}"})
+    assert f"{name} must be https, or this machine's own address" in said
+    assert host not in said
+
+
+def test_a_stand_in_of_this_machine_may_be_asked_without_tls(environment: pytest.MonkeyPatch):
+    assert starting(environment, SENDGRID_HOST="http://127.0.0.1:8080", STRIPE_API_BASE="http://localhost:12111")
+
+
 def test_production_starts_without_stripe(environment: pytest.MonkeyPatch):
     assert starting(environment, STRIPE_API_KEY=None, STRIPE_WEBHOOK_SECRETS=None).stripe_api_key is None
 

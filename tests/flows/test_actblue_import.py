@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from engine.actblue_import import comparing, reading, running
 from engine.bootstrap import Deps
 from engine.db import transaction
+from tests.books import by_hand
 from tests.csv_reports import (
     CANCELLED,
     CANCELLED_49,
@@ -39,7 +39,7 @@ def test_a_gift_of_the_report_is_the_row_that_the_webhook_would_have_made(deps: 
     assert code == 0, said
     by_report = one(deps, GIFT)
     with transaction(deps.sessions) as session:
-        session.execute(text("TRUNCATE contribution, message, contact CASCADE"))
+        by_hand(session, "TRUNCATE contribution, message, contact CASCADE")
     put(deps, raw(body))
     run_everything(deps)
     assert tuple(by_report) == tuple(one(deps, GIFT))
@@ -212,3 +212,25 @@ def test_a_cancelled_report_ends_plans_whether_they_are_known_or_not(deps: Deps,
     assert one(deps, "SELECT state FROM recurring_plan").state == "cancelled"
     imported(deps, write(tmp_path / "late.csv", [paid(700) | MONTHLY]))
     assert [row.state for row in rows(deps, "SELECT state FROM recurring_plan")] == ["cancelled", "cancelled"]
+
+
+def test_gifts_that_a_webhook_told_and_no_report_has_are_listed(deps: Deps, tmp_path: Path):
+    """Whoever has ActBlue's password for us can make up gifts; ActBlue's own report has none of them."""
+    bodies = [actblue_body() for _ in range(3)]
+    for body in bodies:
+        put(deps, raw(body))
+    run_everything(deps)
+    told = [as_body(bodies[0]), as_body(bodies[1], Fundraising_Page="another")]
+    path = write(tmp_path / "paid.csv", told)
+    code, said = imported(deps, path, dry_run=True)
+    assert code == 0
+    assert "this report does not have (ActBlue never had them?): 1\n" in said
+    assert f"line item {bodies[2]['lineitems'][0]['lineitemId']}, $27 on" in said
+    assert bodies[2]["donor"]["email"] not in said
+    assert "does not have" in imported(deps, path)[1]
+    assert "does not have" not in imported(deps, path)[1]  # all its rows were done before: what it lacks is not known
+    assert "does not have" in imported(deps, path, again=True)[1]
+    other = as_body(bodies[0], Recipient_ID="999")  # of another entity
+    assert "does not have" not in imported(deps, write(tmp_path / "other.csv", [other]), dry_run=True)[1]
+    back = as_body(bodies[0], Refund_Date="2026-11-02 10:00:00", Refund_ID="r1")  # the report of what went back
+    assert "does not have" not in imported(deps, write(tmp_path / "back.csv", [back]), dry_run=True)[1]

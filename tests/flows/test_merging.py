@@ -17,6 +17,7 @@ from engine.outreach import enrolled, past_places
 from engine.people import contacts, merging
 from engine.staff import sign_ins
 from tests import letters
+from tests.books import by_hand
 from tests.campaigns import go, people
 from tests.flows.house import change, one, put, rows, run_everything
 from tests.make import actblue_body, raw
@@ -245,7 +246,7 @@ def test_a_letter_that_stays_with_the_old_row_never_leaves(deps: Deps):
 
 def run_everything_but_books(deps: Deps) -> None:
     with transaction(deps.sessions) as session:
-        session.execute(text("DELETE FROM contribution"))
+        by_hand(session, "DELETE FROM contribution")
         session.execute(text("DELETE FROM recurring_plan"))
         session.execute(text("UPDATE contact SET gives_monthly_cents = 0"))
     run_everything(deps)

@@ -113,6 +113,7 @@ def test_rows_that_cannot_be_read_are_in_a_file_beside_it_with_their_formulas_di
         "long@example.org,Ana,subscribed,more,+more\r\n",
         newline="",
     )
+    (tmp_path / "list.csv.errors.csv").touch(mode=0o644)  # of an earlier run, and open to others
     code, said = imported(deps, path)
     with (tmp_path / "list.csv.errors.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.reader(file))
