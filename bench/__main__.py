@@ -6,7 +6,21 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
+from bench import (
+    answers,
+    apply,
+    campaign,
+    delivery,
+    hosts,
+    imports,
+    intake,
+    latency,
+    pages,
+    people,
+    rolling,
+    segments,
+    steps,
+)
 from bench.report import Failed
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
@@ -40,6 +54,11 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "steps": (
         "people of a campaign take their step, beside a bare loop that claims, inserts and updates",
         steps.run,
+    ),
+    "hosts": ("several machines, one of them cut off under load: who takes over, and what is lost", hosts.run),
+    "rolling": (
+        "every process restarted in turn under load: no request fails, nothing is lost; --rotate: every secret, too",
+        rolling.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
