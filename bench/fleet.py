@@ -18,7 +18,7 @@ from bench.report import Failed
 from engine.settings import ROOT
 from tests.system import free_port
 
-READY_SECONDS = 60.0
+READY_SECONDS = 150.0
 END_SECONDS = 40.0  # longer than any of them may take
 SETTLE_SECONDS = 2.5  # between two webs: until the proxy asks the first again (fail_timeout in deploy/nginx.conf)
 
@@ -60,7 +60,7 @@ class Member:
         path = "/readyz" if self.serves else "/metrics"
         with suppress(urllib3.exceptions.HTTPError):
             url = f"http://{self.at}{path}"
-            asked = urllib3.request("GET", url, headers={"Host": "localhost"}, timeout=2.0, retries=False)
+            asked = urllib3.request("GET", url, headers={"Host": "localhost"}, timeout=5.0, retries=False)
             return asked.status == 200
         return False
 

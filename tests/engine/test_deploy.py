@@ -1,5 +1,6 @@
 """What is shipped for running in production (compose.yaml, systemd units, nginx, Caddy) is whole, strict, and of one mind."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -243,3 +244,35 @@ def test_these_checks_can_fail():
         composed("a: 1\na: 2\n")
     with pytest.raises(Exception, match="nothing"):
         understood(["web", "--nothing"])
+
+
+STUB = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+case "$*" in
+    list-units*web*) printf 'groundswell-web@8000.service loaded active\\ngroundswell-web@8001.service loaded active\\n' ;;
+    list-units*pulse*) printf 'groundswell-pulse@1.service loaded active\\n' ;;
+    *:8001/readyz) exit "$SECOND" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("second", [0, 1], ids=["all come back", "the second does not"])
+def test_a_rolling_restart_asks_each_web_before_it_ends_the_next_and_stops_at_one_that_does_not_come_back(
+    tmp_path, second
+):
+    for name in ("systemctl", "curl"):
+        (tmp_path / name).write_text(STUB)
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.defpath}", "LOG": str(tmp_path / "log"), "SECOND": str(second)}
+    environment |= {"READY_SECONDS": "0", "SETTLE_SECONDS": "0"}
+    done = subprocess.run([DEPLOY / "rolling-restart.sh"], env=environment, capture_output=True, text=True, check=False)
+    acts = [line for line in (tmp_path / "log").read_text().splitlines() if "list-units" not in line]
+    webs = [
+        "systemctl restart groundswell-web@8000.service",
+        "curl --fail --silent --output /dev/null --max-time 4 http://127.0.0.1:8000/readyz",
+        "systemctl restart groundswell-web@8001.service",
+        "curl --fail --silent --output /dev/null --max-time 4 http://127.0.0.1:8001/readyz",
+    ]
+    pulse = ["systemctl restart groundswell-pulse@1.service", "systemctl is-active --quiet groundswell-pulse@1.service"]
+    assert (done.returncode, acts) == ((0, webs + pulse) if second == 0 else (1, webs))
+    assert ("groundswell-web@8001.service is not ready" in done.stderr) == bool(second)
