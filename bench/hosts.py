@@ -10,7 +10,7 @@ was), and the books balance.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,6 +59,7 @@ class Cut:
 
     name: str
     began: float
+    healed: float = 0.0
     led: float | None = None
     punctual: float | None = None
     forgotten: float | None = None
@@ -109,6 +110,8 @@ class House:
     mail: Letterbox
     visitors: Visitors
     watch: Watch
+    members: Sequence[Member]
+    environment: Mapping[str, str]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -126,6 +129,7 @@ def run(arguments: Sequence[str]) -> None:
         healthy = house.visitors.latency(began, monotonic())
         cuts = []
         for name, act in (("cable pulled", house.second.unplug), ("packets lost", house.second.silence)):
+            _led_by(house, house.second.address)
             audience.ready(house.url, LETTERS)
             sleep(1.0)
             progress(f"{name}, for {asked.seconds:g} s")
@@ -133,18 +137,20 @@ def run(arguments: Sequence[str]) -> None:
             act()
             sleep(asked.seconds)
             house.second.heal()
-            _look_back(house, cuts[-1], monotonic())
+            cuts[-1].healed = monotonic()
             progress("healed")
             sleep(AFTER_SECONDS)
         house.visitors.stop()
         house.watch.end()
+        for cut in cuts:
+            _look_back(house, cut)
         _tell(house, healthy, cuts, busy)
 
 
-def _look_back(house: House, cut: Cut, until: float) -> None:
-    house.watch.fill(cut, house.first.address, until)
-    cut.latency = house.visitors.latency(cut.began, until)
-    cut.again = sum(one.at >= cut.began for one in house.visitors.failed())
+def _look_back(house: House, cut: Cut) -> None:
+    house.watch.fill(cut, house.first.address, cut.healed + AFTER_SECONDS)
+    cut.latency = house.visitors.latency(cut.began, cut.healed)
+    cut.again = sum(cut.began <= one.at < cut.healed for one in house.visitors.failed())
 
 
 @contextmanager
@@ -169,9 +175,8 @@ def _house(rate: float) -> Iterator[House]:
         url = driver_url(servers.places.database_url)
         watch = Watch(url, second.address)
         Thread(target=watch.run, daemon=True).start()
-        _led_by(watch, members, environment, second.address)
         visitors.start()
-        yield House(url, second, first, mail, visitors, watch)
+        yield House(url, second, first, mail, visitors, watch, members, environment)
 
 
 def _members(machine: Machine) -> list[Member]:
@@ -184,19 +189,18 @@ def _members(machine: Machine) -> list[Member]:
     ]
 
 
-def _led_by(watch: Watch, members: Sequence[Member], environment: dict[str, str], address: str) -> None:
+def _led_by(house: House, address: str) -> None:
     """Restart the pulses of others until the one of this address leads."""
-    sleep(3 * LOOK_SECONDS)
     for _ in range(5):
-        if watch.looks[-1][1] == address:
+        sleep(3 * LOOK_SECONDS)
+        if house.watch.looks[-1][1] == address:
             return
-        for one in members:
+        for one in house.members:
             if one.command == ("pulse",) and one.address != address:
                 one.end()
                 sleep(2.5)
-                one.start(environment)
+                one.start(house.environment)
                 one.wait_ready()
-        sleep(3 * LOOK_SECONDS)
     raise Failed("the pulse of the second machine does not lead")
 
 
@@ -230,9 +234,10 @@ def _tell(house: House, healthy: tuple[int, float, float, float], cuts: Sequence
     doubted = _quiet(house.url)
     report.table(
         f"{house.visitors.rate:g} requests a second; load for each core before: {busy}",
-        ("", "requests", "p50 ms", "p99 ms", "longest"),
-        [(name, f"{count:,}", f"{p50:.0f}", f"{p99:.0f}", f"{longest:.0f}")
-         for name, (count, p50, p99, longest) in (("healthy", healthy), *((cut.name, cut.latency) for cut in cuts))],
+        ("", "requests", "asked again", "p50 ms", "p99 ms", "longest"),
+        [(name, f"{count:,}", f"{again}", f"{p50:.0f}", f"{p99:.0f}", f"{longest:.0f}")
+         for name, again, (count, p50, p99, longest) in (
+             ("healthy", 0, healthy), *((cut.name, cut.again, cut.latency) for cut in cuts))],
     )  # fmt: skip
     report.table(
         "seconds after the cut",

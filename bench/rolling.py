@@ -1,16 +1,18 @@
 """`python -m bench rolling`: every process of an installation is restarted in turn, twice, while gifts, sign-ups, people and
 programs come in through the shipped nginx.
 
-Two webs, two of the staff side, seven workers and two pulses, each a process of its own as compose.yaml and the systemd units
-have them; a mail provider that takes each letter and tells of it. Each process is asked to end by SIGTERM, started anew,
-and the next one is restarted when it says that it is ready. Failed, unless: each request was answered 2xx, each gift is on
-the books once, each letter left once, and the books balance.
+Two webs, two of the staff side, six workers and two pulses, each a process of its own as compose.yaml and the systemd units
+have them; a mail provider that takes each letter and tells of it. In four shifts, of which none has both of a kind, they are
+asked to end by SIGTERM and started anew; the next shift follows when all say that they are ready. Failed, unless: each request
+was answered 2xx, each gift is on the books once, each letter left once, and the books balance.
 
-`--rotate`: meanwhile every secret is replaced by another (see `bench/rotation.py`).
+`--rotate`: meanwhile every secret is replaced by another (see `bench/rotation.py`). `--confined`: each process runs as in the
+image, without Docker (see `bench/confined.py`).
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ from time import monotonic, sleep
 
 import psycopg
 
-from bench import audience, fleet, letterbox, report, rotation, running
+from bench import audience, confined, fleet, letterbox, report, rotation, running
 from bench.fleet import Member
 from bench.letterbox import Front, Letterbox
 from bench.report import Failed, progress
@@ -40,6 +42,12 @@ SELECT (SELECT count(*) FROM inbound_event WHERE state = 'pending') + (SELECT co
     + (SELECT count(*) FROM handover WHERE state IN ('submitting', 'uncertain'))
 """
 BOOKED = "SELECT source_key, count(*) FROM contribution WHERE source_key = ANY(%s) GROUP BY 1"
+# The crowd's gifts of long ago, of which the ledger has no word.
+FORGET = """
+WITH gone AS (DELETE FROM contribution)
+UPDATE contact SET gave_count = 0, gave_cents = 0, gave_highest_cents = 0, gave_last_cents = 0, gave_first_at = NULL,
+    gave_last_at = NULL
+"""
 LINKS = "SELECT contact_id, max(id) FROM message GROUP BY 1 ORDER BY 1 LIMIT 300"
 
 
@@ -75,15 +83,18 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=RATE, metavar="R", help=f"requests a second, up to {MOST_RATE:g}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="how often each process is restarted")
     parser.add_argument("--rotate", action="store_true", help="replace every secret meanwhile")
+    parser.add_argument("--confined", action="store_true", help="each process without rights, as in the image")
     asked = parser.parse_args(arguments)
     if not 0 < asked.rate <= MOST_RATE:
         parser.error(f"the rate is above 0 and at most {MOST_RATE:g}")
     if asked.rotate and asked.rounds != ROUNDS:
         parser.error(f"secrets are replaced in {ROUNDS} rounds")
+    if asked.rotate and asked.confined:
+        parser.error("one or the other")
     if nginx.NGINX is None:
         raise Failed("nginx is not installed: apt-get install nginx-light")
     busy = report.busy()
-    with _house(asked.rate) as house:
+    with _house(asked.rate, confine=asked.confined) as house:
         told, began = Told(), monotonic()
         sleep(HEALTHY_SECONDS)
         told.memory = {_kind(one): one.memory_mb() for one in house.members}
@@ -104,15 +115,17 @@ def run(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def _house(rate: float) -> Iterator[House]:
+def _house(rate: float, *, confine: bool) -> Iterator[House]:
     with ExitStack() as ending:
         home = ending.enter_context(running.folder())
         mail = ending.enter_context(letterbox.started())
-        servers = ending.enter_context(running.servers(home, running.AS_COMPOSE))
+        servers = ending.enter_context(running.servers(home, running.AS_COMPOSE, "127.0.0.1" if confine else ""))
         secrets = rotation.Secrets(servers, mail)
         progress(f"preparing in {home}")
         known = furnish(servers.places.database_url, secrets)
         members = installation()
+        for one in members if confine else ():
+            one.before = confined.before(home / f"tmp-{one.name}")
         ending.enter_context(fleet.manned(members, secrets.environment(), home))
         webs, staff = ([one.at for one in members if one.name.startswith(name)] for name in ("web", "staff"))
         door = ending.enter_context(nginx.before(_folder(home / "nginx"), webs, staff))
@@ -130,9 +143,11 @@ def _folder(path: Path) -> Path:
 
 def installation() -> list[Member]:
     """As compose.yaml has it."""
-    groups = ("intake", "intake", "feedback", "receipts", "delivery", "outreach")
-    workers = [Member(f"worker-{group}-{n}", ("worker", "--group", group)) for n, group in enumerate(groups)]
+    workers = [
+        Member(group, ("worker", "--group", group)) for group in ("feedback", "receipts", "delivery", "outreach")
+    ]
     return [
+        *(Member(f"intake-{n}", ("worker", "--group", "intake")) for n in "ab"),
         *(Member(f"web-{n}", ("web", "--only", "hooks,pages")) for n in "ab"),
         *(Member(f"staff-{n}", ("web", "--only", "staff,api")) for n in "ab"),
         *workers,
@@ -151,6 +166,8 @@ def furnish(url: str, secrets: rotation.Secrets) -> Known:
         _, token = api_tokens.create(session, "bench", accounts.first_admin(session) or "", scopes, now)
     pool.dispose()
     audience.make(url, PEOPLE)
+    with psycopg.connect(driver_url(url)) as connection:
+        connection.execute(FORGET)
     signer = Signer([secrets.now["SECRET_KEY"]])
     with psycopg.connect(driver_url(url)) as connection:
         readers = connection.execute(LINKS).fetchall()
@@ -161,16 +178,27 @@ def furnish(url: str, secrets: rotation.Secrets) -> Known:
     )  # fmt: skip
 
 
+def shifts(members: Sequence[Member]) -> list[list[Member]]:
+    """Who is restarted together: of two of a kind never both."""
+    twins = [[one for one in members if one.name.endswith(end)] for end in ("-a", "-b")]
+    others = [one for one in members if one not in (*twins[0], *twins[1])]
+    return [*twins, others[: len(others) // 2], others[len(others) // 2 :]]
+
+
 def _restart(members: Sequence[Member], environment: Mapping[str, str], told: Told) -> None:
-    for one in members:
-        ended = one.end()
-        one.start(environment)
-        began = one.wait_ready()
-        told.ended.setdefault(_kind(one), []).append(ended)
-        told.began.setdefault(_kind(one), []).append(began)
-        progress(f"  {one.name}: ended in {ended:.1f} s, ready {began:.1f} s after its start")
-        if one.serves:
-            sleep(fleet.SETTLE_SECONDS)
+    for shift in shifts(members):
+        with ThreadPoolExecutor(len(shift)) as hands:
+            ended = list(hands.map(Member.end, shift))
+        for one in shift:
+            one.start(environment)
+        began = [one.wait_ready() for one in shift]
+        for one, ending, beginning in zip(shift, ended, began, strict=True):
+            told.ended.setdefault(_kind(one), []).append(ending)
+            told.began.setdefault(_kind(one), []).append(beginning)
+        progress(
+            f"  {', '.join(one.name for one in shift)}: ended in {max(ended):.1f} s, ready {max(began):.1f} s later"
+        )
+        sleep(fleet.SETTLE_SECONDS)
 
 
 def _kind(one: Member) -> str:
