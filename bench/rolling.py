@@ -3,8 +3,8 @@ programs come in through the shipped nginx.
 
 Two webs, two of the staff side, six workers and two pulses, each a process of its own as compose.yaml and the systemd units
 have them; a mail provider that takes each letter and tells of it. In four shifts, of which none has both of a kind, they are
-asked to end by SIGTERM and started anew; the next shift follows when all say that they are ready. Failed, unless: each request
-was answered 2xx, each gift is on the books once, each letter left once, and the books balance.
+asked to end by SIGTERM and started anew; the next shift follows when all say that they are ready. Failed, unless: each
+request was answered 2xx, each gift is on the books once, each letter left once, and the books balance.
 
 `--rotate`: meanwhile every secret is replaced by another (see `bench/rotation.py`). `--confined`: each process runs as in the
 image, without Docker (see `bench/confined.py`).
@@ -53,11 +53,13 @@ LINKS = "SELECT contact_id, max(id) FROM message GROUP BY 1 ORDER BY 1 LIMIT 300
 
 @dataclass(slots=True)
 class Told:
-    """Seconds that each kind of process took to end and until it was ready again; MB that each held before."""
+    """Seconds that each kind of process took to end and until it was ready again; before that the MB that the largest of it
+    held, and how much of a core all of it took."""
 
     ended: dict[str, list[float]] = field(default_factory=dict)
     began: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,8 +97,10 @@ def run(arguments: Sequence[str]) -> None:
         raise Failed("nginx is not installed: apt-get install nginx-light")
     busy = report.busy()
     with _house(asked.rate, confine=asked.confined) as house:
-        told, began = Told(), monotonic()
+        told, began, before = Told(), monotonic(), _cpu(house)
         sleep(HEALTHY_SECONDS)
+        lasted, after = monotonic() - began, _cpu(house)
+        told.cores = {kind: (seconds - before[kind]) / lasted for kind, seconds in after.items()}
         told.memory = {_kind(one): one.memory_mb() for one in house.members}
         audience.ready(house.servers.places.database_url, LETTERS)
         rolled = monotonic()
@@ -201,6 +205,14 @@ def _restart(members: Sequence[Member], environment: Mapping[str, str], told: To
         sleep(fleet.SETTLE_SECONDS)
 
 
+def _cpu(house: House) -> dict[str, float]:
+    """CPU seconds until now, by kind of process."""
+    had = {"postgres": house.servers.cpu()}
+    for one in house.members:
+        had[_kind(one)] = had.get(_kind(one), 0.0) + one.cpu()
+    return had
+
+
 def _kind(one: Member) -> str:
     return one.command[-1] if one.command[0] == "worker" else one.name.partition("-")[0]
 
@@ -253,9 +265,10 @@ def _tell(house: House, told: Told, moments: tuple[float, float, float], busy: f
         rows,
     )
     report.table(
-        "each process", ("", "MB", "longest to end, s", "longest until ready, s"),
-        [(kind, f"{told.memory[kind]:.0f}", f"{max(ended):.1f}", f"{max(told.began[kind]):.1f}")
-         for kind, ended in told.ended.items()],
+        f"each process; Postgres takes {told.cores['postgres']:.0%} of a core",
+        ("", "MB", "of a core, all together", "longest to end, s", "longest until ready, s"),
+        [(kind, f"{told.memory[kind]:.0f}", f"{told.cores[kind]:.0%}", f"{max(ended):.1f}",
+          f"{max(told.began[kind]):.1f}") for kind, ended in told.ended.items()],
     )  # fmt: skip
     failed = visitors.failed()
     print(
@@ -268,7 +281,7 @@ def _tell(house: House, told: Told, moments: tuple[float, float, float], busy: f
     figures = {
         "rate": visitors.rate, "requests": len(visitors.answered), "failed": len(failed), "gifts": len(visitors.given),
         "letters": said["letters"], "healthy_ms": healthy[1:], "during_ms": during[1:], "load_before": busy,
-        "end_seconds": {kind: max(each) for kind, each in told.ended.items()}, "wrong": found,
+        "cores": told.cores, "end_seconds": {kind: max(each) for kind, each in told.ended.items()}, "wrong": found,
     }  # fmt: skip
     report.close("rolling", {"p99_during_to_healthy": round(during[2] / healthy[2], 2)}, figures)
     if failed or found:
