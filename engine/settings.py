@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
     web_only: str = Field("hooks,pages,staff,api", validation_alias="GROUNDSWELL_WEB_ONLY")
+    drain_seconds: int = Field(0, ge=0, le=15)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535)
     log_format: Literal["console", "json"] = "console"

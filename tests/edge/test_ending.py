@@ -7,11 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 
+import psutil
 import pytest
 
 from engine import command_lines
+from engine.bootstrap import Deps
 from engine.settings import ROOT
-from tests.edge.wire import listen
+from tests.edge.conftest import OURS, serving, told
+from tests.edge.nginx import HOST
+from tests.edge.wire import Door, get, listen, post
+from tests.make import actblue_body, basic, raw
 from tests.system import clean_environment, free_port
 
 GET = b"GET / HTTP/1.1\r\nHost: give.example.org\r\n\r\n"
@@ -97,3 +102,19 @@ def test_where_a_person_waits_for_it_idle_connections_are_cut_at_once(web: Web):
         assert listen(idle).closed
         assert monotonic() - began < 1.5
         web.process.wait(5)
+
+
+def test_where_the_proxy_finds_out_by_asking_it_is_told_first_and_everybody_is_served_meanwhile(house: Deps):
+    log = house.settings.data_dir / "ending.log"
+    with serving(OURS, free_port(), log, **told(house), DRAIN_SECONDS="2") as port:
+        door = Door(port, HOST)
+        assert get(door, "/readyz").status == 200
+        (process,) = [one for one in psutil.Process().children() if str(port) in one.cmdline()]
+        began = monotonic()
+        process.terminate()
+        until(lambda: get(door, "/readyz").status == 503)
+        assert get(door, "/readyz").told == {"status": "ending"}
+        assert post(door, "/webhooks/actblue", raw(actblue_body()), [basic()]).status == 200
+        assert process.is_running()
+        psutil.wait_procs([process], 10)
+        assert 2 <= monotonic() - began < 8
