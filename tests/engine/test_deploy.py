@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from annotated_types import Le
 
 from engine import command_lines
 from engine.cli import app as command
-from engine.settings import ROOT
+from engine.settings import ROOT, Settings
 from webhooks.protocol import LAST_SECONDS
 from workers.main import GROUPS
 
 DEPLOY = ROOT / "deploy"
 UNITS = DEPLOY / "systemd"
 SHARED = UNITS / "groundswell-.service.d" / "10-all.conf"
+LONGEST_DRAIN = next(each.le for each in Settings.model_fields["drain_seconds"].metadata if isinstance(each, Le))
 INSTALLED = "/opt/groundswell"
 OURS = (
     "build image init restart stop_grace_period read_only tmpfs cap_drop security_opt env_file environment depends_on "
@@ -113,7 +115,7 @@ def test_every_process_in_compose_is_a_command_of_ours_confined_and_looked_after
         assert (one["read_only"], one["init"], one["tmpfs"]) == (True, True, ["/tmp"]), name
         assert (one["cap_drop"], one["security_opt"]) == (["ALL"], ["no-new-privileges:true"]), name
         assert seconds(one["stop_grace_period"]) * 1000 > command_lines.SHUTDOWN_MS
-        assert seconds(one["stop_grace_period"]) > command_lines.END_SECONDS
+        assert seconds(one["stop_grace_period"]) > command_lines.END_SECONDS + LONGEST_DRAIN
         if name != "migrate":
             assert one["restart"] == "unless-stopped"
             assert one["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
