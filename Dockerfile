@@ -1,4 +1,6 @@
 # One image for every process: `groundswell migrate`, `web`, `worker`, `pulse`. compose.yaml shows how they go together.
+# It runs as a user without rights and needs no file system that it can write to, but a /tmp of its own. A tag moves; to build
+# what you built before, pin its digest: docs/deploying.md, "The image".
 FROM python:3.13-slim-bookworm
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -13,12 +13,14 @@ from bench import (
     delivery,
     growth,
     history,
+    hosts,
     imports,
     intake,
     latency,
     pages,
     people,
     restore,
+    rolling,
     segments,
     steps,
     upgrade,
@@ -72,6 +74,11 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "history": (
         "ten years put away by the chores that keep the house, then the hot paths beside a house without a past",
         history.run,
+    ),
+    "hosts": ("several machines, one of them cut off under load: who takes over, and what is lost", hosts.run),
+    "rolling": (
+        "every process restarted in turn under load: no request fails, nothing is lost; --rotate: every secret, too",
+        rolling.run,
     ),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,15 +99,23 @@ def system(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> It
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """An embedded Postgres with the schema in it, an embedded Redis, and what a process of ours must be told of them."""
+    """An embedded Postgres with the schema in it, an embedded Redis, and what a process of ours must be told of them.
+    `address`: of the machine where they listen on TCP as well, empty: on their sockets only."""
 
     places: Places
     postgres: psutil.Process
+    address: str = ""
 
     @property
     def addresses(self) -> dict[str, str]:
         """The variables that say where they are."""
-        return {"DATABASE_URL": self.places.database_url, "REDIS_URL": self.places.redis_url}
+        if not self.address:
+            return {"DATABASE_URL": self.places.database_url, "REDIS_URL": self.places.redis_url}
+        password = self.places.passfile.read_text("utf-8").strip().rpartition(":")[2]
+        return {
+            "DATABASE_URL": f"postgresql://{embedded.USER}:{password}@{self.address}:5432/{embedded.DATABASE}",
+            "REDIS_URL": f"redis://{self.address}:6379/0",
+        }
 
     @property
     def environment(self) -> dict[str, str]:
@@ -131,21 +139,30 @@ class Servers:
 
 
 @contextmanager
-def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Servers]:
+def servers(
+    home: Path, settings: Mapping[str, str] = MappingProxyType({}), address: str = "", before: Sequence[str] = ()
+) -> Iterator[Servers]:
     """Start an embedded Postgres, as durable as `up` has it, and Redis. Raises Failed when they do not answer.
 
-    `settings`: Postgres' own, where they are to be others than on a small machine.
+    `settings`: Postgres' own, where they are to be others than on a small machine. `address`: where they listen on TCP, too,
+    on the machine that `before` a command leads to.
     """
     places = Places(home / "data")
     places.prepare()
+    listening = {"listen_addresses": address} if address else {}
     with ExitStack() as ending:
         commands = (
-            embedded.postgres(places, settings=embedded.DURABLE | dict(settings)),
+            embedded.postgres(places, settings=embedded.DURABLE | listening | dict(settings)),
             embedded.redis_server(places),
         )
+        reached = ("--port", "6379", "--bind", address, "--protected-mode", "no") if address else ()
+        if address:
+            with (embedded.postgres_data(places) / "pg_hba.conf").open("a", encoding="utf-8") as access:
+                access.write("host all all samenet scram-sha-256\n")
         for command in commands:
+            argv = (*before, *command.argv, *(reached if command is commands[1] else ()))
             postgres_or_redis = subprocess.Popen(
-                command.argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,
+                argv, cwd=command.cwd, user=command.user, group=command.user, start_new_session=True,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             ending.callback(_end, postgres_or_redis)
@@ -155,7 +172,7 @@ def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> I
         pool = make_pool(places.database_url, size=1)
         migrate.upgrade(pool)
         pool.dispose()
-        yield Servers(places, postgres)
+        yield Servers(places, postgres, address)
 
 
 @contextmanager

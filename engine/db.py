@@ -17,6 +17,7 @@ _SERVER_OPTIONS = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",  # for an answer that nobody takes, during which keepalives wait: its locks would stay for long
     "random_page_cost": "1.1",  # what is looked up is in memory or on flash: five hundred of a batch by their indexes, too
 }
 # A host that is gone is noticed within seconds (TCP only): the pulse may not hang with its leader's lock.

@@ -1,5 +1,7 @@
-"""Settings: one frozen object read from the environment when a process starts. Nothing else reads the environment."""
+"""Settings: one frozen object read when a process starts, from the environment and, where a folder of secrets is named, from
+its files. Nothing else reads the environment."""
 
+import os
 import re
 import shlex
 import sys
@@ -11,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-and-refused-in-production"  # noqa: S105 not one
@@ -21,6 +23,7 @@ SHORTEST_SECRET = 32
 SOONEST_LETTER_DAYS = 370  # whoever asks for letters of the last year need not ask the archive
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
 _AN_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?", re.ASCII)
+SECRETS_DIR = "GROUNDSWELL_SECRETS_DIR"
 P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  # how its public keys begin
 
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
@@ -34,6 +37,7 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production"] = Field("development", validation_alias="GROUNDSWELL_ENV")
+    secrets_dir: Path | None = Field(None, validation_alias=SECRETS_DIR)
     data_dir: Path = Field(ROOT / ".groundswell", validation_alias="GROUNDSWELL_DATA_DIR")
     base_url: _Url = "http://127.0.0.1:8000"
     allowed_hosts: str = ""
@@ -89,9 +93,27 @@ class Settings(BaseSettings):
     supervised: bool = Field(False, validation_alias="GROUNDSWELL_SUPERVISED")
     worker_group: str = Field("all", validation_alias="GROUNDSWELL_WORKER_GROUP")
     web_only: str = Field("hooks,pages,staff,api", validation_alias="GROUNDSWELL_WEB_ONLY")
+    drain_seconds: int = Field(0, ge=0, le=15)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535)
     log_format: Literal["console", "json"] = "console"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What code says, then the environment, then files that are called as the variables are. Raises ValueError when the
+        folder that is named is not there: its secrets would be taken for missing ones."""
+        del dotenv_settings, file_secret_settings
+        folder = os.environ.get(SECRETS_DIR)
+        if folder and not Path(folder).is_dir():
+            raise ValueError(f"{SECRETS_DIR} names {folder}, which is no folder")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder or None)
 
     @property
     def development(self) -> bool:

@@ -30,6 +30,7 @@ from engine.settings import ROOT, Settings
 from workers.main import GROUPS
 
 STOP_SECONDS = 3.6
+WEB_END_SECONDS = 2  # a person waits
 SERVERS_SECONDS = 20.0
 READY_SECONDS = 60.0
 # Who looks around signs up and gives more often than one household does.
@@ -122,7 +123,7 @@ def _server(name: str, command: Command, stop: signal.Signals, before: Callable[
 
 
 def _processes(options: Options, environment: dict[str, str]) -> Iterator[Child]:
-    web = command_lines.web(options.host, options.port, Settings().trusted_proxies)
+    web = command_lines.web(options.host, options.port, Settings().trusted_proxies, WEB_END_SECONDS)
     yield Child("web", web, environment, ROOT)
     unmetered = environment | {"METRICS_PORT": "0"}
     for name, group in GROUPS.items():

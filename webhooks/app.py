@@ -32,6 +32,7 @@ from webhooks.dev import checkout, clock, mailbox
 from webhooks.donor import front, give, me, monthly
 from webhooks.donor.published import Published
 from webhooks.edge import Edge
+from webhooks.ending import Ending
 from webhooks.problems import Refused, refusal
 from webhooks.rendered import Rendered
 from webhooks.security import HEADERS
@@ -189,14 +190,15 @@ ROUTES: tuple[Entry, ...] = (
 def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None) -> Starlette:
     """The application, or the named parts of it. Development's pages do not exist in production."""
     parts = {*only, DEVELOPMENT} if deps.settings.development else set(only)
-    writer = writer or Writer(deps)
+    writer, ending = writer or Writer(deps), Ending()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         if HOOKS in parts:
             deps.verifier.stripe(b"", "")  # the first check takes its time; no sender shall wait for it
-        async with writer.running():
-            yield
+        with ending.announced(deps.settings.drain_seconds):
+            async with writer.running():
+                yield
         deps.bells.close()
 
     chosen = [entry for entry in ROUTES if entry.part is None or entry.part in parts]
@@ -217,6 +219,7 @@ def build(deps: Deps, only: Sequence[str] = PARTS, writer: Writer | None = None)
     )
     app.state.deps = deps
     app.state.writer = writer
+    app.state.ending = ending
     app.state.offers = Offers(deps)
     app.state.rendered = Rendered()
     app.state.published = Published(deps)

@@ -27,7 +27,9 @@ async def alive(_: Request) -> Response:
 
 def ready(request: Request) -> Response:
     """200 when events can be stored. Redis being gone, work being late or letters being held (why, in a word) is
-    said, and is no reason to turn gifts away."""
+    said, and is no reason to turn gifts away. A process that was told to end says 503 until it does."""
+    if request.app.state.ending.begun:
+        return JSONResponse({"status": "ending"}, 503)
     deps: Deps = request.app.state.deps
     said: dict[str, object] = {"redis": "ok" if deps.bells.reachable() else "does not answer"}
     try:

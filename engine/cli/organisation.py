@@ -7,7 +7,7 @@ import typer
 from engine.cli.terms import DEFAULT_DATA_DIR, DataDir, house, out
 from engine.giving.form_links import ACTBLUE
 from engine.outreach import shipped_sequences
-from engine.staff import accounts, founding, rights
+from engine.staff import accounts, founding, rights, sessions
 
 app = typer.Typer()
 staff = typer.Typer(no_args_is_help=True, help="Who works for the organisation: add someone, list them, let one go.")
@@ -138,3 +138,21 @@ def end(email: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with deps.work() as (session, now):
         accounts.end(session, email, now)
     out.print(f"{email} is off the staff", markup=False)
+
+
+@staff.command()
+def signout(
+    email: Annotated[str, typer.Argument(help="Who; none: everybody, with --all.")] = "",
+    everybody: Annotated[bool, typer.Option("--all", help="All of the staff.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """End all sessions of one of the staff, or of everybody, and the links to sign in that are on their way."""
+    if bool(email) == everybody:
+        raise typer.BadParameter("name somebody, or say --all")
+    deps = house(data_dir)
+    with deps.work() as (session, now):
+        staff_id = accounts.of_address(session, email).id if email else None
+        ended = sessions.end_all(session, now, staff_id)
+    out.print(
+        f"{email or 'everybody'} is signed out: {ended} {'session' if ended == 1 else 'sessions'} ended", markup=False
+    )

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, TextClause, text
 from sqlalchemy.orm import Session
 
 from engine.staff import audit, rights
@@ -27,6 +27,12 @@ FROM staff_session t JOIN staff s ON s.id = t.staff_id
 WHERE t.token_hash = :hash AND t.ended_at IS NULL AND t.expires_at > :now AND s.ended_at IS NULL
 """)
 _END = text("UPDATE staff_session SET ended_at = :now WHERE token_hash = :hash AND ended_at IS NULL RETURNING staff_id")
+
+_ALL_OR_ONE = "(CAST(:staff_id AS bigint) IS NULL OR staff_id = :staff_id)"
+_END_ALL = text(
+    f"UPDATE staff_session SET ended_at = :now WHERE ended_at IS NULL AND expires_at > :now AND {_ALL_OR_ONE}"
+)
+_END_LINKS = text(f"UPDATE sign_in SET used_at = :now WHERE used_at IS NULL AND {_ALL_OR_ONE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,18 @@ def end(session: Session, token: str, now: datetime) -> None:
     staff_id = session.scalar(_END, {"hash": digest(token), "now": now})
     if staff_id is not None:
         audit.write(session, staff_id, "signed out", "staff", staff_id, {}, now)
+
+
+def end_all(session: Session, now: datetime, staff_id: int | None = None) -> int:
+    """Sign everybody out, or one of the staff in every browser, and take back the links that are on their way; how many
+    sessions ended. Accounts and tokens of programs stay."""
+    ended = _count(session, _END_ALL, staff_id, now)
+    detail = {"sessions": ended, "links": _count(session, _END_LINKS, staff_id, now)}
+    audit.write(session, None, "signed out by command", "staff", staff_id, detail, now)
+    return ended
+
+
+def _count(session: Session, statement: TextClause, staff_id: int | None, now: datetime) -> int:
+    done = session.execute(statement, {"staff_id": staff_id, "now": now})
+    assert isinstance(done, CursorResult)
+    return done.rowcount

@@ -69,18 +69,22 @@ def house(servers, module_database: str, tmp_path_factory: pytest.TempPathFactor
     pool.dispose()
 
 
-@pytest.fixture(scope="module")
-def web(house: Deps) -> Iterator[Door]:
-    """Our own server, nothing in front."""
+def told(house: Deps) -> dict[str, str]:
+    """The variables of a web of this house."""
     assert house.settings.database_url is not None
     assert house.settings.redis_url is not None
-    environment = {
+    return {
         "DATABASE_URL": house.settings.database_url.get_secret_value(),
         "REDIS_URL": house.settings.redis_url.get_secret_value(),
         "GROUNDSWELL_DATA_DIR": str(house.settings.data_dir),
         "BASE_URL": f"https://{proxy.HOST}",
     }
-    with serving(OURS, free_port(), house.settings.data_dir / "web.log", **environment) as port:
+
+
+@pytest.fixture(scope="module")
+def web(house: Deps) -> Iterator[Door]:
+    """Our own server, nothing in front."""
+    with serving(OURS, free_port(), house.settings.data_dir / "web.log", **told(house)) as port:
         yield Door(port, proxy.HOST)
 
 

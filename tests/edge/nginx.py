@@ -5,7 +5,7 @@ import pwd
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,8 +41,9 @@ class Nginx:
         return "".join((self.folder / name).read_text("utf-8", "replace") for name in ("access.log", "error.log"))
 
 
-def rendered(folder: Path, https: int, http: int, web: int, staff: int) -> str:
-    """The shipped file with this folder's paths and these ports of this machine."""
+def rendered(folder: Path, https: int, http: int, webs: Sequence[str], staff: Sequence[str]) -> str:
+    """The shipped file with this folder's paths and ports of this machine, and the addresses of two webs and two of staff."""
+    upstreams = {f"server 127.0.0.1:{8000 + n} ": f"server {at} " for n, at in enumerate((*webs, *staff))}
     ours = {
         "user www-data;": f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else "",
         "/run/nginx.pid": f"{folder}/nginx.pid",
@@ -53,8 +54,7 @@ def rendered(folder: Path, https: int, http: int, web: int, staff: int) -> str:
         "listen 80": f"listen 127.0.0.1:{http}",
         "listen [::]:443": f"listen 127.0.0.2:{https}",  # a machine need not have IPv6
         "listen [::]:80": f"listen 127.0.0.2:{http}",
-        "server 127.0.0.1:8000;": f"server 127.0.0.1:{web};",
-        "server 127.0.0.1:8002;": f"server 127.0.0.1:{staff};",
+        **upstreams,
         "http {": "http {\n" + "".join(f"{name}_temp_path {folder}/{name};\n" for name in TEMPORARY),
     }
     text = SHIPPED.read_text("utf-8")
@@ -66,11 +66,18 @@ def rendered(folder: Path, https: int, http: int, web: int, staff: int) -> str:
 
 @contextmanager
 def started(folder: Path, web: int, staff: int) -> Iterator[Nginx]:
-    """Run it in front of these two ports until the end of the block."""
+    """Run it in front of these two ports, each process alone, until the end of the block."""
+    with before(folder, [f"127.0.0.1:{web}"] * 2, [f"127.0.0.1:{staff}"] * 2) as running:
+        yield running
+
+
+@contextmanager
+def before(folder: Path, webs: Sequence[str], staff: Sequence[str]) -> Iterator[Nginx]:
+    """Run it before two webs and two of staff until the end of the block."""
     assert NGINX is not None
     https, http = free_port(), free_port()
     trusting = certificate(folder)
-    (folder / "nginx.conf").write_text(rendered(folder, https, http, web, staff), "utf-8")
+    (folder / "nginx.conf").write_text(rendered(folder, https, http, webs, staff), "utf-8")
     command = (NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log", "-g", "daemon off;")
     with (folder / "nginx.out").open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)

@@ -230,3 +230,20 @@ def test_stripe_has_a_secret_in_development_and_none_of_its_own_in_production(en
     assert Settings().stripe_secrets == (DEVELOPMENT_STRIPE_SECRET,)
     assert starting(environment, STRIPE_WEBHOOK_SECRETS=None).stripe_secrets == ()
     assert starting(environment).stripe_secrets == (f"whsec_{STRONG}", f"whsec_{STRONG[::-1]}")
+
+
+def test_secrets_come_from_files_too_and_the_environment_goes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "SECRET_KEY").write_text(STRONG + "\n")
+    (tmp_path / "redis_url").write_text("redis://from-a-file")
+    monkeypatch.setenv("GROUNDSWELL_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://from-the-environment")
+    settings = Settings()
+    assert settings.secret_key.get_secret_value() == STRONG
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == "redis://from-the-environment"
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_told_and_not_taken_for_an_empty_one(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GROUNDSWELL_SECRETS_DIR", str(tmp_path / "secrets"))
+    with pytest.raises(ValueError, match=r"GROUNDSWELL_SECRETS_DIR names .*, which is no folder"):
+        Settings()

@@ -299,3 +299,27 @@ def test_signing_in_and_out_is_on_the_audit_and_the_audit_only_grows(door: Clien
                  " WHERE s.email = :email ORDER BY a.id"), {"email": ana},
         ).all()  # fmt: skip
     assert told == ["staff added", "signed in", "signed out"]
+
+
+def test_one_command_signs_everybody_out_and_takes_back_links_that_are_on_their_way(
+    door: Client, house: Deps, ana: str
+):
+    bea = hire(house, f"bea.{next(_numbers)}@example.org", "viewer")
+    hers, other, asking = Desk(door), Desk(door), Desk(door)
+    hers.sign_in(house, ana)
+    other.sign_in(house, bea)
+    asking.get("/staff/sign-in")
+    asking.post("/staff/sign-in", email=ana)
+    link = newest_link(house)
+    with house.work() as (session, now):
+        assert sessions.end_all(session, now, accounts.of_address(session, bea).id) == 1
+    assert (hers.get("/staff").status, other.get("/staff").headers["location"]) == (200, "/staff/sign-in")
+    with house.work() as (session, now):
+        assert sessions.end_all(session, now) >= 1
+    assert hers.get("/staff").headers["location"] == "/staff/sign-in"
+    asking.get(link)
+    asking.post(link)
+    assert asking.get("/staff").headers["location"] == "/staff/sign-in"
+    told = "SELECT detail ->> 'links' FROM audit WHERE action = 'signed out by command' ORDER BY id DESC LIMIT 1"
+    assert scalar(house, told) == "1"
+    assert scalar(house, "SELECT count(*) FROM staff WHERE email = :email AND ended_at IS NULL", email=ana) == 1
