@@ -65,4 +65,7 @@ class World:
             "JOIN_NETWORK_HOURLY": "1000000", "JOIN_ADDRESS_DAILY": "1000000", "JOIN_MOST_10_MINUTES": "1000000",
             "JOIN_MOST_HOUR": "1000000", "GIVE_NETWORK_MINUTE": "1000000", "GIVE_FORM_MINUTE": "1000000",
             "API_MINUTE": "1000000", "LETTER_AGE_HOURS": "1000000",
+            # Campaigns begin at once, and go on however much people complain: what stops them here are faults and staff.
+            "HOLD_MINUTES": "0", "MOST_BOUNCES_PERCENT": "100", "MOST_COMPLAINTS_PERCENT": "100",
+            "MOST_UNSUBSCRIBES_PERCENT": "100",
         }  # fmt: skip
