@@ -86,7 +86,7 @@ class StripeStandIn:
         raise AssertionError("the receiver never took it")
 
     def _as_told(self, one: dict[str, Any]) -> dict[str, Any]:
-        return one["snapshot"] | {"_told": not self.bare}
+        return {**one["snapshot"], "_told": not self.bare}
 
     def answer(self, method: str, path: str, form: str, key: str, account: str) -> tuple[int, dict[str, Any]]:
         """What Stripe answers to one request."""

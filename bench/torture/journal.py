@@ -1,4 +1,4 @@
-"""The journal: what somebody outside meant, sent and was answered, one line of JSON each, written before the next thing is done.
+"""The journal: what somebody outside meant, sent and was answered, a line of JSON each, written before the next is done.
 
 Several processes write one each (the load, the stand-ins of providers); whoever checks reads them all. `intent`: a request
 that must come to something (`key`: its key in the inbox, '' none; `facts`: what must come of it). `sent`: a try. `answer`:
@@ -19,7 +19,7 @@ NAMES = ("journal.jsonl", "journal-mail.jsonl", "journal-stripe.jsonl")  # in th
 
 
 class Writer:
-    """Appends to one journal, from any thread. Of the machine's own power loss nothing is kept, of a process' death all is."""
+    """Appends to one journal, from any thread. What it wrote outlives this process."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

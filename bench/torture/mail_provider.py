@@ -98,7 +98,7 @@ class Provider(StandIn):
 
     def due(self) -> list[dict[str, Any]]:
         """Events whose time has come, in any order."""
-        found = []
+        found: list[dict[str, Any]] = []
         with self._told:
             while self._events and self._events[0][0] <= time() and len(found) < TOGETHER:
                 found.append(heapq.heappop(self._events)[2])
