@@ -5,9 +5,10 @@ every kind comes once, in an order that the seed chooses; then those that do not
 or all have come three times. The same seed makes the same timeline.
 """
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from time import monotonic, time
@@ -52,6 +53,11 @@ class Happened:
     began: float
     healed: float
     error: str = ""
+
+
+def having() -> set[str]:
+    """What this machine has for faults that need something."""
+    return ({"disk"} if os.getuid() == 0 else set()) | ({"clocks"} if shutil.which("cc") else set())
 
 
 def hurting(minutes: float) -> float:
@@ -131,10 +137,3 @@ class Nemesis:
             happened.error = f"{type(error).__name__}: {error}"
             progress(f"  {planned.at:6.1f} s  {planned.fault.name} could not be done: {happened.error}")
         happened.healed = time()
-
-
-def show(planned: Sequence[Planned]) -> None:
-    """Print a timeline."""
-    with suppress(BrokenPipeError):
-        for each in planned:
-            progress(f"  {each.at:6.1f} s  {each.fault.lane:10} {each.fault.name}")

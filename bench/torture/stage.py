@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 from types import MappingProxyType
@@ -30,13 +29,13 @@ from bench.report import Failed, progress
 from bench.torture import clocks, host, outside, proxy
 from bench.torture.clocks import WrongClock
 from bench.torture.host import Told
+from bench.torture.house import House, furnish
 from bench.torture.world import World
-from engine import command_lines, demo_organisation, migrate
+from engine import command_lines
 from engine.adapters import bells, embedded
 from engine.adapters.embedded import Places
 from engine.adapters.lifeline import tied
 from engine.adapters.supervisor import Child, Supervisor, remove_stale_pidfile
-from engine.db import make_pool, make_sessions, transaction
 from engine.settings import ROOT
 from workers.main import GROUPS
 
@@ -57,6 +56,7 @@ class Stage:
     """A world that stands."""
 
     world: World
+    house: House
     proxy: proxy.Proxy
     outside: outside.Outside
     servers: Supervisor
@@ -120,10 +120,10 @@ def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
         world = _behind(world, postgres, ways)
         servers = ending.enter_context(_servers(world, postgres, redis_places))
         wrong = clocks.make(home, *WRONG)
-        _prepare(world)
+        furnished = furnish(world)
         for place, name in enumerate(HOSTS):
             servers.add(_host(world, name, urls[place], wrong, without))
-        stage = Stage(world, ways, outsides, servers, wrong, disk)
+        stage = Stage(world, furnished, ways, outsides, servers, wrong, disk)
         ending.enter_context(_tended(stage))
         yield stage
 
@@ -192,19 +192,6 @@ def _servers(world: World, postgres: Places, redis_places: Places) -> Iterator[S
 def _said(world: World, line: str) -> None:
     with (world.home / "supervisor.log").open("a", encoding="utf-8") as log:
         log.write(f"{monotonic():.2f} {line}\n")
-
-
-def _prepare(world: World) -> None:
-    """The schema, and an invented organisation."""
-    pool = make_pool(world.database_url, size=1)
-    migrate.upgrade(pool)
-    now = datetime.now(UTC)
-    with transaction(make_sessions(pool)) as session:
-        demo_organisation.load(session, now)
-        demo_organisation.load_leads(session, now)
-        demo_organisation.load_staff(session, now)
-        demo_organisation.load_letters(session)
-    pool.dispose()
 
 
 def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], without: str) -> Child:
