@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bench import answers, apply, campaign, delivery, imports, intake, latency, pages, people, segments, steps
 from bench.report import Failed
+from bench.torture import commands as torture
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "intake": (
@@ -41,6 +42,7 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
         "people of a campaign take their step, beside a bare loop that claims, inserts and updates",
         steps.run,
     ),
+    "torture": ("everything under load while everything breaks: processes, servers, providers, clocks", torture.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
 

@@ -38,7 +38,7 @@ class Fault:
     needs: str = ""
 
 
-def _place(stage: Stage, chance: Random, *among: str) -> tuple[str, str]:
+def _place(chance: Random, *among: str) -> tuple[str, str]:
     """A host and one of its children, of these kinds."""
     found = [(host, what) for host, all_of in HOSTS.items() for what in all_of if what in among]
     host, what = chance.choice(found)
@@ -56,7 +56,7 @@ def _hit(processes: list[psutil.Process], how: signal.Signals) -> str:
 @contextmanager
 def worker_child(stage: Stage, chance: Random) -> Iterator[str]:
     """kill -9 of a process that works, below Dramatiq's main one."""
-    host, what = _place(stage, chance, *WORKERS)
+    host, what = _place(chance, *WORKERS)
     below = stage.of_host(host, what)[1:]
     _hit(chance.sample(below, 1) if below else [], signal.SIGKILL)
     yield f"{what} on {host}"
@@ -65,7 +65,7 @@ def worker_child(stage: Stage, chance: Random) -> Iterator[str]:
 @contextmanager
 def dramatiq_main(stage: Stage, chance: Random) -> Iterator[str]:
     """kill -9 of Dramatiq's main process, above those that work."""
-    host, what = _place(stage, chance, *WORKERS)
+    host, what = _place(chance, *WORKERS)
     _hit(stage.of_host(host, what)[:1], signal.SIGKILL)
     yield f"{what} on {host}"
 
@@ -73,14 +73,14 @@ def dramatiq_main(stage: Stage, chance: Random) -> Iterator[str]:
 @contextmanager
 def worker_group(stage: Stage, chance: Random) -> Iterator[str]:
     """kill -9 of a group, all at once."""
-    host, what = _place(stage, chance, *WORKERS)
+    host, what = _place(chance, *WORKERS)
     yield f"{what} on {host}, " + _hit(stage.of_host(host, what), signal.SIGKILL)
 
 
 @contextmanager
 def web(stage: Stage, chance: Random) -> Iterator[str]:
     """kill -9 of a web process."""
-    host, what = _place(stage, chance, "web")
+    host, what = _place(chance, "web")
     _hit(stage.of_host(host, what), signal.SIGKILL)
     yield f"on {host}"
 
@@ -88,7 +88,7 @@ def web(stage: Stage, chance: Random) -> Iterator[str]:
 @contextmanager
 def pulse(stage: Stage, chance: Random) -> Iterator[str]:
     """kill -9 of a pulse, maybe the one that leads."""
-    host, what = _place(stage, chance, "pulse")
+    host, what = _place(chance, "pulse")
     _hit(stage.of_host(host, what), signal.SIGKILL)
     yield f"on {host}"
 
@@ -126,7 +126,7 @@ def _url(stage: Stage, host: str) -> str:
 @contextmanager
 def asleep(stage: Stage, chance: Random) -> Iterator[str]:
     """SIGSTOP of a group of workers: when it goes on it knows nothing of what happened meanwhile."""
-    host, what = _place(stage, chance, *WORKERS)
+    host, what = _place(chance, *WORKERS)
     stopped = stage.of_host(host, what)
     _hit(stopped, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""`python -m bench.torture.host FILE`: one machine of the product, a supervisor above its processes, as `up` is above its own.
+"""`python -m bench.torture.host FILE`: one machine of the product, a supervisor above its processes, as `up` has one.
 
 The file is JSON: the children, each with its name, command line and variables. Killed with -9, all of its processes die with
 it, as on a machine that loses its power; the next one on the same file ends what is left and starts again.

@@ -149,6 +149,8 @@ def _ask_through(taken: list[psycopg.Connection[Any]], query: str) -> None:
 @contextmanager
 def disk_full(stage: Stage, _: Random) -> Iterator[str]:
     """Not a byte is left on Postgres' disk."""
+    if not stage.disk:
+        raise RuntimeError("Postgres has no disk of its own here")
     filler = stage.postgres_folder / "filler"
     written = 0
     with filler.open("wb", buffering=0) as file:

@@ -29,13 +29,13 @@ from bench.report import Failed, progress
 from bench.torture import clocks, host, outside, proxy
 from bench.torture.clocks import WrongClock
 from bench.torture.host import Told
+from bench.torture.house import House, furnish
 from bench.torture.world import World
-from engine import command_lines, demo_organisation, migrate
+from engine import command_lines
 from engine.adapters import bells, embedded
 from engine.adapters.embedded import Places
 from engine.adapters.lifeline import tied
 from engine.adapters.supervisor import Child, Supervisor, remove_stale_pidfile
-from engine.db import make_pool, make_sessions, transaction
 from engine.settings import ROOT
 from workers.main import GROUPS
 
@@ -56,6 +56,7 @@ class Stage:
     """A world that stands."""
 
     world: World
+    house: House
     proxy: proxy.Proxy
     outside: outside.Outside
     servers: Supervisor
@@ -90,7 +91,9 @@ class Stage:
 
     def database(self, seconds: int = 3) -> psycopg.Connection[Any]:
         """A connection of our own, past the proxy, that commits each statement. Raises psycopg.OperationalError."""
-        return psycopg.connect(self.world.database_url, autocommit=True, connect_timeout=seconds, application_name="nemesis")
+        return psycopg.connect(
+            self.world.database_url, autocommit=True, connect_timeout=seconds, application_name="nemesis"
+        )
 
     def redis(self) -> redis.Redis:
         """Redis itself, past the proxy."""
@@ -112,15 +115,15 @@ def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
         postgres, redis_places = Places(home / "pg"), Places(home / "redis")
         urls = tuple(f"http://127.0.0.1:{_free_port()}" for _ in HOSTS)
         world = World(home, seed, urls, postgres.database_url, redis_places.redis_url, "", "")
-        outsides = ending.enter_context(outside.started(world))
+        outsides = ending.enter_context(outside.started(home, seed, urls))
         ways = ending.enter_context(proxy.started(_addresses(postgres, redis_places, outsides)))
         world = _behind(world, postgres, ways)
         servers = ending.enter_context(_servers(world, postgres, redis_places))
         wrong = clocks.make(home, *WRONG)
-        _prepare(world)
+        furnished = furnish(world)
         for place, name in enumerate(HOSTS):
             servers.add(_host(world, name, urls[place], wrong, without))
-        stage = Stage(world, ways, outsides, servers, wrong, disk)
+        stage = Stage(world, furnished, ways, outsides, servers, wrong, disk)
         ending.enter_context(_tended(stage))
         yield stage
 
@@ -141,8 +144,8 @@ def _addresses(postgres: Places, redis_places: Places, outsides: "outside.Outsid
     return {
         "postgres": str(postgres.postgres_sockets / ".s.PGSQL.5432"),
         "redis": str(redis_places.sockets / "redis.sock"),
-        "mail": outsides.mail_url.removeprefix("http://"),
-        "stripe": outsides.stripe_url.removeprefix("http://"),
+        "mail": outsides.mail.url.removeprefix("http://"),
+        "stripe": outsides.stripe.url.removeprefix("http://"),
     }
 
 
@@ -191,22 +194,13 @@ def _said(world: World, line: str) -> None:
         log.write(f"{monotonic():.2f} {line}\n")
 
 
-def _prepare(world: World) -> None:
-    """The schema, and an invented organisation."""
-    pool = make_pool(world.database_url, size=1)
-    migrate.upgrade(pool)
-    now = running.now()
-    with transaction(make_sessions(pool)) as session:
-        demo_organisation.load(session, now)
-        demo_organisation.load_leads(session, now)
-        demo_organisation.load_staff(session, now)
-        demo_organisation.load_letters(session)
-    pool.dispose()
-
-
 def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], without: str) -> Child:
     """One machine, and the file that tells what runs on it."""
-    told = [_told(world, name, what, url, wrong if name == "b" else {}, without) for what in HOSTS[name]]
+    told = [_told(world, name, what, url) for what in HOSTS[name]]
+    if without:
+        told = [_lacking(each, without) for each in told]
+    if name == "b":
+        told = [replace(each, variables=each.variables | _clock(wrong, each.name)) for each in told]
     path = world.home / f"host-{name}.json"
     host.write(path, told)
     argv = (sys.executable, "-m", "bench.torture.host", str(path))
@@ -214,10 +208,13 @@ def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], wi
     return Child(f"host {name}", host.logged(argv, log), running.environment() | dict(world.settings), ROOT)
 
 
-def _told(
-    world: World, name: str, what: str, url: str, wrong: Mapping[str, WrongClock], without: str
-) -> Told:
-    variables = {"TORTURE_NAME": what, "TORTURE_WITHOUT": without}
+def _clock(wrong: Mapping[str, WrongClock], name: str) -> dict[str, str]:
+    return dict(wrong[name].environment) if name in wrong else {}
+
+
+def _told(world: World, name: str, what: str, url: str) -> Told:
+    """One process of the product, as production starts it."""
+    variables = {"TORTURE_NAME": what}
     if what == "web":
         address, _, port = url.removeprefix("http://").rpartition(":")
         argv = (*tied(signal.SIGTERM), *command_lines.web(address, int(port)))
@@ -226,15 +223,17 @@ def _told(
     else:
         command, tuning = command_lines.worker(what, GROUPS[what])
         argv, variables = (*tied(signal.SIGTERM), *command), variables | tuning
-    if without:
-        argv = tuple(_LACKING.get(part, part) for part in argv)
-    if what in wrong:
-        variables |= wrong[what].environment
     return Told(what, argv, variables, str(world.logs / f"{what}-{name}"))
 
 
+def _lacking(told: Told, without: str) -> Told:
+    """The same of a build that lacks a safeguard."""
+    argv = tuple(_BEGINNINGS.get(part, part) for part in told.argv)
+    return replace(told, argv=argv, variables=told.variables | {"TORTURE_WITHOUT": without})
+
+
 # Where the product begins, and where a build that lacks a safeguard does.
-_LACKING: Mapping[str, str] = MappingProxyType({
+_BEGINNINGS: Mapping[str, str] = MappingProxyType({
     "webhooks.app:main": "bench.torture.process:web",
     "workers.main:setup": "bench.torture.process:worker",
     "workers.pulse": "bench.torture.process",
@@ -252,7 +251,9 @@ def _tended(stage: Stage) -> Iterator[None]:
     thread = threading.Thread(target=tend, name="tending")
     thread.start()
     try:
-        _await(lambda: all(map(stage.web_ready, stage.world.web_urls)) and _complete(stage), "the product does not start")
+        _await(
+            lambda: all(map(stage.web_ready, stage.world.web_urls)) and _complete(stage), "the product does not start"
+        )
         yield
     finally:
         ending.set()

@@ -1,0 +1,102 @@
+"""What a torture run says in the end: the timeline and each recovery, answers, what was counted, red or green."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench import report
+from bench.torture.journal import Answered
+from bench.torture.nemesis import FAULTS, Happened
+from bench.torture.play import Played
+
+AFTER_SECONDS = 2.0  # an answer that came so soon after a healing still belongs to its fault
+
+
+def red(done: Played) -> list[str]:
+    """What makes this run a red one, a line each; empty: it is green."""
+    found = [f"{verdict.name}: {verdict.says}" for verdict in done.verdicts if not verdict.holds]
+    if not done.drained:
+        found.append("the load could not be stopped: something that it sent was never taken")
+    if done.rested is None:
+        found.append("L1: two minutes after the last healing something that could be done was not")
+    found += [
+        f"L3: nothing recovered within the run from: {each.planned.fault.name}"
+        for each, seconds in zip(done.happened, done.recoveries, strict=True) if seconds is None
+    ]  # fmt: skip
+    return found + [f"{each.planned.fault.name} was not done: {each.error}" for each in done.happened if each.error]
+
+
+def show(done: Played, kept: Path) -> bool:
+    """Print it; whether it was green."""
+    _timeline(done)
+    _answers(done)
+    _verdicts(done)
+    _figures(done)
+    lines = red(done)
+    print("RED" if lines else "GREEN", f"seed {done.order.seed}, {done.order.minutes:g} minutes")
+    for line in lines:
+        print(f"  {line}")
+    if lines:
+        print(f"  what it left is kept in {kept}")
+    return not lines
+
+
+def _timeline(done: Played) -> None:
+    rows = [
+        (each.planned.fault.name, f"{each.began - done.began:.1f}", f"{each.healed - each.began:.1f}",
+         "-" if seconds is None else f"{seconds:.1f}", each.error or each.told)
+        for each, seconds in sorted(zip(done.happened, done.recoveries, strict=True), key=lambda one: one[0].began)
+    ]  # fmt: skip
+    title = f"seed {done.order.seed}: what went wrong, seconds"
+    report.table(title, ("fault", "at", "for", "recovered after", "hit"), rows)
+    worst: dict[str, list[float]] = {}
+    for each, seconds in zip(done.happened, done.recoveries, strict=True):
+        worst.setdefault(each.planned.fault.name, []).append(float("inf") if seconds is None else seconds)
+    slowest = sorted(((max(found), name, len(found)) for name, found in worst.items()), reverse=True)
+    report.table(
+        "the slowest recoveries, seconds from healing until nothing waited for long", ("fault", "times", "slowest"),
+        [(name, str(times), f"{seconds:.1f}") for seconds, name, times in slowest[:10]],
+    )  # fmt: skip
+    if left_out := sorted({each.name for each in FAULTS} - set(worst)):
+        print(f"not tried in this run: {', '.join(left_out)}")
+
+
+def during(answers: Sequence[Answered], happened: Sequence[Happened]) -> tuple[list[Answered], list[Answered]]:
+    """The answers that came while something was wrong, and the others."""
+    spans = [(each.began, each.healed + AFTER_SECONDS) for each in happened]
+    ill = [each for each in answers if any(began <= each.at <= healed for began, healed in spans)]
+    chosen = set(map(id, ill))
+    return ill, [each for each in answers if id(each) not in chosen]
+
+
+def _answers(done: Played) -> None:
+    ill, well = during(done.answers, done.happened)
+    rows = []
+    for name, found in (("while something was wrong", ill), ("while all was well", well)):
+        taken = [each.milliseconds for each in found if 200 <= each.status < 400]
+        codes = Counter(each.status for each in found)
+        others = " ".join(f"{code}: {times}" for code, times in sorted(codes.items()) if not 200 <= code < 400)
+        rows.append((name, str(len(found)), _at(taken, 50), _at(taken, 99), _at(taken, 100), others))
+    columns = ("answers", "tries", "p50 ms", "p99 ms", "slowest ms", "others (0: none came)")
+    report.table("answers 2xx and 3xx", columns, rows)
+
+
+def _at(milliseconds: Sequence[float], percent: float) -> str:
+    return f"{report.percentile(milliseconds, percent):.0f}" if milliseconds else "-"
+
+
+def _verdicts(done: Played) -> None:
+    if done.verdicts:
+        rows = [(each.name, str(each.looked_at), "holds" if each.holds else each.says) for each in done.verdicts]
+        report.table("what must hold", ("invariant", "looked at", ""), rows)
+
+
+def _figures(done: Played) -> None:
+    figures: Mapping[str, object] = {
+        "seed": done.order.seed, "minutes": done.order.minutes, "rate": done.order.rate, "acked": done.events,
+        "letters": done.letters, "faults": len(done.happened),
+        "rested_after": None if done.rested is None else round(done.rested, 1),
+        "without_database": round(done.without_database, 1), "largest_mb": {k: round(v) for k, v in done.largest.items()},
+    }  # fmt: skip
+    print(json.dumps({"bench": "torture", "figures": figures}), flush=True)
