@@ -154,6 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     mode = "ok"
 
+    def do_GET(self) -> None:
+        """Its lists of addresses that it writes to no more: empty."""
+        self._answer(200, b"[]")
+
     def do_POST(self) -> None:
         stand_in = self.server.stand_in
         stand_in.opened(self)

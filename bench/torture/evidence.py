@@ -62,7 +62,9 @@ class Evidence:
 
     def acked(self, *kinds: str) -> Iterator[Intent]:
         """Intents of these kinds that were taken, since then."""
-        return (each for each in self.journal.acked(*kinds) if each.acked_at is not None and each.acked_at >= self.since)
+        return (
+            each for each in self.journal.acked(*kinds) if each.acked_at is not None and each.acked_at >= self.since
+        )
 
 
 @contextmanager

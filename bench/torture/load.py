@@ -142,7 +142,9 @@ class _Sender:
         if not waiting:
             who = self._someone()
             waiting.extend(self._account.happening(who) if by == "stripe" else self._actblue.order(who))
-        told = waiting.popleft()
+        self._tells(waiting.popleft())
+
+    def _tells(self, told: Told) -> None:
         number = self.poster.journal.intend(told.kind, told.source, told.key, **told.facts)
         for copy in range(told.copies + 1):
             self.poster.later(number, told.request, told.delay + copy * self.chance.uniform(0, 2.0))
@@ -226,7 +228,10 @@ class _Sender:
         task.add_done_callback(self._acting.discard)
 
     async def finish(self) -> bool:
-        """Wait for what was begun."""
+        """What was begun is told to its end, and waited for."""
+        for waiting in self._money.values():
+            while waiting:
+                self._tells(waiting.popleft())
         if self._acting:
             await asyncio.wait(list(self._acting), timeout=DRAIN_SECONDS)
         late = [task.cancel() for task in list(self._acting)]

@@ -1,4 +1,4 @@
-"""Checks of the door: what was answered 2xx is here and was worked through once, what was refused stayed out (I1, I2, I18)."""
+"""Checks of the door: what was answered 2xx is here, was worked through once; what was refused stayed out (I1, I2, I18)."""
 
 from collections.abc import Iterator
 
@@ -66,7 +66,7 @@ def applied_once(evidence: Evidence) -> Iterator[str]:
 def refused(evidence: Evidence) -> Iterator[str]:
     """Intruders are turned away: replays older than the tolerance, forged signatures, wrong tokens."""
     honest = {each.key for each in evidence.journal.of("hostile")}
-    strangers = [each for each in evidence.journal.of("intruder")]
+    strangers = list(evidence.journal.of("intruder"))
     for each in strangers:
         if each.acked_at is not None:
             yield f"an intruder was let in: {each.source} {each.key}"

@@ -1,4 +1,4 @@
-"""Checks of letters: how often each was accepted, by whom they must not come any more, caps, and sums that add up (I5-I10, I13).
+"""Checks of letters: how often each was accepted, to whom none may come any more, caps, sums that add up (I5-I10, I13).
 
 The provider's fsynced log is the truth about what left.
 """
@@ -124,7 +124,7 @@ def to_nobody(evidence: Evidence) -> Iterator[str]:
         if row["reason"] != "unsubscribe":
             closed[row["email"]] = min(row["at"], closed.get(row["email"], row["at"]))
     gone = dict(model.told(evidence.journal).erased.values())
-    for letter, message in evidence.sent():
+    for letter in evidence.letters:
         if letter.at > closed.get(letter.to, letter.at) + EVENT_SECONDS:
             yield f"message {letter.message} left to a suppressed address, {letter.at - closed[letter.to]:.0f} s later"
         if letter.at > gone.get(letter.to, letter.at) + WIRE_SECONDS:
@@ -139,7 +139,9 @@ def accounted(evidence: Evidence) -> Iterator[str]:
     for row in evidence.rows(_UNACCOUNTED, [letter.message for letter in evidence.letters]):
         yield f"message {row['id']} is {row['state']} under handover {row['handover_id']}, and the provider never had it"
     for row in evidence.rows(_TALLIES):
-        wrong = {name: (row[name], row[f"is_{name}"]) for name in _COUNTED if (row[name] or 0) != (row[f"is_{name}"] or 0)}
+        wrong = {
+            name: (row[name], row[f"is_{name}"]) for name in _COUNTED if (row[name] or 0) != (row[f"is_{name}"] or 0)
+        }
         if wrong:
             yield f"campaign {row['campaign_id']}, step {row['step']}: counted, and there: {wrong}"
     for row in evidence.rows(_PEOPLE_OF_CAMPAIGNS):

@@ -16,7 +16,9 @@ SELECT g.source, g.source_key, g.payment_key, g.amount_cents, coalesce(f.slug, '
 FROM contribution g LEFT JOIN ledger_entry l ON l.contribution_id = g.id LEFT JOIN fund f ON f.id = g.fund_id
 GROUP BY g.id, f.slug
 """
-_PLANS = "SELECT source_key FROM recurring_plan WHERE source = 'actblue' AND source_key = ANY(%s) AND state <> 'cancelled'"
+_PLANS = (
+    "SELECT source_key FROM recurring_plan WHERE source = 'actblue' AND source_key = ANY(%s) AND state <> 'cancelled'"
+)
 Booked = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -42,7 +44,7 @@ def as_told(evidence: Evidence) -> Iterator[str]:
 
 
 def sums(evidence: Evidence) -> Iterator[str]:
-    """I3, I4: the totals of funds, and what is left of Stripe's payments, are those of the model. Judged when all is certain."""
+    """I3, I4: the totals of funds, and what is left of Stripe's payments, are the model's. Judged when all is certain."""
     told = model.told(evidence.journal)
     if not all(gift.certain for gift in told.gifts.values()):
         return

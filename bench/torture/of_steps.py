@@ -26,7 +26,8 @@ WHERE m.version_id <> 0 AND m.lane = 'delivery' AND NOT EXISTS (
 # Asks and the gifts to their fund, by whom and when those were on the books.
 _GAVE = """
 SELECT m.id, min(extract(epoch FROM i.finished_at))::float AS since
-FROM message m JOIN contribution g ON g.contact_id = m.contact_id AND g.fund_id = m.fund_id
+FROM message m JOIN mailing w ON w.id = m.mailing_id JOIN letter l ON l.id = w.letter_id
+JOIN contribution g ON g.contact_id = m.contact_id AND g.fund_id = coalesce(m.fund_id, l.fund_id)
 JOIN inbound_event i ON i.id = g.inbound_event_id
 WHERE m.id = ANY(%s) AND m.kind = 'asks' AND g.sequence = 0 AND g.paid_at > now() - interval '1 hour'
     AND g.status NOT IN ('refunded', 'duplicate', 'dispute_lost', 'partly_refunded', 'disputed') AND i.finished_at IS NOT NULL

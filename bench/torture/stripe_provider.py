@@ -1,17 +1,19 @@
 """`python -m bench.torture.stripe_provider`: a Stripe of its own process, which the product's faults do not touch.
 
 It answers the product's SDK as `tests.stripe_stand_in` does. A donor pays at its page (`POST /pay`), and what that makes is
-told by signed webhooks, again until they are taken; half of them in the shape of old, doubled and out of order. `POST /down`:
-for so long it answers nothing but 503.
+told by signed webhooks, again until they are taken; half of them in the shape of old, doubled and out of order. What is not
+taken yet it lists to whoever asks, as Stripe does. `POST /down`: for so long it answers nothing but 503.
 """
 
 import asyncio
 import random
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any
+from urllib.parse import parse_qsl
 
 from bench.torture import envelopes
 from bench.torture.journal import Writer
@@ -21,6 +23,7 @@ from bench.torture.world import STRIPE_API_KEY
 from engine.adapters import stripe_bodies
 from engine.adapters.played_stripe import Refused
 from tests import stripe_stand_in
+from tests.fake_stripe import FakeStripe
 from tests.stripe_stand_in import StripeStandIn
 
 
@@ -29,15 +32,26 @@ class Stripe(StripeStandIn):
 
     down_until = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.told = FakeStripe()
+
     def answer(self, method: str, path: str, form: str, key: str, account: str) -> tuple[int, dict[str, Any]]:
         """As Stripe does, or 503 while it is down."""
         if time() < self.down_until:
             return 503, {"error": {"type": "api_error", "message": "it is us"}}
+        if path == "/v1/events":
+            with self.lock:
+                return 200, self.told.listed(dict(parse_qsl(form)))
         return super().answer(method, path, form, key, account)
 
     def be_down(self, seconds: float) -> None:
         """Answer nothing but 503 for so long."""
         self.down_until = time() + seconds
+
+    def arrived(self, event: str, _: object) -> None:
+        """It was taken, and is listed no more."""
+        self.told.undelivered.discard(event)
 
     def pay(self, session: str, email: str) -> dict[str, Any]:
         """A donor pays at the page of this session. Says which payment came of it, none when it was over."""
@@ -59,10 +73,14 @@ async def tell(stripe: Stripe, poster: Poster, ended: asyncio.Event) -> None:
         for one in events:
             old = poster.chance.random() < 0.5
             event = stripe_bodies.event(one["id"], one["type"], one["snapshot"], one["at"], old=old)
-            request = envelopes.stripe(stripe_bodies.raw(event | {"livemode": True}))
+            event = {**event, "livemode": True}
+            stripe.told.events.insert(0, event)
+            stripe.told.undelivered.add(one["id"])
+            request = envelopes.stripe(stripe_bodies.raw(event))
             number = poster.journal.intend("stripe", "stripe", one["id"], **facts[one["id"]])
             for _ in range(poster.chance.choice((1, 1, 1, 2))):
-                poster.later(number, request, poster.chance.choice((0.0, 0.0, 3.0)))
+                sending = poster.later(number, request, poster.chance.choice((0.0, 0.0, 3.0)))
+                sending.add_done_callback(partial(stripe.arrived, one["id"]))
         await asyncio.sleep(0.2)
 
 
