@@ -77,11 +77,14 @@ def collected(world: World, journal: Journal, *, since: float = 0.0, now: float 
         options=f"-c statement_timeout={STATEMENT_SECONDS}s -c default_transaction_isolation=repeatable\\ read"
         " -c default_transaction_read_only=on",
     ) as connection:  # fmt: skip
-        found = Evidence(world, journal, connection, time() if now is None else now, since, letters)
-        # After the log was read: what was accepted by then was claimed, and committed, before.
-        found.messages = {row["id"]: row for row in found.rows(_MESSAGES, [each.message for each in letters])}
-        found.handovers = {row["id"]: row for row in found.rows(_HANDOVERS, [each.handover for each in letters])}
-        yield found
+        yield known(Evidence(world, journal, connection, time() if now is None else now, since, letters))
+
+
+def known(found: Evidence) -> Evidence:
+    """The same with the rows of its letters: after the log was read, for what stood there had been committed before."""
+    found.messages = {row["id"]: row for row in found.rows(_MESSAGES, [each.message for each in found.letters])}
+    found.handovers = {row["id"]: row for row in found.rows(_HANDOVERS, [each.handover for each in found.letters])}
+    return found
 
 
 def accepted(log: Path) -> Iterator[Letter]:
