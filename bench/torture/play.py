@@ -1,7 +1,7 @@
 """One run: a world stands, load comes, the nemesis goes through its timeline, all is healed; then everything is counted."""
 
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -11,7 +11,8 @@ import psycopg
 
 from bench import running
 from bench.report import progress
-from bench.torture import nemesis, stage
+from bench.torture import invariants, nemesis, stage
+from bench.torture.invariants import Verdict
 from bench.torture.journal import Answered, Journal
 from bench.torture.load import Load
 from bench.torture.nemesis import Happened, Nemesis, Planned
@@ -50,7 +51,10 @@ class Played:
     happened: Sequence[Happened] = ()
     recoveries: Sequence[float | None] = ()
     answers: Sequence[Answered] = ()
-    verdicts: Sequence[Any] = ()
+    verdicts: Sequence[Verdict] = ()
+    seen: dict[str, tuple[float, Verdict]] = field(
+        default_factory=dict
+    )  # broken during the run: when first (Unix time)
     largest: dict[str, float] = field(default_factory=dict)
     drained: bool = False
     rested: float | None = None  # seconds until nothing was left to do; None: something was
@@ -72,7 +76,7 @@ def play(order: Order, keep: Path) -> Played:
 def _played(standing: Stage, order: Order) -> Played:
     done = Played(order, began=time())
     load = Load(standing.world, standing.house, order.seed, order.rate, standing.outside.stripe.control)
-    watch = Watch(standing)
+    watch = Watch(standing, _looks(done, standing))
     cruel = Nemesis(standing, order.planned)
     watch.start()
     load.start()
@@ -80,11 +84,13 @@ def _played(standing: Stage, order: Order) -> Played:
         with _ended(cruel):
             cruel.start()
             until = monotonic() + order.minutes * 60
-            cruel.wait(lambda: monotonic() > until)
+            cruel.wait(lambda: monotonic() > until or (bool(order.without) and bool(done.seen)))
             done.well_from = max([done.began, *(each.healed for each in cruel.happened)])
-            while monotonic() < until:
+            while monotonic() < until and not (order.without and done.seen):
                 sleep(0.5)
         done.happened = cruel.happened
+        if order.without and done.seen:
+            return done
         progress("the load ends; what is left is done")
         done.drained = load.stop()
         standing.outside.end()
@@ -95,6 +101,20 @@ def _played(standing: Stage, order: Order) -> Played:
         watch.stop()
     _tell(done, standing, watch)
     return done
+
+
+def _looks(done: Played, standing: Stage) -> Callable[[], None]:
+    """A look at what must hold at every moment; what is broken is noted once, with its time."""
+    journal = Journal(standing.world.home)
+
+    def look() -> None:
+        with suppress(psycopg.Error):
+            for verdict in invariants.red(invariants.check_now(standing.world, journal)):
+                if verdict.name not in done.seen:
+                    progress(f"  BROKEN: {verdict.name} ({verdict.says}): {'; '.join(verdict.examples[:2])}")
+                    done.seen[verdict.name] = time(), verdict
+
+    return look
 
 
 @contextmanager
@@ -131,7 +151,7 @@ def _tell(done: Played, standing: Stage, watch: Watch) -> None:
     done.letters = len(standing.world.mail_log.read_bytes().splitlines())
     looks = [(one.at, two.at) for one, two in zip(watch.samples, watch.samples[1:], strict=False) if one.rows is None]
     done.without_database = sum(later - earlier for earlier, later in looks)
-    done.verdicts = []
+    done.verdicts = invariants.check_end(standing.world, journal)
 
 
 def order_of(seed: int, minutes: float, rate: float, without: str = "") -> Order:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import report
+from bench.torture.invariants import Verdict
 from bench.torture.journal import Answered
 from bench.torture.nemesis import FAULTS, Happened
 from bench.torture.play import Played
@@ -15,7 +16,11 @@ AFTER_SECONDS = 2.0  # an answer that came so soon after a healing still belongs
 
 def red(done: Played) -> list[str]:
     """What makes this run a red one, a line each; empty: it is green."""
-    found = [f"{verdict.name}: {verdict.says}" for verdict in done.verdicts if not verdict.holds]
+    found = [
+        f"{name}: not so {at - done.began:.0f} s after the beginning: {_examples(verdict)}"
+        for name, (at, verdict) in done.seen.items()
+    ]
+    found += [f"{each.name}: {each.broken} times: {_examples(each)}" for each in done.verdicts if not each.holds]
     if not done.drained:
         found.append("the load could not be stopped: something that it sent was never taken")
     if done.rested is None:
@@ -86,10 +91,14 @@ def _at(milliseconds: Sequence[float], percent: float) -> str:
     return f"{report.percentile(milliseconds, percent):.0f}" if milliseconds else "-"
 
 
+def _examples(verdict: Verdict) -> str:
+    return "; ".join(verdict.examples[:3])
+
+
 def _verdicts(done: Played) -> None:
     if done.verdicts:
-        rows = [(each.name, str(each.looked_at), "holds" if each.holds else each.says) for each in done.verdicts]
-        report.table("what must hold", ("invariant", "looked at", ""), rows)
+        rows = [(f"{each.name}: {each.says}", str(each.broken) if each.broken else "-") for each in done.verdicts]
+        report.table("what must hold", ("invariant", "broken"), rows)
 
 
 def _figures(done: Played) -> None:
