@@ -51,6 +51,14 @@ HOSTS: Mapping[str, Sequence[str]] = {
 WRONG = ("intake", "delivery", "pulse")
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A build that is without something: what tells its processes so, and what is done to its database."""
+
+    variables: dict[str, str]
+    schema: Sequence[str] = ()
+
+
 @dataclass(slots=True)
 class Stage:
     """A world that stands."""
@@ -107,8 +115,8 @@ class Stage:
 
 
 @contextmanager
-def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
-    """Stand everything up on this folder, and end it. `without`: the safeguard that the product's processes lack."""
+def standing(home: Path, seed: int, lack: Lack | None = None) -> Iterator[Stage]:
+    """Stand everything up on this folder, and end it. `lack`: what the product's processes are without."""
     with ExitStack() as ending:
         disk = ending.enter_context(_disk(home / "pg"))
         (home / "logs").mkdir()
@@ -121,8 +129,9 @@ def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
         servers = ending.enter_context(_servers(world, postgres, redis_places))
         wrong = clocks.make(home, *WRONG)
         furnished = furnish(world)
+        _altered(world, lack.schema if lack else ())
         for place, name in enumerate(HOSTS):
-            servers.add(_host(world, name, urls[place], wrong, without))
+            servers.add(_host(world, name, urls[place], wrong, lack))
         stage = Stage(world, furnished, ways, outsides, servers, wrong, disk)
         ending.enter_context(_tended(stage))
         yield stage
@@ -194,11 +203,11 @@ def _said(world: World, line: str) -> None:
         log.write(f"{monotonic():.2f} {line}\n")
 
 
-def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], without: str) -> Child:
+def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], lack: Lack | None) -> Child:
     """One machine, and the file that tells what runs on it."""
     told = [_told(world, name, what, url) for what in HOSTS[name]]
-    if without:
-        told = [_lacking(each, without) for each in told]
+    if lack:
+        told = [_lacking(each, lack) for each in told]
     if name == "b":
         told = [replace(each, variables=each.variables | _clock(wrong, each.name)) for each in told]
     path = world.home / f"host-{name}.json"
@@ -226,10 +235,16 @@ def _told(world: World, name: str, what: str, url: str) -> Told:
     return Told(what, argv, variables, str(world.logs / f"{what}-{name}"))
 
 
-def _lacking(told: Told, without: str) -> Told:
+def _altered(world: World, schema: Sequence[str]) -> None:
+    with psycopg.connect(world.database_url, autocommit=True) as connection:
+        for statement in schema:
+            connection.execute(statement.encode())
+
+
+def _lacking(told: Told, lack: Lack) -> Told:
     """The same of a build that lacks a safeguard."""
     argv = tuple(_BEGINNINGS.get(part, part) for part in told.argv)
-    return replace(told, argv=argv, variables=told.variables | {"TORTURE_WITHOUT": without})
+    return replace(told, argv=argv, variables=told.variables | lack.variables)
 
 
 # Where the product begins, and where a build that lacks a safeguard does.
