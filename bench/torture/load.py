@@ -249,11 +249,14 @@ def _beats(rate: float) -> Iterator[float]:
 async def _main(told: dict[str, Any]) -> None:
     sender = _Sender(told)
     ended = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
+    began, done = monotonic(), 0
     for due in _beats(told["rate"]):
         if ended.done():
             break
         await asyncio.sleep(max(0.0, due - monotonic()))
         sender.next()
+        done += 1
+    print(f"{done} things in {monotonic() - began:.1f} s", file=sys.stderr, flush=True)
     print("drained" if await sender.finish() else "some is left", flush=True)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from bench.torture import envelopes
 from bench.torture.people import Someone
 from bench.torture.posting import Request
@@ -168,14 +170,14 @@ class Account:
         return 0
 
     def _last(self, kind: str) -> dict[str, Any]:
-        return next(made for made in reversed(list(self._state["objects"].values())) if made["object"] == kind)
+        return next(made for made in reversed(self._state["objects"].values()) if made["object"] == kind)
 
     def _told(self, one: dict[str, Any], facts: dict[str, Any], *, old: bool) -> Told:
         event = stripe_bodies.event(one["id"], one["type"], one["snapshot"], one["at"], old=old)
-        request = envelopes.stripe(stripe_bodies.raw(event | {"livemode": True}))
+        body = orjson.dumps(event | {"livemode": True}, option=orjson.OPT_INDENT_2)
         copies = self.chance.choice((1, 1, 2, 4)) if self.chance.random() < 0.2 else 0
         delay = self.chance.uniform(0.5, 8.0) if self.chance.random() < 0.1 else 0.0
-        return Told(request, "stripe", STRIPE, one["id"], facts | {"type": one["type"]}, delay, copies)
+        return Told(envelopes.stripe(body), "stripe", STRIPE, one["id"], facts | {"type": one["type"]}, delay, copies)
 
     def _fresh(self, prefix: str) -> str:
         return f"{prefix}_{self.chance.getrandbits(96):024x}"

@@ -45,7 +45,7 @@ WHERE m.state = 'ready' AND m.due_at < now() - make_interval(secs => %s) AND w.p
 _DOUBTS = """
 SELECT id, lane, due_at FROM handover WHERE state = 'uncertain' AND due_at < now() - make_interval(secs => %s) LIMIT 50
 """
-_HOLDS = "SELECT reason, since, until FROM mail_hold WHERE lifted_at IS NULL"
+_HOLDS = "SELECT reason, since, until FROM mail_hold WHERE lifted_at IS NULL AND (until IS NULL OR until > now())"
 _QUEUES = ("intake", "feedback", "receipts", "delivery", "outreach", "upkeep")
 
 _ADDRESS = re.compile(rb"[A-Za-z0-9_.+-]+@(?:readers|givers|joiners|hostile)\.example\.org")

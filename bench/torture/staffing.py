@@ -21,7 +21,7 @@ from engine.settings import ROOT
 COMMAND_SECONDS = 60.0
 LAUNCH_EVERY = 40.0  # seconds
 SETTLED = 20.0  # seconds that everything about a person must have been quiet before she is merged or erased
-DONE, NOBODY = 0, 1  # how a command ends
+NOBODY = b"nobody here"  # what a command says of somebody whom it does not know
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Staff:
         return None
 
     async def _command(self, kind: str, facts: dict[str, Any], *words: str) -> None:
-        """A command, until it has said that it is done. After a try whose end nobody knows, "nobody here" is done, too."""
+        """A command until it is done; or says, after a try whose end nobody knows, that nobody is here any more."""
         journal: Writer = self.poster.journal
         number = journal.intend(kind, "", "", **facts)
         doubtful, pause = False, 0.5
@@ -105,25 +105,26 @@ class Staff:
             while True:
                 journal.sent(number)
                 began = monotonic()
-                ended = await self._run(*words)
-                done = ended == DONE or (ended == NOBODY and doubtful)
+                ended, said = await self._run(*words)
+                done = ended == 0 or (NOBODY in said and doubtful)
                 journal.answered(number, 200 if done else 0, (monotonic() - began) * 1000)
                 if done:
                     return
-                doubtful = True
+                doubtful = doubtful or NOBODY not in said
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _run(self, *words: str) -> int | None:
+    async def _run(self, *words: str) -> tuple[int | None, bytes]:
         names = {name for name in os.environ if name in self.world.settings}
         environment = {name: value for name, value in os.environ.items() if name not in names}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "engine.cli", *words, cwd=ROOT, env=environment | dict(self.world.settings),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            return await asyncio.wait_for(process.wait(), COMMAND_SECONDS)
+            said, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
         except TimeoutError:
             process.kill()
             await process.wait()
-            return None
+            return None, b""
+        return process.returncode, said
