@@ -16,7 +16,7 @@ from bench.torture.world import World
 from engine.sources import letter_ids
 
 MESSAGE, HANDOVER = "message", "handover"
-STATEMENT_SECONDS = 30
+STATEMENT_SECONDS = 120
 Row = Mapping[str, Any]
 
 _MESSAGES = """

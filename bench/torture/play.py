@@ -78,7 +78,7 @@ def _played(standing: Stage, order: Order) -> Played:
     done = Played(order, began=time())
     load = Load(standing.world, standing.house, order.seed, order.rate, standing.outside.stripe.control)
     watch = Watch(standing, _looks(done, standing))
-    cruel = Nemesis(standing, order.planned)
+    cruel = Nemesis(standing, order.planned, nemesis.hurting(order.minutes))
     watch.start()
     load.start()
     try:
