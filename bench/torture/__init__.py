@@ -34,7 +34,7 @@ house           what is there before a run: people, letters, sequences, campaign
 load            all of that, so many a second, in a process of its own
 standing        what the stand-ins of providers share
 mail_provider   a SendGrid of its own process
-stripe_provider a Stripe of its own process
+stripe_provider  a Stripe of its own process
 outside         both, started for a run
 model           what must be true in the end, from the journals alone
 evidence        what checks look at

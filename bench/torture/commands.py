@@ -1,6 +1,7 @@
 """The command line of `python -m bench torture`."""
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     if not report.show(play.play(order, keep), keep):
         raise Failed("red")
+    shutil.rmtree(keep)
 
 
 def _controls(options: argparse.Namespace) -> None:

@@ -57,6 +57,7 @@ class Played:
         default_factory=dict
     )  # broken during the run: when first (Unix time)
     largest: dict[str, float] = field(default_factory=dict)
+    cut_short: bool = False  # a negative control that was red before its end
     drained: bool = False
     rested: float | None = None  # seconds until nothing was left to do; None: something was
     without_database: float = 0.0  # seconds in which Postgres answered nobody
@@ -91,6 +92,8 @@ def _played(standing: Stage, order: Order) -> Played:
                 sleep(0.5)
         done.happened = cruel.happened
         if order.lack and done.seen:
+            done.cut_short, done.ended = True, time()
+            done.recoveries = [watch.recovered(each.healed, done.ended) for each in done.happened]
             return done
         progress("the load ends; what is left is done")
         done.drained = load.stop()
