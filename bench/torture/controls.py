@@ -19,8 +19,9 @@ def order_of(name: str, seed: int, minutes: float, rate: float, *, kept: bool) -
     safeguard = SAFEGUARDS[name]
     faults = [fault for fault in FAULTS if fault.name in safeguard.faults]
     variables = {"TORTURE_WITHOUT": name} | ({"TORTURE_KEPT": "yes"} if kept else {})
-    lack = Lack(variables, () if kept else safeguard.schema)
-    return Order(seed, minutes, rate, nemesis.timeline(seed, minutes, faults=faults), lack, REST_SECONDS)
+    lack = Lack(variables) if kept else Lack(variables, safeguard.schema, safeguard.breaks)
+    rest = play.REST_SECONDS if kept else REST_SECONDS
+    return Order(seed, minutes, rate, nemesis.timeline(seed, minutes, faults=faults), lack, rest)
 
 
 def shown(name: str, done: Played) -> list[str]:

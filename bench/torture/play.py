@@ -86,12 +86,12 @@ def _played(standing: Stage, order: Order) -> Played:
         with _ended(cruel):
             cruel.start()
             until = monotonic() + order.minutes * 60
-            cruel.wait(lambda: monotonic() > until or (bool(order.lack) and bool(done.seen)))
+            cruel.wait(lambda: monotonic() > until or _shown(done))
             done.well_from = max([done.began, *(each.healed for each in cruel.happened)])
-            while monotonic() < until and not (order.lack and done.seen):
+            while monotonic() < until and not _shown(done):
                 sleep(0.5)
         done.happened = cruel.happened
-        if order.lack and done.seen:
+        if _shown(done):
             done.cut_short, done.ended = True, time()
             done.recoveries = [watch.recovered(each.healed, done.ended) for each in done.happened]
             return done
@@ -105,6 +105,12 @@ def _played(standing: Stage, order: Order) -> Played:
         watch.stop()
     _tell(done, standing, watch)
     return done
+
+
+def _shown(done: Played) -> bool:
+    """Whether a negative control has turned red for what it lacks."""
+    lack = done.order.lack
+    return lack is not None and any(name.startswith(lack.breaks) for name in list(done.seen) if lack.breaks)
 
 
 def _looks(done: Played, standing: Stage) -> Callable[[], None]:

@@ -21,7 +21,7 @@ CLAIM_SECONDS = 0.4  # how much longer a claim of letters takes before it is com
 SLEEP_SECONDS = 32.0  # longer than any lease of letters
 AWAKE_SECONDS = 15.0  # between two such sleeps of one process
 POISON = b'"open"'  # an event of the mail provider by which nobody counts anything
-ONE_OF = 40  # of such events
+ONE_OF = 600  # of such events
 
 
 def letters_written_twice() -> None:

@@ -53,10 +53,12 @@ WRONG = ("intake", "delivery", "pulse")
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """A build that is without something: what tells its processes so, and what is done to its database."""
+    """A build that is without something: what tells its processes so, what is done to its database; and the beginnings of the
+    names of invariants that are broken then: once one is, the run has shown what it was to show."""
 
     variables: dict[str, str]
     schema: Sequence[str] = ()
+    breaks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
