@@ -1,10 +1,8 @@
 """What checks look at: the database itself, the journals, the log of accepted letters. Read, never changed."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -71,7 +69,7 @@ class Evidence:
 def collected(world: World, journal: Journal, *, since: float = 0.0, now: float | None = None) -> Iterator[Evidence]:
     """The evidence of this moment, in one snapshot of the database. Raises psycopg.Error while Postgres is away."""
     journal.read()
-    letters = list(accepted(world.mail_log))
+    letters = list(accepted(journal))
     with psycopg.connect(
         world.database_url, connect_timeout=3, application_name="checks", row_factory=dict_row,
         options=f"-c statement_timeout={STATEMENT_SECONDS}s -c default_transaction_isolation=repeatable\\ read"
@@ -87,10 +85,8 @@ def known(found: Evidence) -> Evidence:
     return found
 
 
-def accepted(log: Path) -> Iterator[Letter]:
+def accepted(journal: Journal) -> Iterator[Letter]:
     """Every letter that the mail provider ever accepted, doubles included."""
-    whole, _, _ = log.read_bytes().rpartition(b"\n") if log.exists() else (b"", b"", b"")
-    for line in whole.splitlines():
-        said = json.loads(line)
-        ids = [letter_ids.decode(said[name]) or 0 for name in (MESSAGE, HANDOVER)]
-        yield Letter(said["at"], ids[0], ids[1], said["to"])
+    for said in journal.mail:
+        message, handover = (letter_ids.decode(said[name]) or 0 for name in (MESSAGE, HANDOVER))
+        yield Letter(said["at"], message, handover, said["to"])

@@ -16,6 +16,8 @@ from typing import Any
 
 INTENT, SENT, ANSWER = "intent", "sent", "answer"
 NAMES = ("journal.jsonl", "journal-mail.jsonl", "journal-stripe.jsonl")  # in the folder of a run
+MAIL_LOG = "accepted.jsonl"
+COMMANDS = ("merge", "erase")  # kinds of intents that are no requests but commands
 
 
 class Writer:
@@ -81,17 +83,24 @@ def comes_again(status: int) -> bool:
 
 
 class Journal:
-    """What was written so far; `read` looks for more. `intents`: by writer and number, oldest first."""
+    """What was written so far; `read` looks for more. `intents`: by writer and number, oldest first; `mail`: the lines of the
+    mail provider's own log."""
 
     def __init__(self, folder: Path) -> None:
-        self._places = {folder / name: 0 for name in NAMES}
+        self._mail = folder / MAIL_LOG
+        self._places = {folder / name: 0 for name in (*NAMES, MAIL_LOG)}
         self.intents: dict[tuple[str, int], Intent] = {}
+        self.mail: list[dict[str, Any]] = []
 
     def read(self) -> "Journal":
         """Take in what has been written since."""
         for path in self._places:
-            for line in self._lines(path):
-                self._take(path.name, json.loads(line))
+            said = map(json.loads, self._lines(path))
+            if path == self._mail:
+                self.mail += said
+            else:
+                for each in said:
+                    self._take(path.name, each)
         return self
 
     def of(self, *kinds: str) -> Iterator[Intent]:
@@ -107,8 +116,8 @@ class Journal:
         return [each for each in self.of() if not each.over]
 
     def answers(self) -> list[Answered]:
-        """Every answer, with its time: what latency is told from."""
-        return [answer for each in self.of() for answer in each.answers]
+        """Every answer to a request, with its time: what latency is told from."""
+        return [answer for each in self.of() if each.kind not in COMMANDS for answer in each.answers]
 
     def _lines(self, path: Path) -> list[bytes]:
         if not path.exists():

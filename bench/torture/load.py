@@ -229,6 +229,7 @@ class _Sender:
 
     async def finish(self) -> bool:
         """What was begun is told to its end, and waited for."""
+        self.staff.leaving = True
         for waiting in self._money.values():
             while waiting:
                 self._tells(waiting.popleft())

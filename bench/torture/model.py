@@ -42,12 +42,6 @@ class Model:
     merged_at: dict[str, float] = field(default_factory=dict)
     zips: dict[str, set[str]] = field(default_factory=dict)  # all that was told of an address
 
-    def person(self, email: str) -> str:
-        """The address under which somebody stands in the end."""
-        while email in self.merged:
-            email = self.merged[email]
-        return email
-
     def sums(self) -> Mapping[str, int]:
         """Cents by fund, of all that is certain."""
         found: defaultdict[str, int] = defaultdict(int)
@@ -124,7 +118,7 @@ def _erase(model: Model, intent: Intent) -> None:
 def _merge(model: Model, intent: Intent) -> None:
     if intent.acked_at is not None:
         model.merged[intent.facts["one"]] = intent.facts["other"]
-        model.merged_at[intent.facts["other"]] = intent.acked_at
+        model.merged_at[intent.facts["one"]] = intent.acked_at
 
 
 _READERS = {

@@ -96,16 +96,20 @@ def _waited(_: Row) -> float:
 
 
 def one_occasion(evidence: Evidence) -> Iterator[str]:
-    """I7: nobody gets the letter of one step twice, under whichever row; after a merge neither under both addresses."""
-    first: dict[tuple[str, str], int] = {}
-    merged = model.told(evidence.journal)
-    for letter, message in sorted(evidence.sent(), key=lambda each: each[0].at):
-        for name in {letter.to, merged.person(letter.to)}:
-            late = name != letter.to and letter.at > merged.merged_at.get(name, letter.at) + WIRE_SECONDS
-            if name == letter.to or late:
-                before = first.setdefault((name, message["occasion"]), letter.message)
-                if before != letter.message:
-                    yield f"two letters for {message['occasion']} to one person: messages {before} and {letter.message}"
+    """I7: nobody gets the letter of one step twice, under whichever row; once merged, neither under both of her addresses."""
+    of: defaultdict[str, defaultdict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for letter, message in evidence.sent():
+        of[letter.to][message["occasion"]].setdefault(letter.message, letter.at)
+    for had in of.values():
+        for occasion, letters in had.items():
+            if len(letters) > 1:
+                yield f"two letters for {occasion} to one person: messages {sorted(letters)}"
+    told = model.told(evidence.journal)
+    for one, other in told.merged.items():
+        for occasion in of[one].keys() & of[other].keys():
+            both = of[one][occasion] | of[other][occasion]
+            if len(both) > 1 and max(both.values()) > told.merged_at[one] + WIRE_SECONDS:
+                yield f"two letters for {occasion} to one person, who had been merged: messages {sorted(both)}"
 
 
 def after_no(evidence: Evidence) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Staff:
     chance: random.Random
     forgettable: list[tuple[float, str, str]] = field(default_factory=list)
     doubles: list[tuple[float, str, str]] = field(default_factory=list)
+    leaving: bool = False  # nothing new is begun
     _launched: int = 0
     _last_launch: float = 0.0
     _commands: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -99,9 +100,11 @@ class Staff:
     async def _command(self, kind: str, facts: dict[str, Any], *words: str) -> None:
         """A command until it is done; or says, after a try whose end nobody knows, that nobody is here any more."""
         journal: Writer = self.poster.journal
-        number = journal.intend(kind, "", "", **facts)
         doubtful, pause = False, 0.5
         async with self._commands:  # each is a process that starts up: one at a time
+            if self.leaving:
+                return
+            number = journal.intend(kind, "", "", **facts)
             while True:
                 journal.sent(number)
                 began = monotonic()

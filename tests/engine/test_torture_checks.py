@@ -105,8 +105,8 @@ class Scene:
             file.write(line + "\n")
 
     def look(self) -> Evidence:
-        letters = list(evidence.accepted(self.world.mail_log))
-        found = Evidence(self.world, Journal(self.world.home).read(), self.connection, time(), 0.0, letters)
+        journal = Journal(self.world.home).read()
+        found = Evidence(self.world, journal, self.connection, time(), 0.0, list(evidence.accepted(journal)))
         return evidence.known(found)
 
 
