@@ -104,6 +104,7 @@ def _played(standing: Stage, order: Order) -> Played:
         load.kill()
         watch.stop()
     _tell(done, standing, watch)
+    stage.tables(standing)
     return done
 
 
