@@ -95,6 +95,9 @@ class Nemesis:
 
     stage: Stage
     planned: Sequence[Planned]
+    until: float = float(
+        "inf"
+    )  # seconds from the beginning after which nothing begins any more: the machine may be slow
     happened: list[Happened] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -122,6 +125,8 @@ class Nemesis:
     def _go(self, plan: Sequence[Planned], began: float) -> None:
         for each in plan:
             if self._stopping.wait(max(0.0, began + each.at - monotonic())):
+                return
+            if monotonic() - began > self.until:
                 return
             self._do(each)
 

@@ -16,7 +16,7 @@ from bench.torture.invariants import Verdict
 from bench.torture.journal import Answered, Journal
 from bench.torture.load import Load
 from bench.torture.nemesis import Happened, Nemesis, Planned
-from bench.torture.stage import Stage
+from bench.torture.stage import Lack, Stage
 from bench.torture.watch import Watch
 
 REST_SECONDS = 120.0  # from the last healing until all that can be done is done
@@ -37,7 +37,8 @@ class Order:
     minutes: float
     rate: float
     planned: Sequence[Planned]
-    without: str = ""
+    lack: Lack | None = None  # a negative control: it ends as soon as it is red
+    rest_seconds: float = REST_SECONDS
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Played:
         default_factory=dict
     )  # broken during the run: when first (Unix time)
     largest: dict[str, float] = field(default_factory=dict)
+    cut_short: bool = False  # a negative control that was red before its end
     drained: bool = False
     rested: float | None = None  # seconds until nothing was left to do; None: something was
     without_database: float = 0.0  # seconds in which Postgres answered nobody
@@ -67,7 +69,7 @@ def play(order: Order, keep: Path) -> Played:
     """Do it. What it left is copied to `keep`."""
     with running.folder() as home:
         try:
-            with stage.standing(home, order.seed, order.without) as standing:
+            with stage.standing(home, order.seed, order.lack) as standing:
                 return _played(standing, order)
         finally:
             stage.kept(home, keep)
@@ -77,30 +79,39 @@ def _played(standing: Stage, order: Order) -> Played:
     done = Played(order, began=time())
     load = Load(standing.world, standing.house, order.seed, order.rate, standing.outside.stripe.control)
     watch = Watch(standing, _looks(done, standing))
-    cruel = Nemesis(standing, order.planned)
+    cruel = Nemesis(standing, order.planned, nemesis.hurting(order.minutes))
     watch.start()
     load.start()
     try:
         with _ended(cruel):
             cruel.start()
             until = monotonic() + order.minutes * 60
-            cruel.wait(lambda: monotonic() > until or (bool(order.without) and bool(done.seen)))
+            cruel.wait(lambda: monotonic() > until or _shown(done))
             done.well_from = max([done.began, *(each.healed for each in cruel.happened)])
-            while monotonic() < until and not (order.without and done.seen):
+            while monotonic() < until and not _shown(done):
                 sleep(0.5)
         done.happened = cruel.happened
-        if order.without and done.seen:
+        if _shown(done):
+            done.cut_short, done.ended = True, time()
+            done.recoveries = [watch.recovered(each.healed, done.ended) for each in done.happened]
             return done
         progress("the load ends; what is left is done")
         done.drained = load.stop()
         standing.outside.end()
-        done.rested = _rest(standing)
+        done.rested = _rest(standing, order.rest_seconds)
         done.ended = time()
     finally:
         load.kill()
         watch.stop()
     _tell(done, standing, watch)
+    stage.tables(standing)
     return done
+
+
+def _shown(done: Played) -> bool:
+    """Whether a negative control has turned red for what it lacks."""
+    lack = done.order.lack
+    return lack is not None and any(name.startswith(lack.breaks) for name in list(done.seen) if lack.breaks)
 
 
 def _looks(done: Played, standing: Stage) -> Callable[[], None]:
@@ -126,10 +137,10 @@ def _ended(cruel: Nemesis) -> Any:
         cruel.stop()
 
 
-def _rest(standing: Stage) -> float | None:
+def _rest(standing: Stage, seconds: float) -> float | None:
     """Wait until nothing can be done any more; the seconds that took."""
     began = monotonic()
-    while monotonic() - began < REST_SECONDS:
+    while monotonic() - began < seconds:
         try:
             with standing.database() as connection:
                 (left,) = connection.execute(_UNDONE).fetchone() or (1,)
@@ -154,6 +165,6 @@ def _tell(done: Played, standing: Stage, watch: Watch) -> None:
     done.verdicts = invariants.check_end(standing.world, journal)
 
 
-def order_of(seed: int, minutes: float, rate: float, without: str = "") -> Order:
+def order_of(seed: int, minutes: float, rate: float) -> Order:
     """A run whose timeline is the seed's, on this machine."""
-    return Order(seed, minutes, rate, nemesis.timeline(seed, minutes, nemesis.having()), without)
+    return Order(seed, minutes, rate, nemesis.timeline(seed, minutes, nemesis.having()))

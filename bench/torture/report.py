@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import report
@@ -11,6 +11,8 @@ from bench.torture.journal import Answered
 from bench.torture.nemesis import FAULTS, Happened
 from bench.torture.play import Played
 
+MOST_MB = 400.0  # of one process
+RECOVERS_SECONDS = 30.0  # from any loss of Redis
 AFTER_SECONDS = 2.0  # an answer that came so soon after a healing still belongs to its fault
 
 
@@ -20,16 +22,28 @@ def red(done: Played) -> list[str]:
         f"{name}: not so {at - done.began:.0f} s after the beginning: {_examples(verdict)}"
         for name, (at, verdict) in done.seen.items()
     ]
+    if done.cut_short:
+        return found
     found += [f"{each.name}: {each.broken} times: {_examples(each)}" for each in done.verdicts if not each.holds]
     if not done.drained:
         found.append("the load could not be stopped: something that it sent was never taken")
     if done.rested is None:
         found.append("L1: two minutes after the last healing something that could be done was not")
     found += [
-        f"L3: nothing recovered within the run from: {each.planned.fault.name}"
-        for each, seconds in zip(done.happened, done.recoveries, strict=True) if seconds is None
-    ]  # fmt: skip
-    return found + [f"{each.planned.fault.name} was not done: {each.error}" for each in done.happened if each.error]
+        f"I20 memory: a process of {what} held {most:.0f} MB" for what, most in done.largest.items() if most > MOST_MB
+    ]
+    return [*found, *_not_recovered(done)]
+
+
+def _not_recovered(done: Played) -> Iterator[str]:
+    for each, seconds in zip(done.happened, done.recoveries, strict=True):
+        name = each.planned.fault.name
+        if each.error:
+            yield f"{name} was not done: {each.error}"
+        if seconds is None:
+            yield f"L3: nothing recovered within the run from: {name}"
+        elif seconds > RECOVERS_SECONDS and name.startswith("Redis"):
+            yield f"L3: it took {seconds:.0f} s to recover from: {name}"
 
 
 def show(done: Played, kept: Path) -> bool:

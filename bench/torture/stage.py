@@ -3,7 +3,6 @@
 Every process can be killed by itself, and is started again: those of a host by its supervisor, hosts and servers by ours.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -41,7 +40,12 @@ from workers.main import GROUPS
 
 DISK = "768m"  # what Postgres has for all it writes
 # Of such a disk the log of changes may have its share.
-SMALL = {"max_wal_size": "128MB", "min_wal_size": "64MB", "log_min_messages": "warning"}
+SMALL = {
+    "max_wal_size": "128MB",
+    "min_wal_size": "64MB",
+    "log_min_messages": "warning",
+    "log_min_error_statement": "panic",
+}
 READY_SECONDS = 90.0
 # What runs where. Those of host "b" named here go by clocks that can be set wrong.
 HOSTS: Mapping[str, Sequence[str]] = {
@@ -49,6 +53,16 @@ HOSTS: Mapping[str, Sequence[str]] = {
     "b": ("web", "intake", "receipts", "delivery", "outreach", "pulse"),
 }
 WRONG = ("intake", "delivery", "pulse")
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A build that is without something: what tells its processes so, what is done to its database; and the beginnings of the
+    names of invariants that are broken then: once one is, the run has shown what it was to show."""
+
+    variables: dict[str, str]
+    schema: Sequence[str] = ()
+    breaks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -107,8 +121,8 @@ class Stage:
 
 
 @contextmanager
-def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
-    """Stand everything up on this folder, and end it. `without`: the safeguard that the product's processes lack."""
+def standing(home: Path, seed: int, lack: Lack | None = None) -> Iterator[Stage]:
+    """Stand everything up on this folder, and end it. `lack`: what the product's processes are without."""
     with ExitStack() as ending:
         disk = ending.enter_context(_disk(home / "pg"))
         (home / "logs").mkdir()
@@ -121,8 +135,9 @@ def standing(home: Path, seed: int, without: str = "") -> Iterator[Stage]:
         servers = ending.enter_context(_servers(world, postgres, redis_places))
         wrong = clocks.make(home, *WRONG)
         furnished = furnish(world)
+        _altered(world, lack.schema if lack else ())
         for place, name in enumerate(HOSTS):
-            servers.add(_host(world, name, urls[place], wrong, without))
+            servers.add(_host(world, name, urls[place], wrong, lack))
         stage = Stage(world, furnished, ways, outsides, servers, wrong, disk)
         ending.enter_context(_tended(stage))
         yield stage
@@ -194,11 +209,11 @@ def _said(world: World, line: str) -> None:
         log.write(f"{monotonic():.2f} {line}\n")
 
 
-def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], without: str) -> Child:
+def _host(world: World, name: str, url: str, wrong: Mapping[str, WrongClock], lack: Lack | None) -> Child:
     """One machine, and the file that tells what runs on it."""
     told = [_told(world, name, what, url) for what in HOSTS[name]]
-    if without:
-        told = [_lacking(each, without) for each in told]
+    if lack:
+        told = [_lacking(each, lack) for each in told]
     if name == "b":
         told = [replace(each, variables=each.variables | _clock(wrong, each.name)) for each in told]
     path = world.home / f"host-{name}.json"
@@ -226,10 +241,16 @@ def _told(world: World, name: str, what: str, url: str) -> Told:
     return Told(what, argv, variables, str(world.logs / f"{what}-{name}"))
 
 
-def _lacking(told: Told, without: str) -> Told:
+def _altered(world: World, schema: Sequence[str]) -> None:
+    with psycopg.connect(world.database_url, autocommit=True) as connection:
+        for statement in schema:
+            connection.execute(statement.encode())
+
+
+def _lacking(told: Told, lack: Lack) -> Told:
     """The same of a build that lacks a safeguard."""
     argv = tuple(_BEGINNINGS.get(part, part) for part in told.argv)
-    return replace(told, argv=argv, variables=told.variables | {"TORTURE_WITHOUT": without})
+    return replace(told, argv=argv, variables=told.variables | lack.variables)
 
 
 # Where the product begins, and where a build that lacks a safeguard does.
@@ -300,6 +321,23 @@ def kept(home: Path, into: Path) -> None:
             shutil.copy(each, into)
 
 
-def addresses(world: World) -> str:
-    """The world in a line of JSON, for programs beside this one."""
-    return json.dumps({key: str(getattr(world, key)) for key in world.__dataclass_fields__})
+# What a red run is understood from.
+_TABLES = (
+    "inbound_event", "message", "handover", "mail_hold", "campaign", "enrollment", "contact", "consent", "suppression",
+    "contribution", "ledger_entry", "refund", "dispute", "recurring_plan", "notice", "step_tally",
+)  # fmt: skip
+
+
+def tables(standing: Stage) -> None:
+    """Write these tables out, as CSV, beside what the run left."""
+    folder = standing.world.home / "logs" / "tables"
+    folder.mkdir()
+    with standing.database() as connection:
+        found = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        for name in sorted(found & set(_TABLES)):
+            what = sql.SQL("COPY (SELECT * FROM {} ORDER BY 1) TO STDOUT (FORMAT csv, HEADER)").format(
+                sql.Identifier(name)
+            )
+            with (folder / f"{name}.csv").open("wb") as file, connection.cursor().copy(what) as rows:
+                for row in rows:
+                    file.write(row)
