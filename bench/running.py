@@ -159,9 +159,9 @@ def servers(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> I
 
 
 @contextmanager
-def neighbour(module: str, *arguments: str) -> Iterator[tuple[Mapping[str, Any], IO[str]]]:
+def neighbour(module: str) -> Iterator[tuple[Mapping[str, Any], IO[str]]]:
     """Run a module of ours that serves until its standard input ends: what its first line tells, and its standard input."""
-    command = (sys.executable, "-m", module, *arguments)
+    command = (sys.executable, "-m", module)
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

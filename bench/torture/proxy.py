@@ -16,17 +16,18 @@ import json
 import random
 import socket
 import struct
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from bench import running
-
+HERE = Path(__file__).resolve().parents[2]
 MODES = ("pass", "delay", "reset", "half_open", "blackhole")
 CUT = 0.3  # how many of the pieces that pass in mode "reset" are the last
 
@@ -181,8 +182,14 @@ class Proxy:
 @contextmanager
 def started(addresses: Mapping[str, str]) -> Iterator[Proxy]:
     """Run one in a process of its own, with a way to each of these."""
-    with running.neighbour("bench.torture.proxy", json.dumps(dict(addresses))) as (told, stdin):
-        yield Proxy(dict(told), stdin)
+    command = (sys.executable, "-m", "bench.torture.proxy", json.dumps(dict(addresses)))
+    with subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Proxy(json.loads(process.stdout.readline()), process.stdin)
+        finally:
+            process.stdin.close()
 
 
 async def _main() -> None:

@@ -52,11 +52,11 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
-        self.socket.settimeout(SOON)
 
-    def hear(self, many: int) -> str:
+    def hear(self, many: int, seconds: float = 10.0) -> str:
         """So many bytes; what came instead."""
         heard = b""
+        self.socket.settimeout(seconds)
         try:
             while len(heard) < many and (more := self.socket.recv(many - len(heard))):
                 heard += more
@@ -66,12 +66,12 @@ class Line:
             return "cut"
         return heard.decode() or "hung up"
 
-    def ask(self, words: str) -> str:
+    def ask(self, words: str, seconds: float = 10.0) -> str:
         try:
             self.socket.sendall(words.encode())
         except OSError:
             return "cut"
-        return self.hear(len(words))
+        return self.hear(len(words), seconds)
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +109,9 @@ def test_what_is_delayed_arrives_later_in_its_order_and_whole(way: proxy.Proxy, 
     one = line()
     assert one.ask("well") == "well"
     behave(way, "delay", SOON)
-    assert one.ask("slow") == "nothing"
+    assert one.ask("slow", SOON) == "nothing"
     behave(way, "pass")
     one.socket.sendall(b"quick")
-    one.socket.settimeout(5)
     assert one.hear(9) == "slowquick"
 
 
@@ -131,7 +130,7 @@ def test_of_what_is_half_open_nobody_hears_until_it_heals(way: proxy.Proxy, line
     assert one.ask("well") == "well"
     behave(way, "half_open")
     fresh = line()
-    assert (one.ask("old"), fresh.ask("new")) == ("nothing", "nothing")
+    assert (one.ask("old", SOON), fresh.ask("new", SOON)) == ("nothing", "nothing")
     behave(way, "pass")
     assert (one.ask("old"), fresh.ask("new")) == ("cut", "cut")
 
@@ -140,7 +139,7 @@ def test_what_a_blackhole_swallowed_arrives_when_it_heals(way: proxy.Proxy, line
     one = line()
     behave(way, "blackhole")
     fresh = line()
-    assert (one.ask("late"), fresh.ask("later")) == ("nothing", "nothing")
+    assert (one.ask("late", SOON), fresh.ask("later", SOON)) == ("nothing", "nothing")
     behave(way, "pass")
     assert (one.hear(4), fresh.hear(5)) == ("late", "later")
 
