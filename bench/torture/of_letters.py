@@ -30,10 +30,13 @@ SELECT s.email, s.reason, extract(epoch FROM coalesce(i.finished_at, s.at))::flo
 FROM suppression s LEFT JOIN inbound_event i ON i.id = s.inbound_event_id WHERE s.reason <> 'erased'
 """
 _NEVER_YES = """
-SELECT m.id FROM message m WHERE m.id = ANY(%s) AND NOT EXISTS (SELECT FROM consent s JOIN contact c ON c.id = s.contact_id
-    WHERE s.channel = 'mail' AND s.given AND (c.id = m.contact_id OR c.merged_into_id = m.contact_id
-        OR c.id = (SELECT merged_into_id FROM contact k WHERE k.id = m.contact_id)))
-    AND NOT EXISTS (SELECT FROM contact c WHERE c.id = m.contact_id AND c.erased_at IS NOT NULL)
+WITH yes AS MATERIALIZED (
+    SELECT DISTINCT coalesce(c.merged_into_id, c.id) AS person FROM consent s JOIN contact c ON c.id = s.contact_id
+    WHERE s.channel = 'mail' AND s.given
+)
+SELECT m.id FROM message m JOIN contact c ON c.id = m.contact_id
+LEFT JOIN yes ON yes.person = coalesce(c.merged_into_id, c.id)
+WHERE m.id = ANY(%s) AND c.erased_at IS NULL AND yes.person IS NULL
 """
 _UNACCOUNTED = """
 SELECT m.id, m.state, h.id AS handover_id, h.state AS handover FROM message m JOIN handover h ON h.id = m.handover_id

@@ -14,14 +14,14 @@ FROM enrollment e JOIN sequence_version v ON v.id = e.version_id WHERE jsonb_arr
 """
 # Letters of a step whose reader has not come to it.
 _TOO_EARLY = """
-SELECT m.id, m.step FROM message m
-WHERE m.version_id <> 0 AND m.lane = 'delivery' AND NOT EXISTS (
-    SELECT FROM enrollment e JOIN contact c ON c.id = e.contact_id
-    WHERE (c.id = m.contact_id OR c.merged_into_id = m.contact_id
-            OR c.id = (SELECT merged_into_id FROM contact k WHERE k.id = m.contact_id))
-        AND e.version_id = m.version_id AND e.campaign_id = m.campaign_id
-        AND jsonb_path_exists(e.history, '$[*] ? (@[0] == $step)', jsonb_build_object('step', m.step)))
-    AND NOT EXISTS (SELECT FROM contact c WHERE c.id = m.contact_id AND c.erased_at IS NOT NULL)
+WITH gone AS MATERIALIZED (
+    SELECT DISTINCT coalesce(c.merged_into_id, c.id) AS person, e.version_id, e.campaign_id, h.entry ->> 0 AS step
+    FROM enrollment e JOIN contact c ON c.id = e.contact_id CROSS JOIN LATERAL jsonb_array_elements(e.history) h(entry)
+)
+SELECT m.id, m.step FROM message m JOIN contact c ON c.id = m.contact_id
+LEFT JOIN gone g ON g.person = coalesce(c.merged_into_id, c.id) AND g.version_id = m.version_id
+    AND g.campaign_id = m.campaign_id AND g.step = m.step
+WHERE m.version_id <> 0 AND m.lane = 'delivery' AND c.erased_at IS NULL AND g.person IS NULL
 """
 # Asks and the gifts to their fund, by whom and when those were on the books.
 _GAVE = """
