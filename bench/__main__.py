@@ -6,26 +6,9 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import (
-    answers,
-    apply,
-    campaign,
-    delivery,
-    growth,
-    history,
-    hosts,
-    imports,
-    intake,
-    latency,
-    pages,
-    people,
-    restore,
-    rolling,
-    segments,
-    steps,
-    upgrade,
-)
+from bench import answers, apply, campaign, delivery, growth, history, hosts, imports, intake, latency, pages, people, restore, rolling, segments, steps, torture, upgrade
 from bench.report import Failed
+from bench.torture import commands as torture
 
 BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "intake": (
@@ -80,6 +63,8 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
         "every process restarted in turn under load: no request fails, nothing is lost; --rotate: every secret, too",
         rolling.run,
     ),
+    ),
+    "torture": ("everything under load while everything breaks: processes, servers, providers, clocks", torture.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),
 }
 

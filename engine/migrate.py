@@ -20,11 +20,8 @@ from engine.outreach import shipped_sequences
 from engine.settings import ROOT
 
 LOCK = 0x67726D67  # one migration at a time, however many processes start
-LOCK_SECONDS, PAUSE_SECONDS, MOST_REFUSED = (
-    1,
-    0.5,
-    60,
-)  # a lock that is in use: waited for, then asked for again, so often
+# A lock that is in use is waited for, then asked for again, so often.
+LOCK_SECONDS, PAUSE_SECONDS, MOST_REFUSED = 1, 0.5, 60
 
 _LOAD_ZIPS = text("""
 INSERT INTO zip (zip, city, county, state, time_zone, latitude, longitude)
@@ -46,6 +43,12 @@ def config(connection: Connection | None = None) -> Config:
 def head() -> str:
     """The newest revision that this code knows."""
     return str(ScriptDirectory.from_config(config()).get_current_head())
+
+
+@cache
+def knows(revision: str) -> bool:
+    """Whether this code has that revision; a newer release's it has not."""
+    return any(each.revision == revision for each in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def current(connection: Connection) -> str | None:

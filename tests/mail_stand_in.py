@@ -81,6 +81,10 @@ class StandIn:
                 "html": letter["text/html"], "text": letter["text/plain"], "headers": each.get("headers", {}),
                 "from": body["from"], "id": provider_id,
             })  # fmt: skip
+        self.keep(lines)
+
+    def keep(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Write down what was accepted, before anybody is answered."""
         with self._lock:
             self._log.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
             os.fsync(self._log.fileno())
@@ -149,6 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     mode = "ok"
+
+    def do_GET(self) -> None:
+        """Its lists of addresses that it writes to no more: empty."""
+        self._answer(200, b"[]")
 
     def do_POST(self) -> None:
         stand_in = self.server.stand_in
@@ -357,6 +365,13 @@ def running(folder: Path, script: Sequence[str] = ()) -> Iterator[StandIn]:
     """It listens on a port of its own until the block ends."""
     stand_in = StandIn(folder / "accepted.jsonl")
     stand_in.script = list(script)
+    with listening(stand_in):
+        yield stand_in
+
+
+@contextmanager
+def listening(stand_in: StandIn) -> Iterator[StandIn]:
+    """This one listens until the block ends."""
     server = _Server(stand_in)
     stand_in.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

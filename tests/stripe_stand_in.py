@@ -35,6 +35,7 @@ class StripeStandIn:
     """What it holds and what it was asked: (method, path, parameters, account)."""
 
     seed: int = 1
+    key: str = KEY
     mishaps: list[int | str] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, Any], str]] = field(default_factory=list)
     accounts: tuple[str, ...] = ("",)  # that our key may act for
@@ -85,7 +86,7 @@ class StripeStandIn:
         raise AssertionError("the receiver never took it")
 
     def _as_told(self, one: dict[str, Any]) -> dict[str, Any]:
-        return one["snapshot"] | {"_told": not self.bare}
+        return {**one["snapshot"], "_told": not self.bare}
 
     def answer(self, method: str, path: str, form: str, key: str, account: str) -> tuple[int, dict[str, Any]]:
         """What Stripe answers to one request."""
@@ -187,7 +188,7 @@ class _Handler(Handler, BaseHTTPRequestHandler):
 
     def _meet(self, form: str) -> None:
         stripe = self.server.stripe
-        if self.headers["Authorization"] != f"Bearer {KEY}":
+        if self.headers["Authorization"] != f"Bearer {stripe.key}":
             self._say(401, _error("invalid_request_error", "Invalid API Key: rk_****"))
             return
         crash = stripe.mishaps[:1] == ["crash"]

@@ -36,13 +36,15 @@ def ready(request: Request) -> Response:
         with deps.work() as (session, now):
             at, head = migrate.current(session.connection()), migrate.head()
             said["database"] = "ok"
-            said["migrations"] = "current" if at == head else f"at {at}, this code needs {head}"
-            oldest = session.scalar(_OLDEST, {"now": now}) or 0.0 if at == head else 0.0
+            newer = at is not None and not migrate.knows(at)  # an update is under way, and this code is what goes
+            current = at == head or newer
+            said["migrations"] = "newer" if newer else "current" if current else f"at {at}, this code needs {head}"
+            oldest = session.scalar(_OLDEST, {"now": now}) or 0.0 if current else 0.0
             said["oldest_due_seconds"] = round(oldest, 1)
-            said["sending"] = (sending.held(session) if at == head else "") or "ok"
+            said["sending"] = (sending.held(session) if current else "") or "ok"
     except SQLAlchemyError:
         said["database"] = "does not answer"
-    fit = said["database"] == "ok" and said.get("migrations") == "current"
+    fit = said["database"] == "ok" and said.get("migrations") in ("current", "newer")
     late = float(str(said.get("oldest_due_seconds", 0))) > LATE_SECONDS
     degraded = said["redis"] != "ok" or late or said.get("sending", "ok") != "ok"
     said["status"] = "unready" if not fit else "degraded" if degraded else "ready"

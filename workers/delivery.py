@@ -87,7 +87,7 @@ def claim(deps: Deps, lane: str) -> Batch:
             terms = replace(_terms(deps, mailer, now), most=most, domain=domain)
             claimed = (claims.receipts if lane == bell.RECEIPTS else claims.campaign)(session, terms)
             waiting.update(claimed.letters)
-        claimed_at = monotonic()
+            claimed_at = monotonic()  # before the commit: a process may be stopped while it waits for that
         with transaction(deps.sessions) as session:  # the next worker claims meanwhile
             parcels = _loaded(deps, session, claimed, links)
     return Batch(parcels, links, more=claimed.more, claimed_at=claimed_at)

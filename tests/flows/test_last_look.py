@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -123,6 +124,17 @@ def test_a_letter_that_is_handed_over_may_still_arrive_once_and_never_again(deps
     delivery.hand_over(deps, bell.DELIVERY)
     assert deps.mailer.accepted == []
     assert state(deps, who) == ("skipped", "address suppressed: unsubscribe")
+
+
+@pytest.mark.parametrize("lane", bell.LETTER_LANES)
+def test_the_time_since_a_claim_counts_from_before_its_commit_in_which_a_process_may_be_stopped(deps: Deps, lane: str):
+    reader(deps, lane=lane)
+    commits: list[float] = []
+    pool: Any = deps.sessions.kw["bind"]
+    event.listen(pool, "commit", lambda _: commits.append(monotonic()))
+    batch = delivery.claim(deps, lane)
+    assert batch.parcels
+    assert batch.claimed_at <= commits[0]
 
 
 @pytest.mark.parametrize("lane", bell.LETTER_LANES)
