@@ -6,7 +6,25 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from bench import answers, apply, campaign, delivery, growth, history, hosts, imports, intake, latency, pages, people, restore, rolling, segments, steps, torture, upgrade
+from bench import (
+    answers,
+    apply,
+    campaign,
+    delivery,
+    growth,
+    history,
+    hosts,
+    imports,
+    intake,
+    latency,
+    pages,
+    people,
+    restore,
+    rolling,
+    segments,
+    steps,
+    upgrade,
+)
 from bench.report import Failed
 from bench.torture import commands as torture
 
@@ -62,7 +80,6 @@ BENCHES: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "rolling": (
         "every process restarted in turn under load: no request fails, nothing is lost; --rotate: every secret, too",
         rolling.run,
-    ),
     ),
     "torture": ("everything under load while everything breaks: processes, servers, providers, clocks", torture.run),
     "latency": ("webhook 200 to letter handed over, on an idle system, and how long `up` takes to start", latency.run),

@@ -85,9 +85,9 @@ def test_every_migration_goes_up_and_down_and_up_again(empty: Engine):
         assert catalogue(empty) == before
         move(empty, "upgrade", revision)
         assert catalogue(empty) == after
-        if released and revision not in migration_rules.MAY:
+        if released:
             assert [revision, *migration_rules.broken(before, after)] == [revision]
-            assert [revision, *migration_rules.forbidden(source(revision))] == [revision]
+            assert revision in migration_rules.MAY or [*migration_rules.forbidden(source(revision))] == []
         released = released or revision == migration_rules.NOT_HELD_UP_TO
         seen.append(after)
     assert len(seen) == len(revisions()) + 1

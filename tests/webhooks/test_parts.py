@@ -1,6 +1,7 @@
 """Which doors exist where: parts of the house, and development's own pages."""
 
 import html
+import json
 import re
 import secrets
 import shlex
@@ -8,16 +9,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from starlette.routing import Route
 
-from engine import demo_organisation
+from engine import demo_organisation, migrate
 from engine.bootstrap import Deps
+from engine.db import transaction
 from engine.events import HumanNeeded
 from engine.giving import form_shelf
 from engine.settings import Settings
 from tests.asgi import Client
 from webhooks import app
+
+OLDER = "d7f20c6b91e4"  # a revision before the last
 
 
 def paths(deps: Deps, *only: str) -> set[str]:
@@ -111,3 +116,17 @@ def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):
     assert 'href="/staff"' in shown
     for word in ("No mail can leave", "Given", "ana.costa", "/join?g=", "What needs a person", "groundswell demo"):
         assert word not in shown
+
+
+@pytest.mark.parametrize(("revision", "status", "said"), [
+    ("of_a_newer_release", 200, "newer"),
+    (OLDER, 503, f"at {OLDER}, this code needs {migrate.head()}"),
+])  # fmt: skip
+def test_a_web_works_on_while_a_newer_release_migrates_and_not_before_its_own_migrations(
+    deps: Deps, revision: str, status: int, said: str
+):
+    with transaction(deps.sessions) as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    with Client(app.build(deps)) as door:
+        answer = door.send("GET", "/readyz")
+    assert (answer.status, json.loads(answer.body)["migrations"]) == (status, said)
