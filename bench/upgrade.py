@@ -38,7 +38,7 @@ from engine.db import make_pool, make_sessions, transaction
 from engine.giving import books
 from engine.settings import ROOT
 
-PEOPLE, LETTERS, RATE, SECONDS, LETTERS_A_SECOND = 100_000, 20_000, 8.0, 15.0, 200
+PEOPLE, LETTERS, RATE, SECONDS = 100_000, 20_000, 8.0, 15.0
 PATIENCE = 180.0
 _BOOKED = """
 SELECT count(*), count(DISTINCT contact_id) FROM contribution g JOIN contact c ON c.id = g.contact_id
@@ -152,7 +152,11 @@ class _Bench:
             self.provider.url, self.provider.public_key, servers, self.cluster.places.data_dir
         )
         (self.home / name).mkdir()
-        return House(root, environment | {"MAIL_PER_SECOND": str(LETTERS_A_SECOND)}, self.home / name)
+        return House(
+            root,
+            environment | {"MAIL_PER_SECOND": str(max(1, int(self.options.letters / self.options.seconds / 6)))},
+            self.home / name,
+        )
 
     def _fill(self) -> None:
         script = (sys.executable, str(ROOT / "bench" / "filled.py"), self.cluster.url)
