@@ -6,21 +6,23 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep, time
+from types import MappingProxyType
 
 import urllib3
 
 from bench import bodies, gifts, running
 from bench.report import Failed
+from engine import command_lines
 from engine.adapters import stripe_bodies
 from engine.adapters.lifeline import tied
 from engine.settings import ROOT
+from workers.main import GROUPS
 
-GROUPS = ("intake", "feedback", "receipts", "delivery", "outreach")
 STRIPE_SECRET = "whsec_of-the-benchmark-and-of-nothing-else-0123456789"
 READY_SECONDS, END_SECONDS = 120.0, 40.0
 
@@ -51,28 +53,38 @@ class House:
     logs: Path
     processes: list[Process] = field(default_factory=list)
 
-    def start(self, name: str, *arguments: str) -> Process:
-        """Start one: `web`, `worker` or `pulse` with its arguments."""
+    def start(self, name: str, argv: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> Process:
+        """Start one, by the command line that ours has for it, in this tree."""
+        argv = [str(self.root) if part == str(ROOT) else part for part in argv]
         log = self.logs / f"{name.replace(' ', '-')}.log"
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                (*tied(signal.SIGTERM), sys.executable, "-m", "engine.cli", *arguments),
-                cwd=self.root, env=dict(self.environment), stdout=output, stderr=output,
+                (*tied(signal.SIGTERM), *argv),
+                cwd=self.root, env=dict(self.environment) | dict(variables), stdout=output, stderr=output,
             )  # fmt: skip
         self.processes.append(Process(name, popen))
         return self.processes[-1]
 
     def web(self, port: int) -> Process:
         """The receivers, once they answer."""
-        process = self.start(f"web {port}", "web", "--only", "hooks,pages", "--port", str(port))
+        parts = {"GROUNDSWELL_WEB_ONLY": "hooks,pages"}
+        process = self.start(f"web {port}", command_lines.web("127.0.0.1", port), parts)
         reached(lambda: _answers(port), f"the web {port} does not answer", log=self.logs / f"web-{port}.log")
         return process
+
+    def worker(self, group: str) -> Process:
+        """One process of this group."""
+        return self.start(f"worker {group}", *command_lines.worker(group, GROUPS[group]))
+
+    def pulse(self) -> Process:
+        """The pulse."""
+        return self.start("pulse", command_lines.pulse())
 
     def workers(self) -> None:
         """One process for each group, and the pulse."""
         for group in GROUPS:
-            self.start(f"worker {group}", "worker", "--group", group)
-        self.start("pulse", "pulse")
+            self.worker(group)
+        self.pulse()
 
     def end(self, *names: str) -> None:
         """End those of these names, gracefully; all of them when none is named."""

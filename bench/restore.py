@@ -42,10 +42,10 @@ from engine.db import make_pool, make_sessions, transaction
 from engine.giving import books
 from engine.settings import ROOT
 
-PEOPLE, LETTERS_A_SECOND, RATE, SECONDS = 20_000, 250, 4.0, 20.0
+PEOPLE, RATE, SECONDS = 20_000, 4.0, 20.0
 SLOT = "archive"
 ARCHIVED = {"synchronous_standby_names": "archive", "wal_sender_timeout": "10s"}
-PATIENCE = 60.0
+PATIENCE = 240.0
 _GAVE_NOTHING = """
 UPDATE contact SET gave_count = 0, gave_cents = 0, gave_highest_cents = 0, gave_last_cents = 0, gave_first_at = NULL,
     gave_last_at = NULL
@@ -204,7 +204,11 @@ class _Bench:
             self.provider.url, self.provider.public_key, servers, self.cluster.places.data_dir
         )
         (self.home / "logs").mkdir(exist_ok=True)
-        return House(ROOT, environment | {"MAIL_PER_SECOND": str(LETTERS_A_SECOND)}, self.home / "logs")
+        return House(
+            ROOT,
+            environment | {"MAIL_PER_SECOND": str(max(1, int(self.people / self.seconds / 3)))},
+            self.home / "logs",
+        )
 
     def _lost_hours(self, gifts: Gifts) -> tuple[datetime, datetime]:
         """Load until T0, and on until the disaster at T1. When it began, and T0."""

@@ -29,7 +29,7 @@ import psycopg
 
 from bench import house as houses
 from bench import recorder, report, running
-from bench.house import GROUPS, Gifts, House, reached
+from bench.house import Gifts, House, reached
 from bench.recorder import Recorder
 from bench.report import Failed, progress
 from bench.restore import Cluster
@@ -37,8 +37,9 @@ from engine import migrate
 from engine.db import make_pool, make_sessions, transaction
 from engine.giving import books
 from engine.settings import ROOT
+from workers.main import GROUPS
 
-PEOPLE, LETTERS, RATE, SECONDS, LETTERS_A_SECOND = 100_000, 20_000, 8.0, 15.0, 200
+PEOPLE, LETTERS, RATE, SECONDS = 100_000, 20_000, 8.0, 15.0
 PATIENCE = 180.0
 _BOOKED = """
 SELECT count(*), count(DISTINCT contact_id) FROM contribution g JOIN contact c ON c.id = g.contact_id
@@ -152,7 +153,11 @@ class _Bench:
             self.provider.url, self.provider.public_key, servers, self.cluster.places.data_dir
         )
         (self.home / name).mkdir()
-        return House(root, environment | {"MAIL_PER_SECOND": str(LETTERS_A_SECOND)}, self.home / name)
+        return House(
+            root,
+            environment | {"MAIL_PER_SECOND": str(max(1, int(self.options.letters / self.options.seconds / 6)))},
+            self.home / name,
+        )
 
     def _fill(self) -> None:
         script = (sys.executable, str(ROOT / "bench" / "filled.py"), self.cluster.url)
@@ -177,9 +182,9 @@ class _Bench:
         gifts.ports[:] = [port]
         sleep(1.0)
         old.end(*(each.name for each in old.processes if each.name.startswith("web")))
-        for name in (*(f"worker {group}" for group in GROUPS), "pulse"):
-            new.start(name, *(("worker", "--group", name.split()[1]) if name != "pulse" else ("pulse",)))
-            old.end(name)
+        for group in GROUPS:
+            old.end(new.worker(group).name)
+        old.end(new.pulse().name)
         self._step("while processes are replaced", gifts)
         sleep(self.options.seconds)
         self._step("newer code", gifts)

@@ -18,7 +18,7 @@ from engine.cli.sending import moment
 from engine.db import make_pool, make_sessions, transaction
 from engine.errors import Conflict, Invalid
 from engine.inbox_files import batches, export, read, store
-from engine.mail import carried, holds, sending, unsubscribing, whereabouts
+from engine.mail import carried, codes, holds, sending, unsubscribing, whereabouts
 from engine.sources import letter_ids
 from tests.asgi import Client
 from tests.campaigns import NOW, enqueue, go, letter, people, states
@@ -205,6 +205,13 @@ def test_whoever_tells_of_others_letters_changes_nothing_after_a_restore_either(
         tell(again, [strange | ids | {"email": "else@example.com"}, strange | {letter_ids.MESSAGE_ARG: "zzzz"}])
         assert states(again) == {"ready": 1}
         assert rows(again, "SELECT 1 FROM lost_letter") == []
+
+
+def test_a_campaign_or_sequence_that_is_made_again_under_its_slug_names_its_letters_as_before():
+    assert codes.named("campaign:12:0:first", "supper", None) == "campaign:supper:0:first"
+    assert codes.named("step:7:second:1", None, "welcome") == "step:welcome:second:1"
+    assert codes.named("campaign:old", None, None) == "campaign:old"
+    assert codes.named("confirm:2026-11-30", "supper", "welcome") == "confirm:2026-11-30"
 
 
 def test_staff_hold_every_letter_and_let_them_go(deps: Deps):
