@@ -197,7 +197,8 @@ def test_a_campaign_that_is_over_tells_the_same_from_the_archive_and_comes_to_no
     (late,) = people(deps, 1)  # somebody who got nothing of it is in it once more, against all rules
     change(deps, "UPDATE campaign SET state = 'running', ended_at = NULL")
     change(deps, """INSERT INTO enrollment
-        (contact_id, version_id, sequence_id, campaign_id, rotation, step, due_at, entered_at) SELECT :late, k.version_id, k.sequence_id, k.id, 1, 'write', :now, :now FROM campaign k""",
+        (contact_id, version_id, sequence_id, campaign_id, rotation, step, due_at, entered_at)
+        SELECT :late, k.version_id, k.sequence_id, k.id, 1, 'write', :now, :now FROM campaign k""",
            late=late, now=deps.clock.now)  # fmt: skip
     leave(deps)
     assert (count(deps, "enrollment", "state = 'finished'"), count(deps, "message")) == (1, 0)
