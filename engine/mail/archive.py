@@ -77,7 +77,8 @@ WITH stretch AS MATERIALIZED (
         AND NOT EXISTS (SELECT FROM message m WHERE m.handover_id = h.id)
     RETURNING h.id
 )
-SELECT max(id) AS upto, count(*) FILTER (WHERE created_at < :before) AS old, (SELECT count(*) FROM gone) AS gone FROM stretch
+SELECT max(id) AS upto, count(*) AS handovers, coalesce(bool_or(created_at < :before), false) AS old,
+    (SELECT count(*) FROM gone) AS gone FROM stretch
 """)
 
 
@@ -105,4 +106,4 @@ def archive(session: Session, before: datetime, after: int, most: int = STRETCH)
 def forget_handovers(session: Session, before: datetime, after: int, most: int = STRETCH) -> Stretch:
     """Take out the handovers among the next `most` ids that ended before this moment and carry no letter any more."""
     found = session.execute(_FORGET_HANDOVERS, {"after": after, "before": before, "most": most}).one()
-    return Stretch(found.upto or after, found.gone, more=found.old == most)
+    return Stretch(found.upto or after, found.gone, more=found.old and found.handovers == most)
