@@ -86,6 +86,7 @@ def test_production_sends_no_key_over_a_line_that_others_can_read(environment, n
 
 def test_a_stand_in_of_this_machine_may_be_asked_without_tls(environment: pytest.MonkeyPatch):
     assert starting(environment, SENDGRID_HOST="http://127.0.0.1:8080", STRIPE_API_BASE="http://localhost:12111")
+    assert starting(environment, SENDGRID_HOST="http://127.0.0.2:8080", STRIPE_API_BASE="http://[::1]:1")
 
 
 def test_production_starts_without_stripe(environment: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from engine.errors import Invalid
 from engine.sources.words import (
@@ -172,3 +173,14 @@ def test_a_zero_that_was_put_back_is_told_from_a_zip_that_was_whole(raw: str, re
     found = zip_code(raw, "")
     assert found is not None
     assert zero_put_back(raw, found) is repaired
+
+
+def test_a_name_that_a_sender_chose_is_not_repeated_in_the_reason():
+    """It stands in logs, in notices and in a column: it may be somebody's address, or hold a zero byte."""
+
+    class Told(BaseModel):
+        amounts: dict[str, int]
+
+    with pytest.raises(Invalid) as raised:
+        model(Told, {"amounts": {"ana@example.org": "x", "a\x00": "x", "first_name": "x"}})
+    assert str(raised.value) == "not understood: amounts.?, amounts.first_name"

@@ -3,6 +3,8 @@ whatever Postgres does; each alert is told of in docs/watching.md, and can fire.
 
 import json
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -312,3 +314,18 @@ def test_times_at_which_an_alert_fired_are_told_as_spells():
         ("A", "kind k", 10.0, 12.0),
         ("A", "kind k", 20.0, 21.0),
     ]
+
+
+def test_what_is_tried_of_the_alerts_are_alerts_and_holds_where_prometheus_can_try_it():
+    tried = yaml.load((ROOT / "deploy" / "alerts.test.yml").read_text("utf-8"), Strict)
+    named = {one["alertname"] for test in tried["tests"] for one in test["alert_rule_test"]}
+    assert {rule["alert"] for rule in rules()} >= named != set()
+    if promtool := shutil.which("promtool"):
+        done = subprocess.run(
+            [promtool, "test", "rules", "alerts.test.yml"],
+            cwd=ALERTS.parent,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
