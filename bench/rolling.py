@@ -193,9 +193,9 @@ def _restart(members: Sequence[Member], environment: Mapping[str, str], told: To
     for shift in shifts(members):
         with ThreadPoolExecutor(len(shift)) as hands:
             ended = list(hands.map(Member.end, shift))
-        for one in shift:
-            one.start(environment)
-        began = [one.wait_ready() for one in shift]
+            for one in shift:
+                one.start(environment)
+            began = list(hands.map(Member.wait_ready, shift))
         for one, ending, beginning in zip(shift, ended, began, strict=True):
             told.ended.setdefault(_kind(one), []).append(ending)
             told.began.setdefault(_kind(one), []).append(beginning)
