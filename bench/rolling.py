@@ -128,6 +128,8 @@ def _house(rate: float, *, confine: bool) -> Iterator[House]:
         progress(f"preparing in {home}")
         known = furnish(servers.places.database_url, secrets)
         members = installation()
+        if confine:
+            home.chmod(0o711)  # they must come by to reach what they may write to
         for one in members if confine else ():
             one.before = confined.before(home / f"tmp-{one.name}")
         ending.enter_context(fleet.manned(members, secrets.environment(), home))
