@@ -18,7 +18,7 @@ from bench.report import Failed
 from engine.settings import ROOT
 from tests.system import free_port
 
-READY_SECONDS = 150.0
+READY_SECONDS = 300.0
 END_SECONDS = 40.0  # longer than any of them may take
 SETTLE_SECONDS = 2.5  # between two webs: until the proxy asks the first again (fail_timeout in deploy/nginx.conf)
 

@@ -128,6 +128,8 @@ def _house(rate: float, *, confine: bool) -> Iterator[House]:
         progress(f"preparing in {home}")
         known = furnish(servers.places.database_url, secrets)
         members = installation()
+        if confine:
+            home.chmod(0o711)  # they must come by to reach what they may write to
         for one in members if confine else ():
             one.before = confined.before(home / f"tmp-{one.name}")
         ending.enter_context(fleet.manned(members, secrets.environment(), home))
@@ -193,9 +195,9 @@ def _restart(members: Sequence[Member], environment: Mapping[str, str], told: To
     for shift in shifts(members):
         with ThreadPoolExecutor(len(shift)) as hands:
             ended = list(hands.map(Member.end, shift))
-        for one in shift:
-            one.start(environment)
-        began = [one.wait_ready() for one in shift]
+            for one in shift:
+                one.start(environment)
+            began = list(hands.map(Member.wait_ready, shift))
         for one, ending, beginning in zip(shift, ended, began, strict=True):
             told.ended.setdefault(_kind(one), []).append(ending)
             told.began.setdefault(_kind(one), []).append(beginning)

@@ -195,7 +195,10 @@ def web(
     """One uvicorn process, started as the product's is, with these settings besides, its output in a file: the process and
     its port."""
     port = _free_port()
-    argv = [application if part == "webhooks.app:main" else part for part in command_lines.web("127.0.0.1", port)]
+    argv = [
+        application if part == "webhooks.app:main" else part
+        for part in command_lines.web("127.0.0.1", port, end_seconds=2)
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             (*tied(signal.SIGTERM), *argv),

@@ -36,8 +36,8 @@ def ports(deps: Deps, servers) -> Iterator[list[int]]:
         for _ in range(WEBS):
             found.append(free_port())
             process = subprocess.Popen(
-                command_lines.web("127.0.0.1", found[-1]), env=environment, cwd=ROOT, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                command_lines.web("127.0.0.1", found[-1], end_seconds=2), env=environment, cwd=ROOT,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             ending.callback(process.wait, 10)
             ending.callback(process.terminate)
