@@ -6,7 +6,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -46,8 +46,10 @@ class Staff:
             self._launched, self._last_launch = self._launched + 1, monotonic()
             await self._program("launch", f"/api/v1/campaigns/{slug}/launch", slug)
             return
-        acts: list[Callable[[], Any]] = [self._halt, self._halt, self._publish, self._merge, self._erase]
-        await self.chance.choice(acts)()
+        if not self._commands.locked() and (command := self._commanded()) is not None:
+            await command
+            return
+        await self.chance.choice((self._halt, self._halt, self._publish))()
 
     async def _program(self, act: str, path: str, subject: str, body: bytes = b"") -> int:
         key = f"torture-{self.chance.getrandbits(64):016x}"
@@ -82,15 +84,15 @@ class Staff:
         number = self.poster.journal.intend("staff", "", "", act="publish", subject=f"sequences/{DRIVE}")
         await self.poster.later(number, Request(path, told, lambda: headers, "PUT"))
 
-    async def _merge(self) -> None:
-        if (found := self._settled(self.doubles)) is not None:
-            _, one, other = found
-            await self._command("merge", {"one": one, "other": other}, "people", "merge", one, other)
-
-    async def _erase(self) -> None:
+    def _commanded(self) -> Coroutine[Any, Any, None] | None:
+        """A command about somebody of whom nothing more will come, if there is anybody."""
         if (found := self._settled(self.forgettable)) is not None:
             _, email, word = found
-            await self._command("erase", {"email": email, "canary": word}, "people", "erase", email, "--yes")
+            return self._command("erase", {"email": email, "canary": word}, "people", "erase", email, "--yes")
+        if (found := self._settled(self.doubles)) is not None:
+            _, one, other = found
+            return self._command("merge", {"one": one, "other": other}, "people", "merge", one, other)
+        return None
 
     def _settled(self, people: list[tuple[float, str, str]]) -> tuple[float, str, str] | None:
         if people and time() - people[0][0] > SETTLED:
