@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import Any
 
 from bench.torture import envelopes
+from bench.torture.crowd import Letterbox
 from bench.torture.house import DRIVE, House
 from bench.torture.journal import Writer
 from bench.torture.posting import LONGEST_PAUSE, Poster, Request
@@ -26,12 +27,14 @@ NOBODY = b"nobody here"  # what a command says of somebody whom it does not know
 
 @dataclass(slots=True)
 class Staff:
-    """Whoever works for the house. `forgettable`, `doubles`: people of whom nothing more will come, and since when."""
+    """Whoever works for the house. `forgettable`, `doubles`: people of whom nothing more will come, and since when; to be
+    erased, somebody has to have been written to as well: then all that she sent was worked through."""
 
     world: World
     house: House
     poster: Poster
     chance: random.Random
+    box: Letterbox
     forgettable: list[tuple[float, str, str]] = field(default_factory=list)
     doubles: list[tuple[float, str, str]] = field(default_factory=list)
     leaving: bool = False  # nothing new is begun
@@ -86,7 +89,9 @@ class Staff:
 
     def _commanded(self) -> Coroutine[Any, Any, None] | None:
         """A command about somebody of whom nothing more will come, if there is anybody."""
-        if (found := self._settled(self.forgettable)) is not None:
+        known = [each for each in self.forgettable if time() - self.box.canaries.get(each[1], time()) > SETTLED]
+        if known and (found := self._settled(known)) is not None:
+            self.forgettable.remove(found)
             _, email, word = found
             return self._command("erase", {"email": email, "canary": word}, "people", "erase", email, "--yes")
         if (found := self._settled(self.doubles)) is not None:
