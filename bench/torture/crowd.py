@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bench.torture import envelopes
-from bench.torture.people import CARD, Someone
+from bench.torture.people import CANARY, CARD, Someone
 from bench.torture.posting import Request
 from bench.torture.world import SECRET_KEY
 from engine.tokens import Signer
@@ -94,6 +94,7 @@ class Letterbox:
     def __init__(self, log: Path) -> None:
         self._log, self._place = log, 0
         self.recent: list[dict[str, Any]] = []
+        self.canaries: dict[str, float] = {}  # who will be erased, and when she was written to
 
     def look(self) -> None:
         """Take in what came since."""
@@ -104,7 +105,9 @@ class Letterbox:
             whole, _, _ = file.read().rpartition(b"\n")
         if whole:
             self._place += len(whole) + 1
-            self.recent = [*self.recent, *map(json.loads, whole.splitlines())][-400:]
+            came = [json.loads(line) for line in whole.splitlines()]
+            self.canaries |= {each["to"]: each["at"] for each in came if each["to"].startswith(CANARY)}
+            self.recent = [*self.recent, *came][-400:]
 
     def taken(self, chance: random.Random, but: set[str]) -> dict[str, Any] | None:
         """A letter of the newest whose reader has not been among these yet."""

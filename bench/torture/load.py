@@ -94,12 +94,12 @@ class _Sender:
         self.chance = random.Random(told["seed"])
         self.house = House(told["house"]["token"], tuple(told["house"]["campaigns"]))
         self.poster = Poster(self.world.web_urls, Writer(self.world.journal), random.Random(told["seed"] + 3))
-        self.staff = Staff(self.world, self.house, self.poster, random.Random(told["seed"] + 4))
+        self._box = Letterbox(self.world.mail_log)
+        self.staff = Staff(self.world, self.house, self.poster, random.Random(told["seed"] + 4), self._box)
         self._stripe_control: str = told["stripe"]
         self._crowd = Crowd(random.Random(told["seed"] + 5))
         self._account = Account(random.Random(told["seed"] + 6))
         self._actblue = ActBlue(random.Random(told["seed"] + 7), first=100_000_000)
-        self._box = Letterbox(self.world.mail_log)
         self._money: dict[str, deque[Told]] = {"stripe": deque(), "actblue": deque()}
         self._stopped: set[str] = set()
         self._numbers: dict[str, int] = {}

@@ -91,6 +91,8 @@ def _played(standing: Stage, order: Order) -> Played:
             while monotonic() < until and not _shown(done):
                 sleep(0.5)
         done.happened = cruel.happened
+        if order.lack and order.lack.breaks and not _shown(done):
+            _looks(done, standing)()  # once more: on a busy machine looks are rare
         if _shown(done):
             done.cut_short, done.ended = True, time()
             done.recoveries = [watch.recovered(each.healed, done.ended) for each in done.happened]

@@ -14,6 +14,7 @@ standard input, {"name", "mode", "seconds"}, sets how that way behaves from now 
 import asyncio
 import json
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -204,4 +205,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the bench above
     uvloop.run(_main())

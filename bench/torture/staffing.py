@@ -6,12 +6,13 @@ import json
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
 from bench.torture import envelopes
+from bench.torture.crowd import Letterbox
 from bench.torture.house import DRIVE, House
 from bench.torture.journal import Writer
 from bench.torture.posting import LONGEST_PAUSE, Poster, Request
@@ -26,12 +27,14 @@ NOBODY = b"nobody here"  # what a command says of somebody whom it does not know
 
 @dataclass(slots=True)
 class Staff:
-    """Whoever works for the house. `forgettable`, `doubles`: people of whom nothing more will come, and since when."""
+    """Whoever works for the house. `forgettable`, `doubles`: people of whom nothing more will come, and since when; to be
+    erased, somebody has to have been written to as well: then all that she sent was worked through."""
 
     world: World
     house: House
     poster: Poster
     chance: random.Random
+    box: Letterbox
     forgettable: list[tuple[float, str, str]] = field(default_factory=list)
     doubles: list[tuple[float, str, str]] = field(default_factory=list)
     leaving: bool = False  # nothing new is begun
@@ -46,8 +49,10 @@ class Staff:
             self._launched, self._last_launch = self._launched + 1, monotonic()
             await self._program("launch", f"/api/v1/campaigns/{slug}/launch", slug)
             return
-        acts: list[Callable[[], Any]] = [self._halt, self._halt, self._publish, self._merge, self._erase]
-        await self.chance.choice(acts)()
+        if not self._commands.locked() and (command := self._commanded()) is not None:
+            await command
+            return
+        await self.chance.choice((self._halt, self._halt, self._publish))()
 
     async def _program(self, act: str, path: str, subject: str, body: bytes = b"") -> int:
         key = f"torture-{self.chance.getrandbits(64):016x}"
@@ -82,15 +87,17 @@ class Staff:
         number = self.poster.journal.intend("staff", "", "", act="publish", subject=f"sequences/{DRIVE}")
         await self.poster.later(number, Request(path, told, lambda: headers, "PUT"))
 
-    async def _merge(self) -> None:
+    def _commanded(self) -> Coroutine[Any, Any, None] | None:
+        """A command about somebody of whom nothing more will come, if there is anybody."""
+        known = [each for each in self.forgettable if time() - self.box.canaries.get(each[1], time()) > SETTLED]
+        if known and (found := self._settled(known)) is not None:
+            self.forgettable.remove(found)
+            _, email, word = found
+            return self._command("erase", {"email": email, "canary": word}, "people", "erase", email, "--yes")
         if (found := self._settled(self.doubles)) is not None:
             _, one, other = found
-            await self._command("merge", {"one": one, "other": other}, "people", "merge", one, other)
-
-    async def _erase(self) -> None:
-        if (found := self._settled(self.forgettable)) is not None:
-            _, email, word = found
-            await self._command("erase", {"email": email, "canary": word}, "people", "erase", email, "--yes")
+            return self._command("merge", {"one": one, "other": other}, "people", "merge", one, other)
+        return None
 
     def _settled(self, people: list[tuple[float, str, str]]) -> tuple[float, str, str] | None:
         if people and time() - people[0][0] > SETTLED:
