@@ -72,7 +72,7 @@ def _run(house: House, story: Story, place: int = -1, fault: Fault = Fault.NONE)
     """One run, with this fault at that boundary, and recovery."""
     house.world.limits.counts.clear()
     act = story.tell(house, f"run{next(_numbers):04}x")
-    before = everything(house.watch)
+    before = everything(house)
     first = house.first
     first.probe.begin(place, fault, other=lambda: _done(act(house.second)))
     well = _tried(act, first, fault)
@@ -80,14 +80,14 @@ def _run(house: House, story: Story, place: int = -1, fault: Fault = Fault.NONE)
     assert len(reached) > place, f"{story.name}: boundary {place} was never reached: {reached}"
     first.probe.finish()
     first.revived()
-    if story.sender and not well and not (story.looks and everything(house.watch) != before):
+    if story.sender and not well and not (story.looks and everything(house) != before):
         assert _done(act(first)), "it is not answered when nothing is wrong any more"
     if story.chore:
         recovery.due(house, story.chore)
     recovery.settle(house)
     if story.deep:
         recovery.days(house)
-    found = between(before, everything(house.watch))
+    found = between(before, everything(house))
     first.probe.begin()
     first.probe.seen = reached
     return found

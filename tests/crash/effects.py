@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from typing import Any
 
-import psycopg
 from sqlalchemy import Date, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.tables.columns import metadata
+from tests.crash.processes import House
 
 # Tables that no handler of these writes or that tell how it went, not what came of it.
 LEFT_OUT = {
@@ -28,6 +28,8 @@ _REASONS = {("inbound_event", "reason"), ("enrollment", "reason"), ("message", "
 # Tables whose numbers are counted up by everybody: what is compared is by how much.
 COUNTED = ("mailing", "step_tally", "gathering")
 
+AT_STRIPE, LETTERS = "at stripe", "letters left"
+
 Rows = Counter[tuple[str, str]]
 Effects = Counter[tuple[str, str]]
 
@@ -43,9 +45,12 @@ _EVERYTHING = " UNION ALL ".join(
 )
 
 
-def everything(watch: psycopg.Connection[Any]) -> Rows:
-    """Every row of every table that counts."""
-    return Counter(watch.execute(_EVERYTHING).fetchall())
+def everything(house: House) -> Rows:
+    """Every row of every table that counts; what was done at the processor, and the letters that left."""
+    found: Rows = Counter(house.watch.execute(_EVERYTHING).fetchall())
+    found.update((AT_STRIPE, str(what[0])) for what in house.world.stripe.done.values())
+    found[LETTERS, ""] = len(house.world.mail.accepted)
+    return found
 
 
 def between(before: Rows, after: Rows) -> Effects:
@@ -54,6 +59,9 @@ def between(before: Rows, after: Rows) -> Effects:
     counted: Counter[str] = Counter()
     for sign, rows in (("", after - before), ("-", before - after)):
         for (table, row), many in rows.items():
+            if table in (AT_STRIPE, LETTERS):
+                found[table, json.dumps({"what": row})] += -many if sign else many
+                continue
             said = json.loads(row)
             if table in COUNTED:
                 counted.update(_numbers(table, said, -many if sign else many))
@@ -82,7 +90,7 @@ def _told(table: str, row: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(column.type, JSONB):
             told[column.name] = _plain(value)
         elif isinstance(value, str):
-            told[column.name] = re.sub(r"\d+", "#", value)
+            told[column.name] = _unnumbered(value)
         else:
             told[column.name] = value
     return told
@@ -100,7 +108,12 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return re.sub(r"\d+", "#", value) if isinstance(value, str) else value
+    return _unnumbered(value) if isinstance(value, str) else value
+
+
+def _unnumbered(words: str) -> str:
+    """Without numbers, and without what stands for one person's press of a button."""
+    return re.sub(r"(giving|trial):\S+", r"\1:#", re.sub(r"\d+", "#", words))
 
 
 def without(effects: Effects, *loose: str) -> Effects:

@@ -1,7 +1,7 @@
 """A process whose side effects are numbered, and what goes wrong at one of them.
 
-A boundary is a commit of a transaction that wrote something, a statement of the writer's, a request at the mail provider or the
-payment processor, a bell. They are found by what the process itself uses: its connections and its ports. A process that
+A boundary is a commit of a transaction that wrote something, a statement of the writer's, a request at the mail provider or
+the payment processor, a bell. They are found by what the process itself uses: its connections and its ports. A process that
 died does nothing more, whatever its code still tries: each of its connections and ports raises `Died`.
 """
 

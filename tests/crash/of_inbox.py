@@ -28,9 +28,7 @@ def drains(house: House, *bodies: Any, source: str = "actblue", lane: str = bell
     return lambda process: intake.drain(process.deps, lane)
 
 
-def order(
-    house: House, tag: str, *cents: int, ago: timedelta = timedelta(minutes=1), **said: Any
-) -> dict[str, Any]:
+def order(house: House, tag: str, *cents: int, ago: timedelta = timedelta(minutes=1), **said: Any) -> dict[str, Any]:
     """One order at ActBlue, paid a minute ago."""
     number = 400_000_000 + 10 * int(tag[3:7])
     paid = (house.world.clock.now - ago).isoformat()
@@ -126,14 +124,17 @@ def _poison(house: House, tag: str) -> Act:
 def left(house: House, many: int = 3) -> list[Sent]:
     """So many people who each have a letter of a campaign."""
     ids = campaigns.people(house.deps, many)
-    campaigns.enqueue(house.deps, campaigns.letter(house.deps), ids, due=house.world.clock.now, created=house.world.clock.now)
+    campaigns.enqueue(
+        house.deps, campaigns.letter(house.deps), ids, due=house.world.clock.now, created=house.world.clock.now
+    )
     campaigns.go(house.deps)
     found = """SELECT m.id, m.handover_id, m.contact_id, c.email, h.provider_id FROM message m
-        JOIN contact c ON c.id = m.contact_id JOIN handover h ON h.id = m.handover_id WHERE m.contact_id = ANY(%s) ORDER BY 1"""
+        JOIN contact c ON c.id = m.contact_id JOIN handover h ON h.id = m.handover_id WHERE m.contact_id = ANY(%s)
+        ORDER BY 1"""
     return [Sent(*row) for row in house.watch.execute(found, [ids])]
 
 
-def _feedback(house: House, tag: str) -> Act:
+def _feedback(house: House, _: str) -> Act:
     """One body of events about three letters: delivered and opened, bounced, complained of."""
     one, other, third = left(house)
     told = [

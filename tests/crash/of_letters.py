@@ -11,7 +11,18 @@ from tests.sequences import alone
 from workers import delivery, intake
 
 # How a letter stands depends on whether anybody ever heard of it; what always holds of it is asked at the end.
-HANDED = ("message.state", "message.handed_at", "message.delivered_at", "message.handover_id", "message.reason", "mail_event", "counted", "inbound_event", "contact")
+HANDED = (
+    "letters left",
+    "message.state",
+    "message.handed_at",
+    "message.delivered_at",
+    "message.handover_id",
+    "message.reason",
+    "mail_event",
+    "counted",
+    "inbound_event",
+    "contact",
+)
 
 
 def _receipt(house: House, tag: str) -> Act:
@@ -24,7 +35,7 @@ def _begin_receipts(house: House) -> None:
     alone(house.deps)
 
 
-def _asks(house: House, tag: str) -> Act:
+def _asks(house: House, _: str) -> Act:
     """Three asks, of which one goes to somebody who has bounced, one does not render, one travels."""
     ids, now = campaigns.people(house.deps, 3), house.world.clock.now
     house.watch.execute(

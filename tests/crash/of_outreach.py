@@ -38,9 +38,7 @@ def launched(house: House, tag: str, many: int = 3, **terms: object) -> None:
         house.deps, "UPDATE contact SET custom = jsonb_build_object('run', CAST(:tag AS text)) WHERE id = ANY(:ids)",
         tag=tag, ids=ids,
     )  # fmt: skip
-    draft(
-        house.deps, tag, **{"letter": "rent", "rule": {"op": "custom", "field": "run", "equals": tag}, **terms}
-    )
+    draft(house.deps, tag, **{"letter": "rent", "rule": {"op": "custom", "field": "run", "equals": tag}, **terms})
     launch(house.deps, tag, key=tag)
     house.later(timedelta(minutes=house.deps.settings.hold_minutes))
 
@@ -64,7 +62,7 @@ def _cancelled(house: House, tag: str) -> Act:
     return _work
 
 
-def _steps(house: House, tag: str) -> Act:
+def _steps(house: House, _: str) -> Act:
     enrol(house.deps, house.steps, campaigns.people(house.deps, 2), due=house.world.clock.now)
     return _work
 

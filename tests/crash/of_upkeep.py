@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 _numbers = count(1)
 
 
-def _nothing(house: House, tag: str) -> None:
+def _nothing(_house: House, _: str) -> None:
     """There is nothing wrong: it looks, and is done."""
 
 
@@ -59,9 +59,7 @@ def _unconfirmed(house: House, tag: str) -> None:
     run_everything(house.deps)
     who = id_of(house.deps, f"{tag}@example.org")
     for table, column in (("confirmation", "asked_at"), ("sign_up", "at")):
-        house.watch.execute(
-            f"UPDATE {table} SET {column} = {column} - interval '31 days' WHERE contact_id = %s", [who]
-        )
+        house.watch.execute(f"UPDATE {table} SET {column} = {column} - interval '31 days' WHERE contact_id = %s", [who])
 
 
 def _catch_up(house: House, tag: str) -> None:
@@ -111,14 +109,16 @@ def _sparks(house: House, tag: str) -> None:
         ORDER BY county OFFSET {next(_numbers)} LIMIT 1""")[0]  # fmt: skip
     for part in "abc":
         who = known(house.deps, f"{tag}{part}@example.org", row.zip)
-        house.watch.execute("INSERT INTO introduction (contact_id, place, at) VALUES (%s, %s, now())", [who, f"TX:{row.county}"])
+        house.watch.execute(
+            "INSERT INTO introduction (contact_id, place, at) VALUES (%s, %s, now())", [who, f"TX:{row.county}"]
+        )
         house.watch.execute(
             """INSERT INTO consent (contact_id, channel, kind, given, at, source)
             VALUES (%s, 'mail', '', true, 'epoch', 'signup')""", [who],
         )  # fmt: skip
 
 
-def _suppressions(house: House, tag: str) -> None:
+def _suppressions(house: House, _: str) -> None:
     """One address bounced there, one unsubscribed there, and one came back to us since."""
     ids, now = campaigns.people(house.deps, 3), house.world.clock.now
     emails = [row.email for row in rows(house.deps, f"SELECT email FROM contact WHERE id >= {ids[0]} ORDER BY id")]
@@ -155,7 +155,11 @@ def _checkouts(house: House, tag: str) -> None:
             """INSERT INTO checkout (nonce, digest, donation_form_id, form_version, amount_cents, period, donor, created_at,
                 expires_at, state, session_key) SELECT %(key)s, %(key)s, id, 1, 2700, 'once', '{"email": "x@example.org"}',
                 %(now)s, %(ends)s, 'open', %(key)s FROM donation_form WHERE slug = 'common-ground'""",
-            {"key": f"{tag}{place}", "now": house.world.clock.now, "ends": house.world.clock.now + timedelta(hours=hours)},
+            {
+                "key": f"{tag}{place}",
+                "now": house.world.clock.now,
+                "ends": house.world.clock.now + timedelta(hours=hours),
+            },
         )
 
 
@@ -164,11 +168,11 @@ def _begin_checkouts(house: House) -> None:
                         {"now": house.world.clock.now})  # fmt: skip
 
 
-def _leave(house: House, tag: str) -> None:
+def _leave(house: House, _: str) -> None:
     campaigns.people(house.deps, 2)
 
 
-def _entrances(house: House, tag: str) -> None:
+def _entrances(house: House, _: str) -> None:
     campaigns.people(house.deps, 2)
 
 

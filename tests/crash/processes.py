@@ -1,4 +1,4 @@
-"""A house with two processes of ours that may die, the world that they share, and hands of our own to look and to clear up."""
+"""A house with two processes that may die, the world that they share, and hands of our own to look and to clear up."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -55,6 +55,9 @@ class StripeAccount(FakePayments):
     ) -> Iterator[Sequence[Listed]]:
         if self.listed and not undelivered:
             yield list(self.listed)
+
+    def pause_plan(self, plan_key: str, until: datetime | None, *, account: str = "") -> None:
+        self._turn(f"pause {plan_key}", "pause", plan_key, until, account)
 
     def check_out(self, basket: Basket, idempotency_key: str) -> Opened:
         self._do(idempotency_key, "check out", basket)
@@ -217,6 +220,7 @@ class House:
     heard: int = 0  # letters that the provider has told of
     news: int = 0  # a mailing, where a story begins with one
     steps: Any = None  # likewise, a sequence
+    desk: Any = None  # likewise, the browser of an admin, and a program
 
     def later(self, span: timedelta) -> None:
         """Time passes, here and for Postgres."""

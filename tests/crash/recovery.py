@@ -115,7 +115,9 @@ def invariants(house: House) -> None:
 def _nobody_who_may_not(house: House) -> None:
     """No letter of the delivery lane to an address that was stopped before it left."""
     stopped = {row.email: row.at for row in rows(house.deps, "SELECT email, max(at) AS at FROM suppression GROUP BY 1")}
-    handed = {row.id: row for row in rows(house.deps, "SELECT id, lane, handed_at FROM message WHERE handed_at IS NOT NULL")}
+    handed = {
+        row.id: row for row in rows(house.deps, "SELECT id, lane, handed_at FROM message WHERE handed_at IS NOT NULL")
+    }
     for _, letter in house.world.mail.accepted:
         row, at = handed.get(letter.message_id), stopped.get(letter.to_email)
         if row is not None and at is not None and row.lane == bell.DELIVERY:
