@@ -66,13 +66,11 @@ def _before(house: House, mine: Program, place: str, end: str) -> None:
     _, thing, slug = place.split("/")
     if thing == "sequences" and end in ("renew", "move"):
         campaigns.letter(house.deps, "api_news", markdown=f"Dear friend, {slug}.\n")
-    if end == "approve":
-        house.watch.execute("UPDATE campaign SET needs_approval = true WHERE slug = %s", [slug])
     steps = BEFORE[end] if thing == "campaigns" else ["pause"] if end == "resume" else []
     for step in steps:
         assert mine.post(f"{place}/{step}", BODIES.get(step)).status == 200
     if end == "approve":  # by another than who launched it
-        house.watch.execute("UPDATE campaign SET launched_by = NULL WHERE slug = %s", [slug])
+        house.watch.execute("UPDATE campaign SET needs_approval = true, launched_by = NULL WHERE slug = %s", [slug])
 
 
 def sent(mine: Program, method: str, path: str, body: Any, key: str, *headers: tuple[str, str]) -> Act:
