@@ -183,6 +183,8 @@ class Surface:
             self.post(path, b"List-Unsubscribe=One-Click", FORM)
         else:
             form = self.door.send("GET", path).body.decode().partition('name="form" value="')[2].partition('"')[0]
+            if not form:  # all is stopped: there is nothing to press
+                return False
             self.post(path, f"form={form}&scope={scope}".encode(), FORM)
         if scope == "chapter":
             who.person.no_chapters = True
