@@ -26,6 +26,7 @@ TESTS = (
         "tests/browser",
         "tests/processes",
         "tests/edge",
+        "tests/crash",
         "tests/flows",
         "tests/webhooks",
         "tests/engine",

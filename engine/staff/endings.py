@@ -47,8 +47,9 @@ def merge(session: Session, who: Account, contact_id: int, into_id: int, now: da
     for each in (contact_id, into_id):
         living(session, who, each)
     happened = merging.merge(session, contact_id, into_id, now)
-    for each, detail in ((into_id, {"merged": contact_id}), (contact_id, {"into": into_id})):
-        audit.write(session, who.id, "merged", "contact", each, detail, now)
+    if happened:  # else somebody merged them at the same moment
+        for each, detail in ((into_id, {"merged": contact_id}), (contact_id, {"into": into_id})):
+            audit.write(session, who.id, "merged", "contact", each, detail, now)
     return happened
 
 
@@ -62,5 +63,6 @@ def erase(session: Session, who: Account, contact_id: int, signer: Signer, now: 
     """Forget her. Raises NotFound."""
     living(session, who, contact_id)
     happened = erasing.erase(session, contact_id, signer, now)
-    audit.write(session, who.id, "erased", "contact", contact_id, {}, now)
+    if happened:  # likewise
+        audit.write(session, who.id, "erased", "contact", contact_id, {}, now)
     return happened

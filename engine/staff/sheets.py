@@ -129,8 +129,9 @@ def take(session: Session, who: Account, sheet: Sheet, lines: Sequence[Line], no
     said |= {"gathering": sheet.gathering, "wording": wording(session)}
     arrivals = {_key(sheet, line): orjson.dumps(said | _person(line)) for line in lines}
     new = inbox.store(session, SOURCE, bell.INTAKE, [(key, "", body) for key, body in arrivals.items()])
-    detail = {"rows": len(arrivals), "new": new, "gathering": sheet.gathering, "chapter_id": sheet.chapter_id}
-    audit.write(session, who.id, "sheet typed in", "chapter", sheet.chapter_id, detail, now)
+    if new:  # else the same page was sent before
+        detail = {"rows": len(arrivals), "new": new, "gathering": sheet.gathering, "chapter_id": sheet.chapter_id}
+        audit.write(session, who.id, "sheet typed in", "chapter", sheet.chapter_id, detail, now)
     return new
 
 
