@@ -36,7 +36,7 @@ from engine.sources import letter_ids
 from workers import delivery, intake, outreach
 
 _T = TypeVar("_T")
-PARTS = 4  # of the people: those who give, and those of three rounds who get letters
+PARTS = 5  # of the people: those who give, and those of four rounds who get letters
 AT_ONCE = 500
 PREVIEWS = 20
 RULE = {"op": "all", "of": [{"op": "chapter", "chapter": "bench-3"}, {"op": "gave", "within": "12 months"}]}
