@@ -41,7 +41,8 @@ KEPT = (*past.TABLES, "past_letter", "past_place", "past_occasion")
 CHORES = {name: timedelta(days=1) for name in (upkeep.BODIES, long_over.EVENTS, long_over.ARCHIVE)}
 
 _SIZE = """
-SELECT sum(pg_total_relation_size(c.oid))::bigint, sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+FROM pg_class c
 WHERE c.relkind = 'r' AND (c.oid = CAST(%(table)s AS regclass)
     OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = CAST(%(table)s AS regclass)))
 """
