@@ -69,13 +69,17 @@ UNION ALL SELECT 'database_bytes', '', pg_database_size(current_database())
 # grows, as a counter has to; what was handed over does not, for letters come back.
 _FATES = text("""
 WITH RECURSIVE said AS (
-    SELECT id, sender_email AS email, parent_id IS NULL AS root FROM chapter WHERE parent_id IS NULL
+    SELECT id, sender_email AS email FROM chapter WHERE parent_id IS NULL
     UNION ALL
-    SELECT c.id, coalesce(nullif(c.sender_email, ''), said.email), false FROM chapter c JOIN said ON said.id = c.parent_id
+    SELECT c.id, coalesce(nullif(c.sender_email, ''), said.email) FROM chapter c JOIN said ON said.id = c.parent_id
+), told AS (
+    SELECT chapter_id, sum(delivered) AS delivered, sum(bounced) AS bounced, sum(complained) AS complained,
+        sum(unsubscribed) AS unsubscribed FROM step_tally GROUP BY chapter_id
 )
 SELECT lower(split_part(said.email, '@', 2)) AS domain, sum(t.delivered)::float AS delivered,
     sum(t.bounced)::float AS bounced, sum(t.complained)::float AS complained, sum(t.unsubscribed)::float AS unsubscribed
-FROM step_tally t JOIN said ON CASE t.chapter_id WHEN 0 THEN said.root ELSE said.id = t.chapter_id END
+FROM told t JOIN said
+    ON said.id = coalesce(nullif(t.chapter_id, 0), (SELECT id FROM chapter WHERE parent_id IS NULL LIMIT 1))
 WHERE said.email <> '' GROUP BY 1
 """)
 _SAID = {
