@@ -1,6 +1,7 @@
 """Negative controls: a short run without each safeguard, which must turn red; and with it, which must not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import report as figures
@@ -19,7 +20,9 @@ def order_of(name: str, seed: int, minutes: float, rate: float, *, kept: bool) -
     safeguard = SAFEGUARDS[name]
     faults = [fault for fault in FAULTS if fault.name in safeguard.faults]
     variables = {"TORTURE_WITHOUT": name} | ({"TORTURE_KEPT": "yes"} if kept else {})
-    lack = Lack(variables) if kept else Lack(variables, safeguard.schema, safeguard.breaks)
+    lack = Lack(variables, safeguard.also, () if kept else safeguard.breaks)
+    if not kept:
+        lack = replace(lack, schema=(*safeguard.schema, *safeguard.also))
     rest = play.REST_SECONDS if kept else REST_SECONDS
     return Order(seed, minutes, rate, nemesis.timeline(seed, minutes, faults=faults), lack, rest)
 

@@ -164,7 +164,10 @@ def _tell(done: Played, standing: Stage, watch: Watch) -> None:
     done.letters = len(standing.world.mail_log.read_bytes().splitlines())
     looks = [(one.at, two.at) for one, two in zip(watch.samples, watch.samples[1:], strict=False) if one.rows is None]
     done.without_database = sum(later - earlier for earlier, later in looks)
-    done.verdicts = invariants.check_end(standing.world, journal)
+    try:
+        done.verdicts = invariants.check_end(standing.world, journal)
+    except psycopg.Error as error:
+        done.verdicts = [Verdict("checks", "everything could be looked at", 1, (f"{type(error).__name__}: {error}",))]
 
 
 def order_of(seed: int, minutes: float, rate: float) -> Order:
