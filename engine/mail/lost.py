@@ -26,7 +26,8 @@ _ANY = text("SELECT EXISTS (SELECT FROM restoration)")
 # Others may write through the same account of the provider: a letter that is here must have gone to that address.
 _HEARD_OF = text(f"""
 SELECT v.place, m.id IS NOT NULL AND (c.email = v.email OR EXISTS (
-        SELECT FROM contact old WHERE old.merged_into_id = c.id AND old.email = v.email)) AS here,
+        SELECT FROM contact old WHERE old.merged_into_id = c.id AND old.email = v.email))
+        AND NOT EXISTS (SELECT FROM handover h WHERE h.id = v.handover_id) AS here,
     m.id IS NULL AND v.code <> '' AND {_GAP.format("message")} AS lost
 FROM json_to_recordset(CAST(:rows AS json)) AS v(place int, message_id bigint, handover_id bigint, email text, code text)
 LEFT JOIN message m ON m.id = v.message_id LEFT JOIN contact c ON c.id = m.contact_id

@@ -17,6 +17,7 @@ from engine.errors import Conflict
 from engine.events import Event, HumanNeeded, MatterSettled
 from engine.mail import tally, whereabouts
 from engine.mail.holds import RESTORED, STAFF
+from engine.mail.lost import WHY
 
 HELD = "sending held"  # the kind of notice
 SUBJECT = "all letters"
@@ -40,7 +41,8 @@ _RELEASED = text("UPDATE restoration SET released_at = now() WHERE released_at I
 _LOST = text("SELECT min(seen_at) AS since, max(found_at) AS until FROM restoration WHERE released_at IS NULL")
 _TOLD = text("""
 SELECT (SELECT count(*) FROM message m JOIN handover h ON h.id = m.handover_id JOIN restoration r
-        ON h.id > r.last_handover_id AND h.id <= r.next_handover_id WHERE r.released_at IS NULL) AS known,
+        ON h.id > r.last_handover_id AND h.id <= r.next_handover_id
+        WHERE r.released_at IS NULL AND h.reason = :why) AS known,
     (SELECT count(*) FROM lost_letter WHERE became_id IS NULL) AS unknown,
     (SELECT count(*) FROM message WHERE state = 'ready') AS ready,
     (SELECT count(*) FROM inbound_event WHERE state = 'pending') AS pending
@@ -72,7 +74,7 @@ class Status:
 def status(session: Session) -> Status:
     """How it stands with sending."""
     held = [(row.reason, row.since) for row in session.execute(_OPEN)]
-    span, told = session.execute(_LOST).one(), session.execute(_TOLD).one()
+    span, told = session.execute(_LOST).one(), session.execute(_TOLD, {"why": WHY}).one()
     return Status(held, span.since, span.until, told.known, told.unknown, told.ready, told.pending)
 
 

@@ -22,7 +22,8 @@ class DatabaseHome(SQLModel, table=True):
 
 class Restoration(SQLModel, table=True):
     """This database was found elsewhere than it was: restored, or failed over. What happened between `seen_at` and `found_at`
-    may be lost. Ids after `last_…_id`, up to `next_…_id`, belong to the lost hours: nothing else gets them."""
+    may be lost. Ids after `last_…_id`, up to `next_…_id`, of which there is no row belong to the lost
+    hours: nothing else gets them."""
 
     __tablename__ = "restoration"
 
