@@ -172,7 +172,10 @@ STORIES = (
     staff("/staff/sign-out", _goes_out),
     staff("/staff/approvals/territories/{id:int}", _territories, faults=RARELY),
     staff(
-        "/staff/approvals/sparks/{id:int}", _spark, loose=("chapter.name", "territory_change.proposal"), faults=RARELY
+        "/staff/approvals/sparks/{id:int}",
+        _spark,
+        loose=("chapter.name", "territory_change.proposal", "territory_change.why"),
+        faults=RARELY,
     ),
     staff("/staff/sheet", _sheet),
     staff("/staff/offers/{offer:int}", _offer_listed),
