@@ -35,10 +35,37 @@ def _nothing(_house: House, _: str) -> None:
 
 
 def _bodies(house: House, tag: str) -> None:
+    _came(house, tag, 99)
+
+
+def _events(house: House, tag: str) -> None:
+    _came(house, tag, 3000)
+
+
+def _came(house: House, tag: str, days: int) -> None:
+    """A gift, whose event came so many days ago."""
     number = put(house.deps, raw(order(house, tag, 2700)))
     run_everything(house.deps)
     house.watch.execute(
-        "UPDATE inbound_event SET received_at = received_at - interval '99 days' WHERE id = %s", [number]
+        "UPDATE inbound_event SET received_at = received_at - make_interval(days => %s) WHERE id = %s", [days, number]
+    )
+
+
+def _archive(house: House, tag: str) -> None:
+    """A letter of two years ago; it arrived, and she followed a link in it."""
+    (who,) = campaigns.people(house.deps, 1)
+    house.watch.execute(
+        """WITH carried AS (
+            INSERT INTO handover (mailing_id, lane, state, provider_id, due_at, created_at, heard_at)
+            SELECT min(id), 'receipts', 'accepted', %(tag)s, %(old)s, %(old)s, %(old)s FROM mailing RETURNING id, mailing_id
+        ), letter AS (
+            INSERT INTO message (contact_id, mailing_id, occasion, lane, kind, state, due_at, handover_id, handed_at,
+                delivered_at, facts, created_at)
+            SELECT %(who)s, mailing_id, %(tag)s, 'receipts', '', 'delivered', %(old)s, id, %(old)s, %(old)s, '{}', %(old)s
+            FROM carried RETURNING id, handover_id
+        )
+        INSERT INTO mail_event (message_id, handover_id, kind, at) SELECT id, handover_id, 'click', %(old)s FROM letter""",
+        {"tag": tag, "who": who, "old": house.world.clock.now - 730 * DAY},
     )
 
 
@@ -199,6 +226,8 @@ STORIES = (
     chore("books", _nothing),
     chore("bodies", _bodies),
     chore("api_requests", _api_requests, begin=_begin_api_requests),
+    chore("events", _events),
+    chore("archive", _archive),
     chore("unconfirmed", _unconfirmed),
     chore("stripe_catch_up", _catch_up),
     chore("fraud_refunds", _fraud, settings={"refund_fraud_warnings": True}),
