@@ -20,11 +20,9 @@ from engine.settings import Settings
 
 SHIPPED = "operator_notice"
 SHOWN = 50
-MOST_OF_A_KIND, OTHERS = 20, "and others"
-AGAIN, AT_ONCE = (
-    timedelta(days=1),
-    timedelta(hours=1),
-)  # between two letters of a kind: that goes on; that had been well
+MOST_OF_A_KIND, OTHERS = 500, "and others"
+# Between two letters of a kind: that goes on; that had been well.
+AGAIN, AT_ONCE = timedelta(days=1), timedelta(hours=1)
 
 _KEEP = text("""
 WITH told AS MATERIALIZED (

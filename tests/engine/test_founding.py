@@ -11,6 +11,7 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.giving import form_shelf, forms
 from engine.staff import accounts, founding
 from engine.staff.founding import Organisation
+from tests.books import by_hand
 from tests.make import NOON
 
 TOLD = Organisation(
@@ -23,9 +24,7 @@ TOLD = Organisation(
 
 def empty(session: Session) -> Session:
     """A house without an organisation: the invented one is put away for this test."""
-    session.execute(text("ALTER TABLE audit DISABLE TRIGGER audit_only_grows"))
-    session.execute(text("TRUNCATE chapter, fund, staff RESTART IDENTITY CASCADE"))
-    session.execute(text("ALTER TABLE audit ENABLE TRIGGER audit_only_grows"))
+    by_hand(session, "TRUNCATE chapter, fund, staff RESTART IDENTITY CASCADE")
     return session
 
 
