@@ -160,7 +160,7 @@ ALL = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(ALL), st.lists(st.integers(1, 5), max_size=8), st.lists(st.sampled_from(ALL), max_size=6))
 def test_any_permutation_in_any_batches_with_any_repeats_ends_in_the_same_rows(session, order, cuts, repeats):
     batches, rest = [], [*order, *repeats]

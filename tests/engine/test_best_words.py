@@ -17,7 +17,7 @@ from tests.best_words import Word, best, known, persons
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 ROSA, OLD = "rosa@example.org", "rosa.old@example.org"
-IN_ONE_SESSION = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+IN_ONE_SESSION = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=75)
 FULL = {
     "first_name": "Rosa", "last_name": "Delgado", "street": "14 Lincoln Street", "city": "Worcester", "state": "MA",
     "zip": "01605", "country": "US", "phone": "5085550123",

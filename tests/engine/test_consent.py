@@ -67,7 +67,7 @@ def may(told: list[Any], stops: dict[str, datetime], kind: str, *, by_chapter: b
     told=st.lists(words, max_size=8, unique_by=lambda word: word[:3]), stops=suppressed, kind=st.sampled_from(KINDS),
     by_chapter=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_clause_says_what_a_slow_reader_of_the_rules_says(session: Session, told, stops, kind, by_chapter):
     with session.begin_nested() as savepoint:
         contact_id, email = person(session)

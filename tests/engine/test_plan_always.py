@@ -96,7 +96,7 @@ def way(chance: Random) -> tuple[Definition, list[Turn]]:
     return definition, turns
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(chances)
 def test_she_never_goes_back_and_gets_each_letter_once(chance):
     definition, turns = way(chance)
@@ -114,7 +114,7 @@ def test_she_never_goes_back_and_gets_each_letter_once(chance):
             assert definition.steps[order[step]].when is None or step in turn.facts.passes
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(chances)
 def test_no_letter_before_it_is_due_after_the_end_or_at_night(chance):
     definition, turns = way(chance)
@@ -134,7 +134,7 @@ def test_no_letter_before_it_is_due_after_the_end_or_at_night(chance):
                 assert _night(letter.due_at - timedelta(microseconds=1), turn)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(chances)
 def test_after_a_long_silence_there_is_no_flood(chance):
     definition, turns = way(chance)
@@ -143,7 +143,7 @@ def test_after_a_long_silence_there_is_no_flood(chance):
         assert sum(step is not None and step.late is None for step in steps) <= 1
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(chances)
 def test_no_turn_goes_on_behind_a_wait_that_is_not_over(chance):
     definition, turns = way(chance)

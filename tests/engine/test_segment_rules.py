@@ -130,7 +130,7 @@ def test_sql_chooses_exactly_whom_a_slow_judge_chooses_and_a_preview_counts_them
             assert 5 < len(mailable) < 35
 
             @seed(number)
-            @settings(max_examples=75, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
             @given(told)
             def of_one_mind(said: dict[str, Any]) -> None:
                 rule = agree(session, world, said, mailable)  # noqa: B023 it is called here
