@@ -25,7 +25,7 @@ from tests.surface import Address, Surface
 from webhooks.app import build
 from webhooks.subscriber.offers import Offers
 
-EXAMPLES, STEPS = int(os.environ.get("SURFACE_EXAMPLES", "6")), 20
+EXAMPLES, STEPS = int(os.environ.get("SURFACE_EXAMPLES", "4")), 20
 FEW = settings(
     derandomize="SURFACE_EXAMPLES" not in os.environ, max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None,
     database=None, suppress_health_check=list(HealthCheck), print_blob=False,
