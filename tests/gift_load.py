@@ -18,10 +18,12 @@ RATE = 20
 
 @dataclass
 class Load:
-    """A steady stream of gifts; each is offered until it is answered 200, as ActBlue would. `before`: gifts from earlier."""
+    """A steady stream of gifts; each is offered until it is answered 200, as ActBlue would. `before`: gifts from earlier;
+    `rate`: gifts a second."""
 
     system: System
     before: int = 0
+    rate: float = RATE
     answered: list[bytes] = field(default_factory=list)
     slowest: float = 0.0
     failures: int = 0
@@ -48,14 +50,14 @@ class Load:
             due = monotonic()
             while not self.stopping.is_set():
                 pool.submit(self.offer)
-                due += 1 / RATE
+                due += 1 / self.rate
                 sleep(max(0.0, due - monotonic()))
 
 
 @contextmanager
-def load(system: System) -> Iterator[Load]:
+def load(system: System, rate: float = RATE) -> Iterator[Load]:
     """Gifts arrive while the block runs; at its end all that were begun have been answered."""
-    running = Load(system, booked(system))
+    running = Load(system, booked(system), rate)
     thread = Thread(target=running.run)
     thread.start()
     try:
