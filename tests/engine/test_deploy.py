@@ -136,6 +136,20 @@ def test_the_servers_in_compose_keep_what_they_have_and_are_asked_whether_they_l
     assert "--appendonly yes" in " ".join(COMPOSE["services"]["redis"]["command"])
 
 
+def test_compose_takes_servers_of_your_own_from_its_settings_and_its_own_role_is_no_superuser():
+    for one in PROCESSES.values():
+        assert {name: one["environment"][name].partition(":-")[0] for name in ("DATABASE_URL", "REDIS_URL")} == {
+            "DATABASE_URL": "${DATABASE_URL", "REDIS_URL": "${REDIS_URL",
+        }  # fmt: skip
+    postgres = COMPOSE["services"]["postgres"]
+    place, _, entry = postgres["volumes"][1].partition(":")
+    assert entry.startswith("/docker-entrypoint-initdb.d/")
+    script = (ROOT / place).read_text("utf-8")
+    assert "CREATE ROLE groundswell LOGIN PASSWORD" in script
+    assert "SUPERUSER" not in script
+    assert postgres["environment"]["POSTGRES_USER"] == "postgres"
+
+
 def test_the_webs_are_where_both_proxies_look_for_them():
     published = {
         str(one["ports"][0]): understood(one["command"])["only"] for one in PROCESSES.values() if "ports" in one
