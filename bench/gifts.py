@@ -58,7 +58,7 @@ class Passage:
 def production(provider: Provider) -> dict[str, str]:
     """The variables of a system in production whose provider is this one."""
     return {
-        "GROUNDSWELL_ENV": "production", "BASE_URL": "https://groundswell.example.org", "LOG_FORMAT": "json",
+        "GROUNDSWELL_ENV": "production", "BASE_URL": "https://bench.groundswell.test", "LOG_FORMAT": "json",
         "SECRET_KEY": "of-the-benchmark-and-of-nothing-else-0123456789", "ACTBLUE_WEBHOOK_CREDENTIALS": CREDENTIALS,
         "OPERATOR_EMAIL": "operator@example.org", "SENDGRID_API_KEY": KEY, "SENDGRID_HOST": provider.url,
         "SENDGRID_WEBHOOK_PUBLIC_KEYS": provider.public_key,

@@ -116,7 +116,7 @@ def house(root: Path, environment: Mapping[str, str], logs: Path) -> Iterator[Ho
 def production(url: str, public_key: str, servers: Mapping[str, str], data: Path) -> dict[str, str]:
     """The variables of production whose mail provider is at this address, logging little."""
     return running.environment() | dict(servers) | {
-        "GROUNDSWELL_ENV": "production", "BASE_URL": "https://groundswell.example.org", "LOG_FORMAT": "json",
+        "GROUNDSWELL_ENV": "production", "BASE_URL": "https://bench.groundswell.test", "LOG_FORMAT": "json",
         "SECRET_KEY": "of-the-benchmark-and-of-nothing-else-0123456789", "OPERATOR_EMAIL": "operator@example.org",
         "ACTBLUE_WEBHOOK_CREDENTIALS": gifts.CREDENTIALS, "STRIPE_WEBHOOK_SECRETS": STRIPE_SECRET,
         "SENDGRID_API_KEY": gifts.KEY, "SENDGRID_HOST": url, "SENDGRID_WEBHOOK_PUBLIC_KEYS": public_key,

@@ -21,6 +21,7 @@ DEVELOPMENT_CREDENTIALS = f"actblue:{DEVELOPMENT_SECRET}"
 DEVELOPMENT_STRIPE_SECRET = f"whsec_{DEVELOPMENT_SECRET}"
 SHORTEST_SECRET = 32
 SOONEST_LETTER_DAYS = 370  # whoever asks for letters of the last year need not ask the archive
+PLACEHOLDERS = ("example.org", "example.com", "example.net")  # nobody's hosts: what documents write for yours
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-]+")
 _AN_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?", re.ASCII)
 SECRETS_DIR = "GROUNDSWELL_SECRETS_DIR"
@@ -266,8 +267,7 @@ def _weaknesses(settings: Settings) -> list[str]:
         for name in ("database_url", "redis_url", "sendgrid_api_key", "operator_email")
         if not getattr(settings, name)
     ]
-    if not settings.base_url.startswith("https://"):
-        found.append("BASE_URL must be https")
+    found += _misaddressed(settings.base_url)
     found += [
         f"{name.upper()} must be https, or this machine's own address"
         for name in ("sendgrid_host", "stripe_api_base")
@@ -296,6 +296,16 @@ def _weaknesses(settings: Settings) -> list[str]:
     if settings.sendgrid_api_key and len(settings.sendgrid_api_key.get_secret_value()) < SHORTEST_SECRET:
         found.append("SENDGRID_API_KEY is weak")
     return found
+
+
+def _misaddressed(base_url: str) -> list[str]:
+    """Why nobody can be sent there: it is not https, or nobody's host, as examples have it."""
+    host = urlsplit(base_url).hostname or ""
+    if not base_url.startswith("https://"):
+        return ["BASE_URL must be https"]
+    if host in PLACEHOLDERS or host.endswith(tuple(f".{each}" for each in PLACEHOLDERS)):
+        return ["BASE_URL names a host that documents write for yours: set it to your own"]
+    return []
 
 
 def _travels_safely(url: str) -> bool:

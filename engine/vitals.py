@@ -64,6 +64,12 @@ UNION ALL SELECT 'connections', coalesce(state, 'unknown'), count(*) FROM pg_sta
     WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY state
 UNION ALL SELECT 'connections_most', '', CAST(current_setting('max_connections') AS float)
 UNION ALL SELECT 'database_bytes', '', pg_database_size(current_database())
+UNION ALL SELECT 'archive_failing', '',
+    coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)::int FROM pg_stat_archiver
+UNION ALL SELECT 'slots_left_alone', '', count(*) FROM pg_replication_slots WHERE NOT active
+UNION ALL SELECT 'wal_kept_bytes', '', coalesce(max(pg_wal_lsn_diff(
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)), 0)::float
+    FROM pg_replication_slots
 """)
 # Whom each chapter writes from: its own address, or that of the nearest one above it which has one. What was told only
 # grows, as a counter has to; what was handed over does not, for letters come back.
@@ -92,6 +98,9 @@ _SAID = {
     "connections": ("Connections to our database, of all processes, by state", "state"),
     "connections_most": ("How many connections Postgres takes in all", ""),
     "database_bytes": ("What our database takes on its disk", ""),
+    "archive_failing": ("Whether archive_command failed last", ""),
+    "slots_left_alone": ("Replication slots that nobody reads", ""),
+    "wal_kept_bytes": ("The WAL that is kept for the slot that is furthest behind", ""),
 }
 
 

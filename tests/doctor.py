@@ -11,7 +11,7 @@ from engine.settings import Settings
 from tests import signing
 
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
-HOST = "https://give.example.org"
+HOST = "https://give.groundswell.test"
 GOOD_REDIS = RedisState("8.6.3", 6379, True, "noeviction", 1024**2, 256 * 1024**2, (), 0)
 
 

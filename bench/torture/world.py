@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests import signing
 
-BASE_URL = "https://torture.example.org"
+BASE_URL = "https://torture.groundswell.test"
 ACTBLUE_CREDENTIALS = "actblue:Wm3kT9xQ2vL7pR4sB8nZ1cY6hD5jG0fA"
 STRIPE_WEBHOOK_SECRET = "whsec_Tq8Jm2Xv5Lp0Rz9Bw4Nc7Yd1Hs6Gf3Ka"
 STRIPE_API_KEY = "rk_live_of_the_torture_and_of_nothing_else"

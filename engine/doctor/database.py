@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.doctor.findings import Finding, ok, size, warning, wrong
 
-DATABASE, SCHEMA, CLOCK, DISK = "Postgres", "schema", "clock", "disk"
+DATABASE, ROLE, ARCHIVE, SCHEMA, CLOCK, DISK = "Postgres", "role", "archive of WAL", "schema", "clock", "disk"
 OLDEST = 18
 LATE_MS, WRONG_MS = 1000.0, 5000.0
 LEAST_FREE = 1024**3
@@ -20,7 +20,15 @@ LOW_PERCENT = 10
 
 _ABOUT = text("""
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
-    pg_database_size(current_database()) AS bytes, pg_is_in_recovery() AS standby
+    pg_database_size(current_database()) AS bytes, pg_is_in_recovery() AS standby,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser, current_user AS role
+""")
+_ARCHIVE = text("""
+SELECT coalesce(a.last_failed_time > coalesce(a.last_archived_time, '-infinity'), false) AS failing,
+    a.last_archived_time IS NOT NULL AS archives,
+    (SELECT count(*) FROM pg_replication_slots WHERE active) AS held,
+    (SELECT count(*) FROM pg_replication_slots WHERE NOT active) AS left_alone
+FROM pg_stat_archiver a
 """)
 _CLOCK = text("SELECT clock_timestamp()")
 
@@ -54,6 +62,36 @@ def judged(version: str, major: int, number: int, *, standby: bool) -> Finding:
             DATABASE, f"{seen}; {OLDEST} is needed", f"Move to Postgres {OLDEST} or newer: others are not tried."
         )
     return ok(DATABASE, seen)
+
+
+def of_role(session: Session) -> Finding:
+    """By whom production works there: whoever gets in by its address should get no more than our own database."""
+    found = session.execute(_ABOUT).one()
+    if found.superuser:
+        advice = "Name a role in DATABASE_URL that owns the database and is no superuser: docs/deploying.md says how."
+        return warning(ROLE, f"{found.role} is a superuser of Postgres", advice)
+    return ok(ROLE, f"{found.role} is no superuser")
+
+
+def of_archive(session: Session) -> Finding:
+    """Whether what was committed is copied away, as far as Postgres knows: by `archive_command`, or by who reads a slot."""
+    found = session.execute(_ARCHIVE).one()
+    return archived(failing=found.failing, archives=found.archives, held=found.held, left_alone=found.left_alone)
+
+
+def archived(*, failing: bool, archives: bool, held: int, left_alone: int) -> Finding:
+    """What that says. Managed servers archive out of sight, so that nothing is no fault."""
+    if failing:
+        advice = (
+            "The log of Postgres says why. Its disk fills until it works again: docs/watching.md, When a disk is full."
+        )
+        return warning(ARCHIVE, "archive_command fails: no backup has what happens now", advice)
+    if left_alone:
+        advice = "Start who reads it (pg_receivewal), or drop the slot: WAL is kept for it until the disk is full."
+        return warning(ARCHIVE, f"{left_alone} replication slot(s) that nobody reads", advice)
+    if archives or held:
+        return ok(ARCHIVE, "it is copied away as it is written")
+    return ok(ARCHIVE, "Postgres knows of none: see that backups are made where it runs (docs/backups.md)")
 
 
 def of_schema(at: str | None, head: str) -> Finding:

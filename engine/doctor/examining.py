@@ -72,6 +72,9 @@ def _of_database(deps: Deps, outside: Outside) -> Iterator[Finding]:
     with deps.sessions() as session:
         at, head = migrate.current(session.connection()), migrate.head()
         yield database.of_server(session)
+        if not deps.settings.development:
+            yield database.of_role(session)
+            yield database.of_archive(session)
         yield database.of_schema(at, head)
         yield database.of_clock(session, outside.host)
         if at != head:

@@ -26,10 +26,10 @@ SHARED = UNITS / "groundswell-.service.d" / "10-all.conf"
 LONGEST_DRAIN = next(each.le for each in Settings.model_fields["drain_seconds"].metadata if isinstance(each, Le))
 INSTALLED = "/opt/groundswell"
 OURS = (
-    "build image init restart stop_grace_period read_only tmpfs cap_drop security_opt env_file environment depends_on "
-    "healthcheck command ports mem_limit deploy"
+    "build image logging init restart stop_grace_period read_only tmpfs cap_drop security_opt env_file environment "
+    "depends_on healthcheck command ports mem_limit deploy"
 )
-SERVERS = "image restart stop_grace_period shm_size command environment volumes healthcheck"
+SERVERS = "image logging restart stop_grace_period shm_size command environment volumes healthcheck"
 SECTIONS = {
     "Unit": "Description PartOf Wants After StartLimitIntervalSec",
     "Install": "WantedBy",
@@ -136,6 +136,20 @@ def test_the_servers_in_compose_keep_what_they_have_and_are_asked_whether_they_l
     assert "--appendonly yes" in " ".join(COMPOSE["services"]["redis"]["command"])
 
 
+def test_compose_takes_servers_of_your_own_from_its_settings_and_its_own_role_is_no_superuser():
+    for one in PROCESSES.values():
+        assert {name: one["environment"][name].partition(":-")[0] for name in ("DATABASE_URL", "REDIS_URL")} == {
+            "DATABASE_URL": "${DATABASE_URL", "REDIS_URL": "${REDIS_URL",
+        }  # fmt: skip
+    postgres = COMPOSE["services"]["postgres"]
+    place, _, entry = postgres["volumes"][1].partition(":")
+    assert entry.startswith("/docker-entrypoint-initdb.d/")
+    script = (ROOT / place).read_text("utf-8")
+    assert "CREATE ROLE groundswell LOGIN PASSWORD" in script
+    assert "SUPERUSER" not in script
+    assert postgres["environment"]["POSTGRES_USER"] == "postgres"
+
+
 def test_the_webs_are_where_both_proxies_look_for_them():
     published = {
         str(one["ports"][0]): understood(one["command"])["only"] for one in PROCESSES.values() if "ports" in one
@@ -175,6 +189,26 @@ def test_the_target_starts_every_group_and_every_kind_of_process_and_nothing_tha
         assert unit["Service"]["MemoryMax"] != [], name
         if name != "groundswell-migrate.service":
             assert (unit["Service"]["Restart"], unit["Unit"]["PartOf"]) == (["always"], ["groundswell.target"])
+
+
+def numbers_of(instance: str) -> str:
+    """The port of its numbers, as its unit and its drop-ins say."""
+    name, _, called = instance.removesuffix(".service").partition("@")
+    texts = [(UNITS / f"{name}@.service").read_text("utf-8")]
+    texts += [path.read_text("utf-8") for path in UNITS.glob(f"{instance}.d/*.conf")]
+    (port,) = [
+        each.removeprefix("METRICS_PORT=").replace("%i", called) for one in texts
+        for each in read(one)["Service"]["Environment"] if each.startswith("METRICS_PORT=")
+    ]  # fmt: skip
+    return port
+
+
+def test_every_unit_has_a_port_for_its_numbers_and_the_page_on_watching_lists_them():
+    ports = [numbers_of(name) for name in wanted()]
+    assert len(ports) == len(set(ports)) == 11
+    page = (ROOT / "docs" / "watching.md").read_text("utf-8")
+    assert [port for port in ports if f'"127.0.0.1:{port}"' not in page] == []
+    assert [name for name in PROCESSES if name != "migrate" and f'"{name}"' not in page] == []
 
 
 def test_what_holds_for_all_units_confines_them_and_lets_them_end():
@@ -248,6 +282,27 @@ def test_these_checks_can_fail():
         understood(["web", "--nothing"])
 
 
+@pytest.mark.parametrize("kept", [(), ("SECRET_KEY", "STRIPE_API_KEY")], ids=["none", "secrets in files"])
+def test_the_command_beside_the_units_has_their_settings_user_and_secrets(tmp_path, kept):
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$LOG"\n')
+    (tmp_path / "systemd-run").chmod(0o755)
+    (tmp_path / "secrets").mkdir()
+    for name in kept:
+        (tmp_path / "secrets" / name).write_text("x")
+    environment = {"PATH": f"{tmp_path}:{os.defpath}", "LOG": str(tmp_path / "log")}
+    environment |= {"GROUNDSWELL_SECRETS": str(tmp_path / "secrets")}
+    subprocess.run([DEPLOY / "groundswell", "notices", "a b"], env=environment, check=True)
+    words = (tmp_path / "log").read_text().splitlines()
+    assert words[-3:] == [f"{INSTALLED}/.venv/bin/groundswell", "notices", "a b"]
+    shared = read(SHARED.read_text("utf-8"))["Service"]
+    assert {f"--property={name}={shared[name][0]}" for name in ("DynamicUser", "User", "UMask", "EnvironmentFile")} <= {
+        *words
+    }
+    loaded = [f"--property=LoadCredential={name}:{tmp_path}/secrets/{name}" for name in kept]
+    assert [word for word in words if "LoadCredential" in word] == loaded
+    assert ("/bin/sh" in words) == bool(kept)
+
+
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$LOG"
 case "$*" in
@@ -271,9 +326,9 @@ def test_a_rolling_restart_asks_each_web_before_it_ends_the_next_and_stops_at_on
     acts = [line for line in (tmp_path / "log").read_text().splitlines() if "list-units" not in line]
     webs = [
         "systemctl restart groundswell-web@8000.service",
-        "curl --fail --silent --output /dev/null --max-time 4 http://127.0.0.1:8000/readyz",
+        "curl --fail --silent --output /dev/null --max-time 4 --header Host: localhost http://127.0.0.1:8000/readyz",
         "systemctl restart groundswell-web@8001.service",
-        "curl --fail --silent --output /dev/null --max-time 4 http://127.0.0.1:8001/readyz",
+        "curl --fail --silent --output /dev/null --max-time 4 --header Host: localhost http://127.0.0.1:8001/readyz",
     ]
     pulse = ["systemctl restart groundswell-pulse@1.service", "systemctl is-active --quiet groundswell-pulse@1.service"]
     assert (done.returncode, acts) == ((0, webs + pulse) if second == 0 else (1, webs))

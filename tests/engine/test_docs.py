@@ -14,7 +14,8 @@ from webhooks import app as web
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md"]
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 LONGEST_LINE = 126
-COMPOSES = frozenset({"POSTGRES_PASSWORD"})  # what .env says to compose.yaml alone
+COMPOSES = frozenset({"POSTGRES_PASSWORD", "GROUNDSWELL_TAG"})  # what .env says to compose.yaml alone
+SCRIPTS = frozenset({"GROUNDSWELL_AT", "SETTLE_SECONDS"})  # what is said to those of deploy/
 _CODE = re.compile(r"`([^`]+)`")
 _SETTING = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
 _PLACE = re.compile(r"(?:bench|deploy|docs|engine|migrations|templates|tests|webhooks|workers)/[\w./-]+")
@@ -48,7 +49,7 @@ def strange_settings(page: Path) -> set[str]:
     """What a page names as a variable, and is none."""
     named = {name for code in spoken(page) for name in _SETTING.findall(code.partition("=")[0])}
     blocks = set(re.findall(r"(?m)^ +([A-Z_]+)=", page.read_text("utf-8")))
-    return (named | blocks) - settings() - COMPOSES
+    return (named | blocks) - settings() - COMPOSES - SCRIPTS
 
 
 def missing_files(page: Path) -> list[str]:

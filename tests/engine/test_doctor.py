@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -42,6 +43,15 @@ def test_settings_that_could_be_read_say_which_kind_of_house_this_is():
 def test_the_postgres_of_the_tests_is_right_and_knows_our_schema(session: Session):
     assert database.of_server(session).level == "ok"
     assert database.of_schema(migrate.current(session.connection()), migrate.head()).level == "ok"
+
+
+def test_production_is_warned_of_a_role_that_may_do_everything_and_of_wal_that_nobody_takes(session: Session):
+    assert database.of_role(session).level == "warning"  # the embedded one's: it makes the cluster
+    session.execute(text("CREATE ROLE ordinary; SET LOCAL ROLE ordinary"))
+    assert (database.of_role(session).level, database.of_archive(session).level) == ("ok", "ok")
+    assert database.archived(failing=True, archives=True, held=0, left_alone=0).level == "warning"
+    assert database.archived(failing=False, archives=True, held=1, left_alone=1).level == "warning"
+    assert "copied" in database.archived(failing=False, archives=False, held=1, left_alone=0).seen
 
 
 def test_an_old_postgres_a_standby_and_an_old_schema_are_wrong():

@@ -34,7 +34,7 @@ GOOD_DNS = {
 
 def test_all_that_production_refuses_is_a_finding_each():
     with pytest.raises(ValidationError) as raised:
-        production(secret_key="short", base_url="http://give.example.org", operator_email="")
+        production(secret_key="short", base_url="http://give.groundswell.test", operator_email="")
     found = configuration.refused(raised.value)
     assert [finding.level for finding in found] == ["wrong"] * 3
     for finding, name in zip(found, ("OPERATOR_EMAIL", "BASE_URL", "SECRET_KEY"), strict=True):

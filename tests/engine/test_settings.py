@@ -14,7 +14,7 @@ from tests.system import clean_environment
 STRONG = "k8Jq2vX0pLw9zR4tB7nM1cY6hD3sG5fA"
 PRODUCTION = {
     "GROUNDSWELL_ENV": "production",
-    "BASE_URL": "https://give.example.org",
+    "BASE_URL": "https://give.groundswell.test",
     "SECRET_KEY": STRONG,
     "DATABASE_URL": "postgresql://groundswell:hidden-word@db.example.org/groundswell",
     "REDIS_URL": "rediss://:another-hidden-word@redis.example.org:6380/0",
@@ -61,7 +61,7 @@ def test_a_strong_production_starts(environment: pytest.MonkeyPatch):
     assert not settings.development
     assert settings.actblue_credentials == (f"actblue:{STRONG}", f"actblue2:{STRONG[::-1]}")
     assert settings.signup_tokens == settings.actionnetwork_secrets == (STRONG, STRONG[::-1])
-    assert settings.hosts[0] == "give.example.org"
+    assert settings.hosts[0] == "give.groundswell.test"
 
 
 def test_production_starts_without_other_systems_and_lets_none_of_them_in(environment: pytest.MonkeyPatch):
@@ -105,7 +105,8 @@ def test_development_starts_with_nothing_at_all():
 WEAK = [
     ("DATABASE_URL", None), ("DATABASE_URL", ""), ("REDIS_URL", None), ("REDIS_URL", ""), ("SENDGRID_API_KEY", None),
     ("SENDGRID_API_KEY", ""), ("SENDGRID_API_KEY", "SG.too-short"), ("OPERATOR_EMAIL", None), ("OPERATOR_EMAIL", ""),
-    ("BASE_URL", None), ("BASE_URL", "http://plain.example.org"), ("SECRET_KEY", None), ("SECRET_KEY", ""),
+    ("BASE_URL", None), ("BASE_URL", "http://plain.groundswell.test"), ("BASE_URL", "https://give.example.org"),
+    ("BASE_URL", "https://EXAMPLE.com"), ("SECRET_KEY", None), ("SECRET_KEY", ""),
     ("SECRET_KEY", STRONG[:31]), ("SECRET_KEY", "ab" * 32), ("SECRET_KEY", DEVELOPMENT_SECRET),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", None), ("ACTBLUE_WEBHOOK_CREDENTIALS", ""), ("ACTBLUE_WEBHOOK_CREDENTIALS", " , "),
     ("ACTBLUE_WEBHOOK_CREDENTIALS", DEVELOPMENT_CREDENTIALS), ("ACTBLUE_WEBHOOK_CREDENTIALS", "actblue:too-short"),

@@ -27,7 +27,7 @@ def environment(deps: Deps, **more: str) -> dict[str, str]:
     assert deps.settings.database_url is not None
     assert deps.settings.redis_url is not None
     return clean_environment(
-        GROUNDSWELL_ENV="production", BASE_URL="https://give.example.org", SECRET_KEY=STRONG,
+        GROUNDSWELL_ENV="production", BASE_URL="https://give.groundswell.test", SECRET_KEY=STRONG,
         DATABASE_URL=deps.settings.database_url.get_secret_value(), REDIS_URL=deps.settings.redis_url.get_secret_value(),
         ACTBLUE_WEBHOOK_CREDENTIALS=f"actblue:{STRONG}", OPERATOR_EMAIL="ops@example.org", **more,
     )  # fmt: skip

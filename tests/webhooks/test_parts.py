@@ -32,7 +32,7 @@ def paths(deps: Deps, *only: str) -> set[str]:
 
 def in_production(deps: Deps) -> Deps:
     settings = Settings(
-        env="production", base_url="https://give.example.org", secret_key=secrets.token_urlsafe(32),
+        env="production", base_url="https://give.groundswell.test", secret_key=secrets.token_urlsafe(32),
         actblue_webhook_credentials=f"actblue:{secrets.token_urlsafe(32)}", operator_email="ops@example.org",
         sendgrid_api_key=secrets.token_urlsafe(48), database_url=deps.settings.database_url,
         redis_url=deps.settings.redis_url,
@@ -111,7 +111,7 @@ def test_commands_in_what_needs_a_person_are_set_as_commands(deps: Deps):
 
 def test_the_home_page_of_production_shows_no_numbers_to_strangers(deps: Deps):
     with Client(app.build(in_production(deps))) as client:
-        shown = client.send("GET", "/", [("host", "give.example.org")]).body.decode()
+        shown = client.send("GET", "/", [("host", "give.groundswell.test")]).body.decode()
     assert "Common Ground Massachusetts" in shown
     assert 'href="/staff"' in shown
     for word in ("No mail can leave", "Given", "ana.costa", "/join?g=", "What needs a person", "groundswell demo"):
