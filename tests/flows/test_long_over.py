@@ -2,6 +2,7 @@
 something can go without its effects coming twice."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -168,6 +169,26 @@ def test_what_is_told_late_of_a_letter_in_the_archive_is_about_its_reader_alone(
     assert one(deps, f"SELECT engaged_last_at FROM contact WHERE id = {gone.contact_id}").engaged_last_at is None
     assert rows(deps, "SELECT * FROM mailing WHERE slug = 'thank_you'") == tallied
     assert count(deps, "message") + count(deps, "mail_event") == 0
+
+
+def test_what_is_told_late_waits_for_letters_before_it_touches_anybody(deps: Deps):
+    old = one_of_old(deps)
+    age(deps)
+    long_over.put_away(deps)
+    (letter,) = sent(deps)
+    with ThreadPoolExecutor(1) as hands:
+        with transaction(deps.sessions) as holding:
+            holding.execute(text("SELECT FROM message FOR UPDATE"))
+            telling = hands.submit(tell, deps, [element("unsubscribe", old), element("delivered", letter)])
+            while not rows(deps, "SELECT FROM pg_locks WHERE NOT granted"):
+                assert not telling.done()
+            holding.execute(text("SET LOCAL lock_timeout = '1s'"))
+            holding.execute(
+                text("INSERT INTO suppression (email, reason, at) VALUES (:email, 'unsubscribe', 'epoch')"),
+                {"email": old.email},
+            )
+        telling.result()
+    assert count(deps, "suppression", "at > 'epoch'") == 1
 
 
 def test_a_campaign_that_is_over_tells_the_same_from_the_archive_and_comes_to_nobody_again(deps: Deps):
