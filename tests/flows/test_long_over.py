@@ -25,7 +25,7 @@ from tests.launches import NOON, draft, launch, leave, sequence, standing
 from tests.letters import Sent, element, sent, tell
 from tests.make import PAYLOADS, actblue_body, raw
 from tests.of_a_person import erase, merge
-from workers import long_over
+from workers import long_over, upkeep
 
 LATER = timedelta(days=500)
 LETTER = {"key": "write", "email": "rent"}
@@ -150,6 +150,19 @@ def test_cut_short_it_loses_nothing_and_goes_on_where_it_was(deps: Deps):
     assert moved == [2, 2, 1]
     long_over.put_away(deps)
     assert [count(deps, table) for table in ("message", "mail_event", "past_letter")] == [0, 0, 5]
+
+
+def test_one_of_these_chores_works_at_a_time(deps: Deps):
+    one_of_old(deps)
+    age(deps)
+    with transaction(deps.sessions) as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": long_over.LOCK})
+        change(deps, "INSERT INTO chore (name, due_at) VALUES ('archive', now())")
+        upkeep.run(deps, {long_over.ARCHIVE: timedelta(days=1)})
+        assert count(deps, "past_letter") == 0
+        assert count(deps, "chore", "due_at < now() + interval '10 seconds'") == 1
+    long_over.put_away(deps)
+    assert count(deps, "past_letter") == 1
 
 
 def test_what_is_told_late_of_a_letter_in_the_archive_is_about_its_reader_alone(deps: Deps):
