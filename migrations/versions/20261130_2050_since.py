@@ -24,7 +24,8 @@ def upgrade() -> None:
         for table, column in TIMES.items():
             index = f'{table}_{column}_idx'
             op.drop_index(index, table, postgresql_concurrently=True, if_exists=True)
-            op.create_index(index, table, [column], postgresql_using='brin', postgresql_concurrently=True)
+            op.create_index(index, table, [column], postgresql_using='brin', postgresql_with={'autosummarize': 'on'},
+                            postgresql_concurrently=True)
         op.execute(f"SET lock_timeout = '{patience}'")
 
 
