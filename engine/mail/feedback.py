@@ -178,26 +178,34 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     traces.empty(session, {word.told.cause for word in every if word.told.cause and not word.email})
     unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words and i not in late]
     unknown += [*of_lost, *(FactRecorded(word.told.cause) for word in late.values())]
-    if not words:
-        return unknown
+    return [*unknown, *_follow(session, words, list(late.values()), now, settings)]
+
+
+def _follow(
+    session: Session, words: dict[int, _Word], late: Sequence[_Word], now: datetime, settings: Settings
+) -> list[Event]:
+    """Everything that follows: handovers first, then letters, then their readers, then what is counted of campaigns, as
+    whoever else locks these does. `late`: about letters in the archive."""
     doubted = _prove(session, words.values())
     ids = sorted({word.message_id for word in words.values()})
-    letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})}
-    fresh = _kept(session, words)
-    if not fresh:
-        return unknown
+    letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})} if ids else {}
+    fresh = _kept(session, words) if words else []
     moved = _move(session, fresh, doubted)
-    _forbid(session, fresh)
+    _forbid(session, [*fresh, *late])
+    read = [word for word in late if word.told.kind in ("click", "tended") and not word.told.machine]
+    engagement.late(session, [(word.contact_id, word.told.at) for word in read])
+    if not fresh:
+        return []
     machines, clicked = _judged(session, fresh)
     told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
     stopped = {word.message_id for word in fresh if word.told.kind == "unsubscribe"}
-    read = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
-    told_of += tally.of_steps([*read, *((letters[each], "unsubscribed") for each in stopped)])
+    followed = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
+    told_of += tally.of_steps([*followed, *((letters[each], "unsubscribed") for each in stopped)])
     told_of += [
         MatterSettled(None, handovers.FAILED, handovers.name(row.id))
         for row in moved if row.before == "failed" and row.after != "failed"
     ]  # fmt: skip
-    return [*unknown, *told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
+    return [*told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
 
 
 def _tending(word: LetterReported, settings: Settings) -> LetterReported:
@@ -237,17 +245,12 @@ def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[in
 
 
 def _late(session: Session, told: Sequence[LetterReported], words: Collection[int]) -> dict[int, _Word]:
-    """The words about letters in the archive, by their place; what they say of their readers is written down."""
+    """The words about letters in the archive, by their place."""
     others = {place: word for place, word in enumerate(told) if place not in words}
-    late = {
+    return {
         row.place: _Word(told[row.place], row.message_id, 0, row.contact_id, row.email)
         for row in past.attributed(session, others)
     }
-    if late:
-        _forbid(session, list(late.values()))
-        read = [word for word in late.values() if word.told.kind in ("click", "tended") and not word.told.machine]
-        engagement.late(session, [(word.contact_id, word.told.at) for word in read])
-    return late
 
 
 def _prove(session: Session, words: Iterable[_Word]) -> Set[int]:
