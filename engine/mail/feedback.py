@@ -172,18 +172,17 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
     told = [_tending(word, settings) for word in told]
-    words, of_lost = _ours(session, told)
+    words, heard = _ours(session, told)
     late = _late(session, told, words)
     every = [*words.values(), *late.values()]
     traces.empty(session, {word.told.cause for word in every if word.told.cause and not word.email})
     unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words and i not in late]
-    unknown += [*of_lost, *(FactRecorded(word.told.cause) for word in late.values())]
-    if not words:
-        return unknown
+    unknown += [FactRecorded(word.told.cause) for word in late.values()]
     doubted = _prove(session, words.values())
-    ids = sorted({word.message_id for word in words.values()})
-    letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})}
-    fresh = _kept(session, words)
+    letters, of_lost = _locked(session, words.values(), heard)
+    suppressions.suppress(session, heard.suppressed)
+    unknown += of_lost
+    fresh = _kept(session, words) if words else []
     if not fresh:
         return unknown
     moved = _move(session, fresh, doubted)
@@ -206,15 +205,25 @@ def _tending(word: LetterReported, settings: Settings) -> LetterReported:
     return replace(word, kind="tended") if own else word
 
 
-def _ours(session: Session, told: Sequence[LetterReported]) -> tuple[dict[int, _Word], list[Event]]:
-    """The words about letters of ours, by their place, and what is counted of letters that left in hours which a restore
+def _ours(session: Session, told: Sequence[LetterReported]) -> tuple[dict[int, _Word], lost.Heard]:
+    """The words about letters of ours, by their place, and what is told of letters that left in hours which a restore
     lost."""
     words = _attributed(session, dict(enumerate(told)))
     if len(words) == len(told):
-        return words, []
+        return words, lost.Heard()
     others = {place: word for place, word in enumerate(told) if place not in words}
-    found, counted = lost.heard_of(session, others)
-    return words | _attributed(session, found), counted
+    heard = lost.heard_of(session, others)
+    return words | _attributed(session, heard.ours), heard
+
+
+def _locked(session: Session, words: Iterable[_Word], heard: lost.Heard) -> tuple[dict[int, Row[Any]], list[Event]]:
+    """The letters of these words, locked; those that left in lost hours stand as they did. And what is counted of them."""
+    ids = sorted({word.message_id for word in words})
+    letters = session.execute(_LOCK, {"ids": ids}).all() if ids else ()
+    counted = lost.stand_under(session, heard)
+    if heard.ours and ids:
+        letters = session.execute(_LOCK, {"ids": ids}).all()
+    return {row.id: row for row in letters}, counted
 
 
 def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[int, _Word]:
