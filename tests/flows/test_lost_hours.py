@@ -20,7 +20,7 @@ from tests.flows.house import change, one, put, run_everything
 from tests.flows.test_restored import came, got, release, restored, told, work
 from tests.letters import tell
 from tests.make import actblue_body, raw
-from tests.sequences import ANY_HOUR, MAIL, enrol, publish
+from tests.sequences import enrol, publish
 from webhooks.app import build
 from webhooks.writer import Arrival, Writer
 
@@ -91,7 +91,7 @@ def test_one_click_by_a_letter_of_lost_hours_stops_letters_of_somebody_who_is_no
 def test_what_is_taken_to_have_left_are_letters_of_whoever_was_there_before(deps: Deps, servers: Servers):
     came(deps)
     old, new = people(deps, 2)
-    published = publish(deps, MAIL, **ANY_HOUR)
+    published = publish(deps, {"key": "write", "email": "news"}, quiet_hours=None)
     enrol(deps, published, [old])
     with restored(deps, servers) as again:
         came(again)
