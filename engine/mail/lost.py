@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from engine import bell
 from engine.db import rows
-from engine.events import Event, HumanNeeded, LetterReported
+from engine.events import Event, HumanNeeded, LetterReported, MatterSettled
 from engine.mail import tally
 from engine.mail.suppressions import Suppressed
 
@@ -140,10 +140,12 @@ KNOWN = "EXISTS (SELECT FROM lost_letter WHERE became_id IS NULL AND code <> '')
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What words tell of letters of lost hours. `ours`: those that can be attributed now, by their places, as they are to be
-    read; `suppressed`: addresses that must not be written to, of the others."""
+    read; `suppressed`: addresses that must not be written to, of the others; `stopped`: those of them by whose links somebody
+    stopped letters, whose address is known by now."""
 
     ours: Mapping[int, LetterReported] = field(default_factory=dict)
     suppressed: Sequence[Suppressed] = ()
+    stopped: Sequence[int] = ()
 
 
 def heard_of(session: Session, told: Mapping[int, LetterReported]) -> Heard:
@@ -157,24 +159,25 @@ def heard_of(session: Session, told: Mapping[int, LetterReported]) -> Heard:
         if word.message_id and word.handover_id
     ]
     found = session.execute(_HEARD_OF, {"rows": rows(asked)}).all()
-    became, suppressed = _kept(session, {row.place: told[row.place] for row in found if row.lost})
-    ours = {row.place: told[row.place] for row in found if row.here} | became
+    heard = _kept(session, {row.place: told[row.place] for row in found if row.lost})
+    ours = {row.place: told[row.place] for row in found if row.here} | dict(heard.ours)
     if ours:
         session.execute(_AGAIN, {"rows": rows(map(_row, ours.values())), "why": WHY})
-    return Heard(ours, suppressed)
+    return replace(heard, ours=ours)
 
 
 def stand_under(session: Session, heard: Heard) -> list[Event]:
     """Put letters that wait under the handovers that they left by; what is counted. To be called with the letters locked."""
+    settled: list[Event] = [MatterSettled(None, STOPPED, _name(each)) for each in heard.stopped]
     if not heard.ours:
-        return []
+        return settled
     moved = session.execute(_UNDER, {"rows": rows(map(_row, heard.ours.values())), "why": WHY}).all()
     left = [row for row in moved if row.was == "ready" and row.lane == bell.DELIVERY]
     counts = Counter(row.mailing_id for row in left)
     if counts:
         handed = rows({"id": each, "letters": counts[each]} for each in sorted(counts))
         session.execute(_HANDED, {"rows": handed})
-    return tally.of_steps((row, "handed") for row in left)
+    return [*settled, *tally.of_steps((row, "handed") for row in left)]
 
 
 def repeated(session: Session, codes: Iterable[tuple[int, str]]) -> Sequence[int]:
@@ -206,7 +209,11 @@ def stop(session: Session, contact_id: int, message_id: int, now: datetime) -> l
     if found.causes:
         session.execute(_ONCE_MORE, {"causes": sorted(found.causes)})
         return []
-    return [HumanNeeded(None, STOPPED, f"message {message_id}", _ADVICE)]
+    return [HumanNeeded(None, STOPPED, _name(message_id), _ADVICE)]
+
+
+def _name(message_id: int) -> str:
+    return f"letter {message_id}"
 
 
 def _row(word: LetterReported) -> dict[str, Any]:
@@ -216,23 +223,20 @@ def _row(word: LetterReported) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _kept(
-    session: Session, new: Mapping[int, LetterReported]
-) -> tuple[dict[int, LetterReported], Sequence[Suppressed]]:
+def _kept(session: Session, new: Mapping[int, LetterReported]) -> Heard:
     """Keep what is told of letters that were composed in lost hours; those that a letter of ours has become are told of that.
     Of the others, what is said of the address counts all the same, and what she said herself by their links."""
     if not new:
-        return {}, ()
+        return Heard()
     kept = {row.message_id: row for row in session.execute(_KEEP, {"rows": rows(map(_row, new.values()))})}
     of = {place: kept[word.message_id] for place, word in new.items() if word.message_id}
-    suppressed = [
-        Suppressed(word.email, word.suppresses, word.at, word.cause)
-        for word in new.values() if word.suppresses and word.email
-    ]  # fmt: skip
-    suppressed += [
-        Suppressed(email, "unsubscribe", row.stopped_at, None)
-        for place, row in of.items() if row.stopped_at and (email := new[place].email)
-    ]  # fmt: skip
-    return {
-        place: replace(new[place], message_id=row.became_id) for place, row in of.items() if row.became_id
-    }, suppressed
+    stopped = {row.message_id: (new[place].email, row.stopped_at) for place, row in of.items() if row.stopped_at}
+    return Heard(
+        {place: replace(new[place], message_id=row.became_id) for place, row in of.items() if row.became_id},
+        [
+            *(Suppressed(word.email, word.suppresses, word.at, word.cause)
+              for word in new.values() if word.suppresses and word.email),
+            *(Suppressed(email, "unsubscribe", at, None) for email, at in stopped.values() if email),
+        ],
+        sorted(each for each, (email, _) in stopped.items() if email),
+    )  # fmt: skip
