@@ -22,6 +22,7 @@ from engine.settings import ROOT
 LOCK = 0x67726D67  # one migration at a time, however many processes start
 # A lock that is in use is waited for, then asked for again, so often.
 LOCK_SECONDS, PAUSE_SECONDS, MOST_REFUSED = 1, 0.5, 60
+_REFUSED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 _LOAD_ZIPS = text("""
 INSERT INTO zip (zip, city, county, state, time_zone, latitude, longitude)
@@ -89,7 +90,7 @@ def _migrated(connection: Connection) -> bool:
         except OperationalError as error:
             connection.rollback()
             refused += 1
-            if not isinstance(error.orig, psycopg.errors.LockNotAvailable) or refused == MOST_REFUSED:
+            if not isinstance(error.orig, _REFUSED) or refused == MOST_REFUSED:
                 raise
             sleep(PAUSE_SECONDS)
     return behind

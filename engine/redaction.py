@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import TextIO
 
 SHORTEST = 12  # of a secret that is looked for; a shorter one would be found in words
+# What is tried at each character is bounded, and gives nothing back: a long line costs as much more as it is longer.
 _KINDS = {
-    "login": r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)",
-    "address": r"[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+",
+    "login": r"(?<=://)[^\s/@:]*+:[^\s/@]++(?=@)",
+    "address": r"[\w.+'%-]{1,64}+@[\w-]++(?:\.[\w-]++)++",
     "key": r"\b(?:[sr]k_(?:live|test)_|whsec_)\w{4,}|\bSG\.[\w-]{4,}(?:\.[\w-]+)?",
     "credentials": r"\b(?:[Bb]asic|[Bb]earer)\s+[\w.~+/=-]{8,}",
-    "token": r"\bW[\w-]{3,}\.[\w-]{40,}",  # one of ours: a list, in base64, and its signature
+    "token": r"\bW[\w-]{3,400}+\.[\w-]{40,}",  # one of ours: a list, in base64, and its signature
     "card": r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w.])",
 }
 

@@ -9,6 +9,7 @@ Told = tuple[str, str, str]  # kind, name, and what Postgres tells of it
 NOT_HELD_UP_TO = "e1b84a7c30d5"
 # Revisions that may stand in the way, and why that is no harm. What takes something from older code never may.
 MAY: dict[str, str] = {
+    "a4d19e60c7f2": "it waits a tenth of a second for the two tables that it locks, both or none, and looks at no row",
     "c3a95e7d10f8": "it waits a tenth of a second for the tables that it locks, all of them or none, and looks at no row",
 }
 
@@ -34,6 +35,10 @@ STATEMENTS = {
     rf"\b(?:UPDATE|DELETE FROM) (?:ONLY )?(?:{_LARGE})\b": _BATCHES,
     r"\bLOCK TABLE\b|\bVACUUM FULL\b|\bCLUSTER\b|\bRENAME\b|op\.rename_table": "it stands in everybody's way",
 }
+# How long a transaction waits for a lock, and whoever comes after it behind it. Outside of one (concurrently) nobody does.
+MOST_PATIENCE_MS = 1500
+_PATIENCE = re.compile(r"(?:SET LOCAL lock_timeout\s*(?:=|TO)\s*|set_config\('lock_timeout',\s*)'?(\d+) ?(ms|s|min)?")
+_UNITS = {"": 1, "ms": 1, "s": 1000, "min": 60_000}
 # As the catalogue of `tests/engine/test_migrations.py` tells a column: type, whether it may be null, default, identity.
 _COLUMN = re.compile(
     r"(?P<type>.+?) (?P<null>YES|NO) (?:(?P<default>.*) )?(?P<identity>YES|NO)(?: (?:ALWAYS|BY DEFAULT))?"
@@ -72,3 +77,10 @@ def forbidden(source: str) -> Iterator[str]:
         yield from (f"{why}: {each[:100]}" for each in found if not made & set(re.findall(r"['\"](\w+)['\"]", each)))
     for statement, why in STATEMENTS.items():
         yield from (f"{why}: {each[0][:100]}" for each in re.finditer(statement, upward))
+
+
+def patient(source: str) -> Iterator[str]:
+    """The waits for a lock in the source of a migration that are too long, or without end."""
+    for found in _PATIENCE.finditer(source.partition("def downgrade")[0]):
+        if not 0 < int(found[1]) * _UNITS[found[2] or ""] <= MOST_PATIENCE_MS:
+            yield f"whoever comes after it waits as long: {found[0]}"

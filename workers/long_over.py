@@ -5,11 +5,13 @@ Of each kind a bookmark says how far that has come: cut short it goes on there. 
 yet, is looked at in the next one. Rows are deleted in the order in which they came, so that they leave whole pages empty.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -25,6 +27,11 @@ from workers import turns
 
 ARCHIVE, EVENTS = "archive", "events"
 ROUND = timedelta(days=30)
+# One turn at a time, of one of these chores, and short: whoever has steps to take shares the threads.
+LOCK = 0x67726C6F
+SECONDS, PAUSE = 5.0, timedelta(seconds=2)
+
+_ALONE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 # By the bookmark of each, in this order: a letter goes after the place that it is of, a handover after its letters.
 _TAKES: Mapping[str, Callable[[Session, datetime, int], Stretch]] = {
@@ -36,10 +43,32 @@ _TAKES: Mapping[str, Callable[[Session, datetime, int], Stretch]] = {
 log = structlog.get_logger(__name__)
 
 
-def put_away(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
+def put_away(deps: Deps, turn_seconds: float = SECONDS) -> None:
     """One turn: letters and places that were over LETTER_DAYS ago, and the handovers of those letters; then the years of the
     archive that were kept long enough."""
-    ends = monotonic() + turn_seconds
+    with _turn(deps, ARCHIVE) as ours:
+        if ours:
+            _put_away(deps, monotonic() + turn_seconds)
+
+
+def forget_events(deps: Deps, turn_seconds: float = SECONDS) -> None:
+    """One turn: raw events that came too long ago to come again, and notices that were seen to as long ago as letters."""
+    with _turn(deps, EVENTS) as ours:
+        if ours:
+            _forget_events(deps, monotonic() + turn_seconds)
+
+
+@contextmanager
+def _turn(deps: Deps, chore: str) -> Iterator[bool]:
+    """Whether it is this chore's turn. If the other's, it is due again in a moment."""
+    with transaction(deps.sessions) as holding:
+        ours = bool(holding.scalar(_ALONE, {"lock": LOCK}))
+        if not ours:
+            turns.again(holding, chore, PAUSE)
+        yield ours
+
+
+def _put_away(deps: Deps, ends: float) -> None:
     with deps.work() as (session, _):
         tomorrow = turns.begin(session, ARCHIVE)
     moved = {name: _through(deps, name, ends) for name in _TAKES}
@@ -48,7 +77,7 @@ def put_away(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
         _drop_years(deps)
     with deps.work() as (session, _):
         if more:
-            turns.again(session, ARCHIVE)
+            turns.again(session, ARCHIVE, PAUSE)
         else:
             turns.done(session, ARCHIVE, tomorrow)
     log.info(
@@ -58,9 +87,7 @@ def put_away(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
     )
 
 
-def forget_events(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
-    """One turn: raw events that came too long ago to come again, and notices that were seen to as long ago as letters."""
-    ends = monotonic() + turn_seconds
+def _forget_events(deps: Deps, ends: float) -> None:
     with deps.work() as (session, _):
         tomorrow = turns.begin(session, EVENTS)
     more, gone = False, dict.fromkeys(inbox.FORGOTTEN, 0)
@@ -74,7 +101,7 @@ def forget_events(deps: Deps, turn_seconds: float = turns.SECONDS) -> None:
     with deps.work() as (session, now):
         seen_to = notices.forget(session, now - timedelta(days=deps.settings.letter_days))
         if more:
-            turns.again(session, EVENTS)
+            turns.again(session, EVENTS, PAUSE)
         else:
             turns.done(session, EVENTS, tomorrow)
     log.info("old events forgotten", more=more, notices=seen_to, **gone)

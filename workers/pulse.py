@@ -45,7 +45,13 @@ SCHEDULE: dict[str, timedelta] = {
 }
 
 _LEAD = text("SELECT pg_try_advisory_lock(:lock)")
-_PLAN = text("INSERT INTO chore (name, due_at) SELECT unnest(CAST(:names AS text[])), now() ON CONFLICT DO NOTHING")
+# What takes rows out of the way of code that knows where they went waits until no older code works beside this.
+LATER = ("events", "archive")
+_PLAN = text("""
+INSERT INTO chore (name, due_at)
+SELECT name, now() + CASE WHEN name = ANY(:later) THEN interval '1 day' ELSE interval '0' END
+FROM unnest(CAST(:names AS text[])) AS v(name) ON CONFLICT DO NOTHING
+""")
 _STRANGERS = text("DELETE FROM chore WHERE name <> ALL(:names)")
 _DUE = text(f"""
 SELECT DISTINCT lane FROM (VALUES ('intake'), ('feedback')) v(lane)
@@ -82,8 +88,9 @@ def beat(deps: Deps) -> set[str]:
 
 
 def plan(session: Session) -> None:
-    """Make the rows of chores that are new to the schedule; due at once. Those that left it would be late for ever."""
-    session.execute(_PLAN, {"names": list(SCHEDULE)})
+    """Make the rows of chores that are new to the schedule; due at once, or LATER. Those that left it would be late for
+    ever."""
+    session.execute(_PLAN, {"names": list(SCHEDULE), "later": list(LATER)})
     session.execute(_STRANGERS, {"names": list(SCHEDULE)})
 
 

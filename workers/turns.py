@@ -6,7 +6,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 SECONDS = 30.0  # of one turn: other chores wait meanwhile
-AFTER_A_CRASH = timedelta(minutes=5)
 
 _WAS_DUE = text("SELECT due_at FROM chore WHERE name = :name")
 _DUE = text("UPDATE chore SET due_at = now() + :span WHERE name = :name")
@@ -14,9 +13,8 @@ _DONE = text("UPDATE chore SET due_at = :due WHERE name = :name")
 
 
 def begin(session: Session, chore: str) -> datetime | None:
-    """A turn begins: should this process die, the next one is due soon. Returns when it would have been due by itself."""
+    """A turn begins. Returns when the next one is due, should this one not come to its end: `upkeep` saw to that."""
     due: datetime | None = session.scalar(_WAS_DUE, {"name": chore})
-    again(session, chore, AFTER_A_CRASH)
     return due
 
 
@@ -26,5 +24,5 @@ def again(session: Session, chore: str, span: timedelta = timedelta()) -> None:
 
 
 def done(session: Session, chore: str, due: datetime | None) -> None:
-    """It came to its end, and is due again when `begin` said."""
+    """It came to its end: it is due as `begin` said, and so next time by the schedule."""
     session.execute(_DONE, {"name": chore, "due": due})

@@ -30,16 +30,19 @@ BOOKS, BODIES, FORMS, UNCONFIRMED = "books", "bodies", "forms", "unconfirmed"
 TERRITORIES, SPARKS, SNAPSHOTS = "territories", "sparks", "snapshots"
 HEARING, API_REQUESTS = "hearing", "api_requests"
 
-AGAIN = timedelta(minutes=5)  # until a chore whose process died, or that failed, is tried again
+# Until a chore whose process died, or that failed, is tried again: twice as long each time.
+AGAIN, AT_MOST = timedelta(minutes=5), timedelta(hours=1)
+MANY, FAILS = 3, "chore fails"  # so often in a row, and a person is told: a kind of notice
 
 _CLAIM = text("""
-UPDATE chore SET due_at = now() + least(CAST(:every AS interval), :again)
-WHERE name = :name AND due_at <= now() RETURNING due_at
+UPDATE chore SET tries = tries + 1,
+    due_at = now() + least(CAST(:every AS interval), CAST(:again AS interval) * power(2, least(tries, 10)), :at_most)
+WHERE name = :name AND due_at <= now() RETURNING due_at, tries - 1 AS failed
 """)
 # Who made it due again meanwhile wants it again.
 _DONE = text("""
 UPDATE chore SET due_at = CASE due_at WHEN :claimed THEN now() + CAST(:every AS interval) ELSE due_at END,
-    finished_at = now() WHERE name = :name
+    tries = 0, finished_at = now() WHERE name = :name
 """)
 
 log = structlog.get_logger(__name__)
@@ -49,12 +52,23 @@ def run(deps: Deps, schedule: Mapping[str, timedelta]) -> None:
     """Answer the bell: settle what is uncertain, then do each chore that is due."""
     delivery.settle(deps)
     for name, every in schedule.items():
+        values = {"name": name, "every": every}
         with transaction(deps.sessions) as session:
-            claimed = session.scalar(_CLAIM, {"name": name, "every": every, "again": AGAIN})
+            claimed = session.execute(_CLAIM, values | {"again": AGAIN, "at_most": AT_MOST}).one_or_none()
         if claimed:
+            if claimed.failed >= MANY:
+                _tell(deps, name, claimed.failed)
             _do(deps, name)
             with transaction(deps.sessions) as session:
-                session.execute(_DONE, {"name": name, "every": every, "claimed": claimed})
+                session.execute(_DONE, values | {"claimed": claimed.due_at})
+                notices.resolve(session, FAILS, [name])
+
+
+def _tell(deps: Deps, name: str, failed: int) -> None:
+    said = f"{failed} times in a row: the log of the workers of the group outreach says why"
+    with deps.work() as (session, now):
+        everything = deps.react(session, [HumanNeeded(None, FAILS, name, said)], now)
+    deps.ring_for(everything)
 
 
 def _do(deps: Deps, name: str) -> None:

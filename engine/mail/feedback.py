@@ -172,31 +172,45 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
     told = [_tending(word, settings) for word in told]
-    words, heard = _ours(session, told)
+    ours = _ours(session, told)
+    words = ours[0]
     late = _late(session, told, words)
     every = [*words.values(), *late.values()]
     traces.empty(session, {word.told.cause for word in every if word.told.cause and not word.email})
     unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words and i not in late]
     unknown += [FactRecorded(word.told.cause) for word in late.values()]
+    return [*unknown, *_follow(session, ours, list(late.values()), now, settings)]
+
+
+def _follow(
+    session: Session,
+    ours: tuple[dict[int, _Word], lost.Heard],
+    late: Sequence[_Word],
+    now: datetime,
+    settings: Settings,
+) -> list[Event]:
+    """Everything that follows: handovers first, then letters, then their readers, then what is counted of campaigns, as
+    whoever else locks these does. `ours`: as of `_ours`; `late`: about letters in the archive."""
+    words, heard = ours
     doubted = _prove(session, words.values())
-    letters, of_lost = _locked(session, words.values(), heard)
-    suppressions.suppress(session, heard.suppressed)
-    unknown += of_lost
+    letters, told_of = _locked(session, words.values(), heard)
     fresh = _kept(session, words) if words else []
-    if not fresh:
-        return unknown
     moved = _move(session, fresh, doubted)
-    _forbid(session, fresh)
+    _forbid(session, [*fresh, *late], heard.suppressed)
+    read = [word for word in late if word.told.kind in ("click", "tended") and not word.told.machine]
+    engagement.late(session, [(word.contact_id, word.told.at) for word in read])
+    if not fresh:
+        return told_of
     machines, clicked = _judged(session, fresh)
-    told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
+    told_of += tally.count(session, moved, now, settings)  # last: others wait for these rows
     stopped = {word.message_id for word in fresh if word.told.kind == "unsubscribe"}
-    read = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
-    told_of += tally.of_steps([*read, *((letters[each], "unsubscribed") for each in stopped)])
+    followed = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
+    told_of += tally.of_steps([*followed, *((letters[each], "unsubscribed") for each in stopped)])
     told_of += [
         MatterSettled(None, handovers.FAILED, handovers.name(row.id))
         for row in moved if row.before == "failed" and row.after != "failed"
     ]  # fmt: skip
-    return [*unknown, *told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
+    return [*told_of, *(event for word in fresh for event in _facts(word, machine=word.id in machines))]
 
 
 def _tending(word: LetterReported, settings: Settings) -> LetterReported:
@@ -246,17 +260,12 @@ def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[in
 
 
 def _late(session: Session, told: Sequence[LetterReported], words: Collection[int]) -> dict[int, _Word]:
-    """The words about letters in the archive, by their place; what they say of their readers is written down."""
+    """The words about letters in the archive, by their place."""
     others = {place: word for place, word in enumerate(told) if place not in words}
-    late = {
+    return {
         row.place: _Word(told[row.place], row.message_id, 0, row.contact_id, row.email)
         for row in past.attributed(session, others)
     }
-    if late:
-        _forbid(session, list(late.values()))
-        read = [word for word in late.values() if word.told.kind in ("click", "tended") and not word.told.machine]
-        engagement.late(session, [(word.contact_id, word.told.at) for word in read])
-    return late
 
 
 def _prove(session: Session, words: Iterable[_Word]) -> Set[int]:
@@ -311,16 +320,19 @@ def _move(session: Session, fresh: Sequence[_Word], doubted: Set[int]) -> Sequen
     return session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)}).all() if moving else []
 
 
-def _forbid(session: Session, fresh: Sequence[_Word]) -> None:
-    """Suppress the addresses and withdraw the consent that these words call for. A letter may have gone to an address that
-    was merged since: it is the one that is told of which bounced."""
+def _forbid(session: Session, fresh: Sequence[_Word], others: Iterable[Suppressed]) -> None:
+    """Suppress the addresses (and these `others`) and withdraw the consent that these words call for. A letter may have gone
+    to an address that was merged since: it is the one that is told of which bounced."""
     suppressions.suppress(
         session,
-        (
-            Suppressed(word.told.email or word.email, word.told.suppresses, word.told.at, word.told.cause)
-            for word in fresh
-            if word.told.suppresses and word.email
-        ),
+        [
+            *others,
+            *(
+                Suppressed(word.told.email or word.email, word.told.suppresses, word.told.at, word.told.cause)
+                for word in fresh
+                if word.told.suppresses and word.email
+            ),
+        ],
     )
     suppressions.withdraw(
         session,

@@ -52,10 +52,13 @@ ON CONFLICT (email) DO NOTHING
 
 _STILL_OPEN = text("SELECT DISTINCT kind FROM notice WHERE kind = ANY(:kinds) AND resolved_at IS NULL")
 
-# After which letter of its kind each comes is its occasion: of two that are written at once one is.
+# After which letter of its kind each comes is its occasion: of two that are written at once one is. Where that one is in the
+# archive, which lets no occasion come twice, it is the day.
 _WRITE = text("""
 INSERT INTO message (contact_id, mailing_id, occasion, lane, due_at, chapter_id, facts)
-SELECT c.id, m.id, 'notice:' || v.kind || ':' || coalesce(last.id, 0), :lane, :now, c.chapter_id,
+SELECT c.id, m.id,
+    'notice:' || v.kind || ':' || coalesce(CAST(last.id AS text), 'on ' || CAST(CAST(:now AS timestamptz) AS date)),
+    :lane, :now, c.chapter_id,
     jsonb_build_object('kind', v.kind, 'subject', v.subject, 'detail', v.detail, 'home', CAST(:home AS text))
 FROM (SELECT DISTINCT ON (kind) kind, subject, detail
       FROM json_to_recordset(CAST(:rows AS json)) AS r(kind text, subject text, detail text) ORDER BY kind, subject) v
@@ -82,6 +85,12 @@ UPDATE notice SET resolved_at = now() WHERE id = ANY(:ids) AND resolved_at IS NU
 _RESOLVE = text("""
 UPDATE notice SET resolved_at = now()
 WHERE kind = :kind AND resolved_at IS NULL AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY(:subjects))
+""")
+
+# What is counted in one row cannot be told apart: it is settled with the last that has a row of its own.
+_RESOLVE_OTHERS = text("""
+UPDATE notice o SET resolved_at = now() WHERE o.kind = :kind AND o.subject = :others AND o.resolved_at IS NULL
+    AND NOT EXISTS (SELECT FROM notice n WHERE n.kind = o.kind AND n.subject <> o.subject AND n.resolved_at IS NULL)
 """)
 
 
@@ -127,8 +136,9 @@ def resolve_ids(session: Session, ids: Sequence[int]) -> Sequence[int]:
 
 
 def resolve(session: Session, kind: str, subjects: Sequence[str] | None = None) -> None:
-    """These matters (all of the kind when None) are settled."""
+    """These matters (all of the kind when None) are settled; with the last of a kind also those beyond the list."""
     session.execute(_RESOLVE, {"kind": kind, "subjects": None if subjects is None else list(subjects)})
+    session.execute(_RESOLVE_OTHERS, {"kind": kind, "others": OTHERS})
 
 
 def open_notices(session: Session) -> Sequence[Row[tuple[object, ...]]]:

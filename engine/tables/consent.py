@@ -25,6 +25,7 @@ class Consent(SQLModel, table=True):
             "kind IN ('', 'asks', 'news', 'gatherings', 'actions', 'chapter', 'many', 'pause')", name="kind"
         ),
         Index("consent_contact_id_key", "contact_id", "channel", "kind", "at", "given", "source", unique=True),
+        Index("consent_at_idx", "at", postgresql_using="brin"),
     )
 
     id: int | None = Field(default=None, sa_column=identity())

@@ -19,6 +19,7 @@ class InboundEvent(SQLModel, table=True):
         Index("inbound_event_source_key_key", "source", "key", unique=True),
         Index("inbound_event_due_idx", "lane", "due_at", "id", postgresql_where=text("state = 'pending'")),
         Index("inbound_event_quarantined_idx", "id", postgresql_where=text("state = 'quarantined'")),
+        Index("inbound_event_received_at_idx", "received_at", postgresql_using="brin"),
     )
 
     id: int | None = Field(default=None, sa_column=identity())

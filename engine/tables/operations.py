@@ -9,13 +9,15 @@ from engine.tables.columns import count, identity, moment, words
 
 
 class Chore(SQLModel, table=True):
-    """A scheduled task (a name in `workers.pulse.SCHEDULE`) and when it is due next, by SQL now()."""
+    """A scheduled task (a name in `workers.pulse.SCHEDULE`) and when it is due next, by SQL now(). `tries`: since it was
+    done."""
 
     __tablename__ = "chore"
 
     name: str = Field(sa_column=Column(Text, primary_key=True))
     due_at: datetime = Field(sa_column=moment())
     finished_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    tries: int = Field(default=0, sa_column=count())
 
 
 class Notice(SQLModel, table=True):

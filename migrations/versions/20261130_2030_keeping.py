@@ -38,22 +38,30 @@ TRIGGER = """
 CREATE TRIGGER message_of_a_past_occasion BEFORE INSERT ON message
 FOR EACH ROW WHEN (NEW.campaign_id = 0) EXECUTE FUNCTION message_of_a_past_occasion()
 """
+# A vacuum that nobody asked for gives way after a second (`deadlock_timeout`), and then stays away.
+PATIENCE = "SET LOCAL lock_timeout = '1500ms'"
+AWAY = 'LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE'
 # All of them at once or none: whoever is at work holds some and waits for others. Nobody is waited for longer than a moment, so
 # that nobody waits in a circle; it is tried for half a minute.
 LOCK = """
 DO $$
+DECLARE said text;
 BEGIN
     FOR tried IN 1..150 LOOP
         BEGIN
             PERFORM set_config('lock_timeout', '100ms', true);
             LOCK TABLE inbound_event, {tables} IN ACCESS EXCLUSIVE MODE;
-            PERFORM set_config('lock_timeout', '5s', true);
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
             PERFORM pg_sleep(0.1);
         END;
     END LOOP;
-    RAISE lock_not_available USING MESSAGE = 'others work too long at a time: run the migration again';
+    SELECT string_agg(DISTINCT concat_ws(' ', l.pid, a.application_name), ', ') INTO said
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.relation IN (SELECT oid FROM pg_class WHERE relname IN ('inbound_event', {named})) AND l.granted
+        AND l.pid <> pg_backend_pid() AND l.database = a.datid AND a.datname = current_database();
+    RAISE lock_not_available
+        USING MESSAGE = concat('others work too long at a time (processes ', said, '): run the migration again');
 END $$
 """
 
@@ -106,10 +114,15 @@ def upgrade() -> None:
     )
     op.create_index('past_place_contact_id_idx', 'past_place', ['contact_id'])
     op.create_index('past_place_campaign_id_idx', 'past_place', ['campaign_id'], postgresql_using='brin')
+    op.execute(NOT_AGAIN)
+    op.execute(PATIENCE)
+    for table in ('inbound_event', *CAUSED, 'chore'):
+        op.execute(AWAY.format(table=table))
     for table in EBBING:
         op.execute(f'ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02)')
-    op.execute(NOT_AGAIN)
-    op.execute(LOCK.format(tables=', '.join(CAUSED)))
+    locked = (*CAUSED, 'chore')
+    op.execute(LOCK.format(tables=', '.join(locked), named=', '.join(f"'{table}'" for table in locked)))
+    op.add_column('chore', sa.Column('tries', sa.BigInteger(), server_default='0', nullable=False))
     for table in CAUSED:
         op.drop_constraint(f'{table}_inbound_event_id_fkey', table, type_='foreignkey')
     op.execute(TRIGGER)
@@ -117,6 +130,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Back. What is in the archive is lost, and so is, of rows whose raw event is gone, which it was."""
+    op.drop_column('chore', 'tries')
     for table in EBBING:
         op.execute(f'ALTER TABLE {table} RESET (autovacuum_vacuum_scale_factor)')
     op.execute('DROP TRIGGER message_of_a_past_occasion ON message')

@@ -2,6 +2,7 @@
 something can go without its effects coming twice."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.launches import NOON, draft, launch, leave, sequence, standing
 from tests.letters import Sent, element, sent, tell
 from tests.make import PAYLOADS, actblue_body, raw
 from tests.of_a_person import erase, merge
-from workers import long_over
+from workers import long_over, upkeep
 
 LATER = timedelta(days=500)
 LETTER = {"key": "write", "email": "rent"}
@@ -151,6 +152,19 @@ def test_cut_short_it_loses_nothing_and_goes_on_where_it_was(deps: Deps):
     assert [count(deps, table) for table in ("message", "mail_event", "past_letter")] == [0, 0, 5]
 
 
+def test_one_of_these_chores_works_at_a_time(deps: Deps):
+    one_of_old(deps)
+    age(deps)
+    with transaction(deps.sessions) as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": long_over.LOCK})
+        change(deps, "INSERT INTO chore (name, due_at) VALUES ('archive', now())")
+        upkeep.run(deps, {long_over.ARCHIVE: timedelta(days=1)})
+        assert count(deps, "past_letter") == 0
+        assert count(deps, "chore", "due_at < now() + interval '10 seconds'") == 1
+    long_over.put_away(deps)
+    assert count(deps, "past_letter") == 1
+
+
 def test_what_is_told_late_of_a_letter_in_the_archive_is_about_its_reader_alone(deps: Deps):
     letter, gone = one_of_old(deps), one_of_old(deps)
     age(deps)
@@ -168,6 +182,26 @@ def test_what_is_told_late_of_a_letter_in_the_archive_is_about_its_reader_alone(
     assert one(deps, f"SELECT engaged_last_at FROM contact WHERE id = {gone.contact_id}").engaged_last_at is None
     assert rows(deps, "SELECT * FROM mailing WHERE slug = 'thank_you'") == tallied
     assert count(deps, "message") + count(deps, "mail_event") == 0
+
+
+def test_what_is_told_late_waits_for_letters_before_it_touches_anybody(deps: Deps):
+    old = one_of_old(deps)
+    age(deps)
+    long_over.put_away(deps)
+    (letter,) = sent(deps)
+    with ThreadPoolExecutor(1) as hands:
+        with transaction(deps.sessions) as holding:
+            holding.execute(text("SELECT FROM message FOR UPDATE"))
+            telling = hands.submit(tell, deps, [element("unsubscribe", old), element("delivered", letter)])
+            while not rows(deps, "SELECT FROM pg_locks WHERE NOT granted"):
+                assert not telling.done()
+            holding.execute(text("SET LOCAL lock_timeout = '1s'"))
+            holding.execute(
+                text("INSERT INTO suppression (email, reason, at) VALUES (:email, 'unsubscribe', 'epoch')"),
+                {"email": old.email},
+            )
+        telling.result()
+    assert count(deps, "suppression", "at > 'epoch'") == 1
 
 
 def test_a_campaign_that_is_over_tells_the_same_from_the_archive_and_comes_to_nobody_again(deps: Deps):

@@ -10,13 +10,14 @@ from sqlalchemy import text
 
 from engine.bootstrap import Deps
 from engine.db import transaction
-from engine.events import HumanNeeded
+from engine.events import HumanNeeded, MatterSettled
 from engine.mail import handovers, holds
 from engine.staff import notices
 from tests.commands import groundswell
 from tests.fakes import FakeClock
-from tests.flows.house import one, put, rows, run_everything
+from tests.flows.house import change, one, put, rows, run_everything
 from tests.make import actblue_body, raw
+from workers import long_over
 
 
 @pytest.fixture
@@ -119,6 +120,32 @@ def settle(deps: Deps, kind: str) -> None:
     """All is well."""
     with deps.work() as (session, _):
         notices.resolve(session, kind)
+
+
+def test_a_trouble_whose_letters_are_in_the_archive_is_told_again(told: Deps, clock: FakeClock):
+    trouble(told, "a")
+    settle(told, "trouble")
+    change(told, "UPDATE message SET state = 'failed'")
+    clock.skip(timedelta(days=500))
+    long_over.put_away(told)
+    assert (letters(told, "trouble"), len(rows(told, "SELECT FROM past_letter"))) == (0, 1)
+    for _ in range(2):
+        trouble(told, "a")
+    assert letters(told, "trouble") == 1
+
+
+def test_what_is_beyond_the_list_is_settled_with_the_last_of_its_kind(told: Deps):
+    subjects = [f"inbound event {number}" for number in range(notices.MOST_OF_A_KIND + 5)]
+    trouble(told, *subjects)
+    trouble(told, *subjects, kind="another")
+    listed = [
+        row.subject for row in rows(told, "SELECT subject FROM notice WHERE kind = 'trouble' AND subject ~ '^in'")
+    ]
+    for settled, left in ((subjects[:5], {"trouble", "another"}), (listed, {"another"})):
+        with told.work() as (session, now):
+            told.react(session, [MatterSettled(None, "trouble", subject) for subject in settled], now)
+        open_ones = rows(told, f"SELECT kind FROM notice WHERE subject = '{notices.OTHERS}' AND resolved_at IS NULL")
+        assert {row.kind for row in open_ones} == left
 
 
 def test_two_who_tell_of_one_trouble_at_once_write_one_letter(told: Deps):
