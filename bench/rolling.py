@@ -48,7 +48,7 @@ SET LOCAL session_replication_role = replica;
 DELETE FROM contribution;
 SET LOCAL session_replication_role = origin;
 UPDATE contact SET gave_count = 0, gave_cents = 0, gave_highest_cents = 0, gave_last_cents = 0, gave_first_at = NULL,
-    gave_last_at = NULL
+    gave_last_at = NULL, gave_peaks_at = '{}', gave_peaks_cents = '{}'
 """
 LINKS = "SELECT contact_id, max(id) FROM message GROUP BY 1 ORDER BY 1 LIMIT 300"
 

@@ -16,11 +16,13 @@ from time import time
 import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from engine import inbox, metrics
 from engine.bootstrap import Deps
-from engine.db import KEEPALIVE, driver_url, server_options
+from engine.db import KEEPALIVE, driver_url, server_options, transaction
+from engine.mail import whereabouts
 from webhooks.deadlines import Deadlines
 
 MOST_WAITING = 2_000
@@ -30,6 +32,7 @@ MOST_BYTES_AT_ONCE = 4 * 1024 * 1024
 STORE_SECONDS = 5.0
 TRIES = 2
 RETRY_AFTER = {"Retry-After": "5"}
+_ELSEWHERE = f"SELECT 1 WHERE {whereabouts.ELSEWHERE}"
 
 log = structlog.get_logger(__name__)
 
@@ -185,14 +188,26 @@ class Writer:
         if self._connection is None or self._connection.closed:
             url = self._deps.settings.database_url
             assert url is not None  # bootstrap refuses to build without it
-            self._connection = await psycopg.AsyncConnection.connect(
+            connection = await psycopg.AsyncConnection.connect(
                 make_conninfo(driver_url(url.get_secret_value()), **KEEPALIVE),
                 autocommit=True,
                 connect_timeout=int(STORE_SECONDS),
                 options=server_options(),
                 application_name="groundswell inbox",
             )
+            self._connection = connection
+            if await (await connection.execute(_ELSEWHERE)).fetchone():
+                await asyncio.to_thread(self._look)
         return self._connection
+
+    def _look(self) -> None:
+        """This database was restored: before anything is written, its ids jump. Raises psycopg.OperationalError when that
+        cannot be done now."""
+        try:
+            with transaction(self._deps.sessions) as session:
+                whereabouts.look(session, seen=False)
+        except SQLAlchemyError as error:
+            raise psycopg.OperationalError(f"nobody can look where this database is: {type(error).__name__}") from error
 
     async def _hang_up(self) -> None:
         if self._connection is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from engine import bell, inbox_files
+from engine.bootstrap import Deps
 from engine.cli.terms import DEFAULT_DATA_DIR, As, DataDir, acting, house, new_file, out, ring
 from engine.cli.work import events
 from engine.db import transaction
@@ -60,6 +61,9 @@ def release(
         bool,
         typer.Option("--presume", help="After a restore: it was not; letters of campaigns that are due have left."),
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="With --replayed: what is not applied yet never will be.")
+    ] = False,
     by: As = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -67,9 +71,13 @@ def release(
     if replayed and presume:
         raise typer.BadParameter("say --replayed or --presume")
     deps = house(data_dir)
+    with deps.work() as (session, _):
+        acting(session, by, None, "let letters go")
+    skipped = _presumed(deps) if presume else 0
     with deps.work() as (session, now):
         who = acting(session, by, None, "let letters go")
-        held, skipped, happened = the_sending.release(session, now, presume=presume, replayed=replayed)
+        held, last, happened = the_sending.release(session, now, presumed=presume, replayed=replayed, anyway=anyway)
+        skipped += last
         if held:
             detail = {"held": sorted(held), "replayed": replayed, "presume": presume, "skipped": skipped}
             audit.write(session, who, "sending released", "mail_hold", None, detail, now)
@@ -131,6 +139,19 @@ def moment(said: str, now: datetime) -> datetime:
     if found is None or found.tzinfo is None:
         raise typer.BadParameter("a moment is written like 2026-11-30T18:00Z, or 90m, 36h, 7d for so long ago")
     return found
+
+
+def _presumed(deps: Deps) -> int:
+    """Letters that are taken to have left, so many in a transaction, while all are held; how many."""
+    skipped, after = 0, 0
+    while True:
+        with deps.work() as (session, now):
+            ids, happened = the_sending.presume(session, now, after)
+            deps.react(session, happened, now)
+        skipped += len(ids)
+        if len(ids) < the_sending.MOST:
+            return skipped
+        after = ids[-1]
 
 
 def _said(found: Status) -> list[str]:

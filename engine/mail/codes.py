@@ -18,13 +18,19 @@ END
 """
 
 
+# What these are for is named by rows that are made anew alone: one that is composed later is another letter.
+NAMELESS = frozenset({"notice", "sign-in", "trial"})
+
+
 def named(occasion: str, campaign: str | None, sequence: str | None) -> str:
-    """The name of an occasion of a campaign or a sequence: by their slugs, where it has one."""
+    """The name of an occasion of a campaign or a sequence: by their slugs, where it has one. "": it has none that lasts."""
     kind, _, rest = occasion.partition(":")
+    if kind in NAMELESS:
+        return ""
     slug = {"campaign": campaign, "step": sequence}.get(kind)
     return f"{kind}:{slug}:{rest.partition(':')[2]}" if slug else occasion
 
 
 def codes(signer: Signer, email: str, name: str) -> tuple[str, ...]:
-    """The codes of a letter to this address, one a key: the last one is written."""
-    return signer.codes(f"{email}\n{name}")
+    """The codes of a letter to this address, one a key: the last one is written. None for a letter that has no name."""
+    return signer.codes(f"{email}\n{name}") if name else ()

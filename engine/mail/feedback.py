@@ -172,32 +172,37 @@ def letters_told(session: Session, told: Sequence[LetterReported], now: datetime
     What is told of a letter whose reader was erased names her once more: its body is emptied at once.
     """
     told = [_tending(word, settings) for word in told]
-    words, of_lost = _ours(session, told)
+    ours = _ours(session, told)
+    words = ours[0]
     late = _late(session, told, words)
     every = [*words.values(), *late.values()]
     traces.empty(session, {word.told.cause for word in every if word.told.cause and not word.email})
     unknown: list[Event] = [LetterUnknown(told[i].cause) for i in range(len(told)) if i not in words and i not in late]
-    unknown += [*of_lost, *(FactRecorded(word.told.cause) for word in late.values())]
-    return [*unknown, *_follow(session, words, list(late.values()), now, settings)]
+    unknown += [FactRecorded(word.told.cause) for word in late.values()]
+    return [*unknown, *_follow(session, ours, list(late.values()), now, settings)]
 
 
 def _follow(
-    session: Session, words: dict[int, _Word], late: Sequence[_Word], now: datetime, settings: Settings
+    session: Session,
+    ours: tuple[dict[int, _Word], lost.Heard],
+    late: Sequence[_Word],
+    now: datetime,
+    settings: Settings,
 ) -> list[Event]:
     """Everything that follows: handovers first, then letters, then their readers, then what is counted of campaigns, as
-    whoever else locks these does. `late`: about letters in the archive."""
+    whoever else locks these does. `ours`: as of `_ours`; `late`: about letters in the archive."""
+    words, heard = ours
     doubted = _prove(session, words.values())
-    ids = sorted({word.message_id for word in words.values()})
-    letters = {row.id: row for row in session.execute(_LOCK, {"ids": ids})} if ids else {}
+    letters, told_of = _locked(session, words.values(), heard)
     fresh = _kept(session, words) if words else []
     moved = _move(session, fresh, doubted)
-    _forbid(session, [*fresh, *late])
+    _forbid(session, [*fresh, *late], heard.suppressed)
     read = [word for word in late if word.told.kind in ("click", "tended") and not word.told.machine]
     engagement.late(session, [(word.contact_id, word.told.at) for word in read])
     if not fresh:
-        return []
+        return told_of
     machines, clicked = _judged(session, fresh)
-    told_of = tally.count(session, moved, now, settings)  # last: others wait for these rows
+    told_of += tally.count(session, moved, now, settings)  # last: others wait for these rows
     stopped = {word.message_id for word in fresh if word.told.kind == "unsubscribe"}
     followed = [(letters[each], ("clicked", more)) for each, more in clicked.items()]
     told_of += tally.of_steps([*followed, *((letters[each], "unsubscribed") for each in stopped)])
@@ -214,15 +219,25 @@ def _tending(word: LetterReported, settings: Settings) -> LetterReported:
     return replace(word, kind="tended") if own else word
 
 
-def _ours(session: Session, told: Sequence[LetterReported]) -> tuple[dict[int, _Word], list[Event]]:
-    """The words about letters of ours, by their place, and what is counted of letters that left in hours which a restore
+def _ours(session: Session, told: Sequence[LetterReported]) -> tuple[dict[int, _Word], lost.Heard]:
+    """The words about letters of ours, by their place, and what is told of letters that left in hours which a restore
     lost."""
     words = _attributed(session, dict(enumerate(told)))
     if len(words) == len(told):
-        return words, []
+        return words, lost.Heard()
     others = {place: word for place, word in enumerate(told) if place not in words}
-    found, counted = lost.heard_of(session, others)
-    return words | _attributed(session, found), counted
+    heard = lost.heard_of(session, others)
+    return words | _attributed(session, heard.ours), heard
+
+
+def _locked(session: Session, words: Iterable[_Word], heard: lost.Heard) -> tuple[dict[int, Row[Any]], list[Event]]:
+    """The letters of these words, locked; those that left in lost hours stand as they did. And what is counted of them."""
+    ids = sorted({word.message_id for word in words})
+    letters = session.execute(_LOCK, {"ids": ids}).all() if ids else ()
+    counted = lost.stand_under(session, heard)
+    if heard.ours and ids:
+        letters = session.execute(_LOCK, {"ids": ids}).all()
+    return {row.id: row for row in letters}, counted
 
 
 def _attributed(session: Session, told: Mapping[int, LetterReported]) -> dict[int, _Word]:
@@ -305,16 +320,19 @@ def _move(session: Session, fresh: Sequence[_Word], doubted: Set[int]) -> Sequen
     return session.execute(_MOVE, {"rows": rows(moving), "forward": list(FORWARD)}).all() if moving else []
 
 
-def _forbid(session: Session, fresh: Sequence[_Word]) -> None:
-    """Suppress the addresses and withdraw the consent that these words call for. A letter may have gone to an address that
-    was merged since: it is the one that is told of which bounced."""
+def _forbid(session: Session, fresh: Sequence[_Word], others: Iterable[Suppressed]) -> None:
+    """Suppress the addresses (and these `others`) and withdraw the consent that these words call for. A letter may have gone
+    to an address that was merged since: it is the one that is told of which bounced."""
     suppressions.suppress(
         session,
-        (
-            Suppressed(word.told.email or word.email, word.told.suppresses, word.told.at, word.told.cause)
-            for word in fresh
-            if word.told.suppresses and word.email
-        ),
+        [
+            *others,
+            *(
+                Suppressed(word.told.email or word.email, word.told.suppresses, word.told.at, word.told.cause)
+                for word in fresh
+                if word.told.suppresses and word.email
+            ),
+        ],
     )
     suppressions.withdraw(
         session,

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, event, text
 from sqlalchemy.orm import Session
 
-JUMP = 100_000_000  # ids that lost hours cannot have used up
+JUMP = 100_000_000  # ids that lost hours cannot have used up, were the clock wrong
 # Lost ids may be smaller than some that are here: another transaction was faster. And a sequence is no witness: its WAL is
 # written ahead, so that it comes back as if it had given out up to 32 more.
 SLACK = 100_000
@@ -33,7 +33,8 @@ _FIRST = text(f"INSERT INTO database_home (id, mark) SELECT 1, {_HERE} ON CONFLI
 _SEEN = text("UPDATE database_home SET seen_at = now() WHERE mark = :here AND seen_at < now() - :seen")
 _LOCK = text("SELECT mark, seen_at FROM database_home WHERE mark <> :here FOR UPDATE")
 _OWN = text("SELECT mark, seen_at FROM database_home FOR UPDATE")
-# Of every table that Postgres numbers: the last id that was given out, and that after which it goes on.
+# Of every table that Postgres numbers: the last id that was given out, and that after which it goes on: the microseconds
+# since 2020. Of two restores to one moment neither repeats what the other gave out, for nobody makes a row a microsecond.
 _JUMP = text("""
 WITH numbered AS MATERIALIZED (
     SELECT t.relname AS name, s.oid, coalesce(pg_sequence_last_value(s.oid), 0) AS last
@@ -41,7 +42,9 @@ WITH numbered AS MATERIALIZED (
     JOIN pg_class t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
     WHERE s.relkind = 'S' AND t.relnamespace = CAST(current_schema() AS regnamespace)
 )
-SELECT name, last, setval(CAST(oid AS regclass), last + :jump) AS next FROM numbered
+SELECT name, setval(CAST(oid AS regclass), greatest(last + :jump,
+    CAST(extract(epoch FROM clock_timestamp() - CAST('2020-01-01T00:00Z' AS timestamptz)) * 1000000 AS bigint))) AS next
+FROM numbered
 """)
 _FOUND = text("""
 INSERT INTO restoration (was, is_now, seen_at, last_message_id, next_message_id, last_handover_id, next_handover_id)
@@ -62,9 +65,12 @@ class Found:
     seen_at: datetime
 
 
-def look(session: Session) -> Found | None:
-    """See where this database is, and write down that it was seen. Elsewhere than it was: hold all letters, and let the ids
-    jump; whoever comes second finds nothing any more. Where nothing can be written, nothing is done."""
+def look(session: Session, *, seen: bool = True) -> Found | None:
+    """See where this database is, and write down that it was `seen`. Elsewhere than it was: hold all letters, and let the ids
+    jump; whoever comes second finds nothing any more. Where nothing can be written, nothing is done.
+
+    What dies between the jump and its commit does no harm: what is lost is told by the rows, never by a sequence.
+    """
     found = session.execute(_LOOK).one()
     if found.here is None:
         return None
@@ -72,7 +78,7 @@ def look(session: Session) -> Found | None:
         session.execute(_FIRST)
     elif found.mark != found.here:
         return _restored(session, found.here)
-    elif found.now - found.seen_at >= SEEN:
+    elif seen and found.now - found.seen_at >= SEEN:
         session.execute(_SEEN, {"here": found.here, "seen": SEEN})
     return None
 
@@ -86,7 +92,8 @@ def declare(session: Session) -> Found:
 
 def watch(pool: Engine) -> None:
     """From now on each new connection of this pool looks where it is before anything else: a process that lives on while its
-    database is replaced gives out no id of lost hours."""
+    database is replaced gives out no id of lost hours. That it was seen is for the pulse alone to write: of a snapshot that
+    was brought back somebody still has to say so (`declare`), and the hours that it lost begin when the pulse saw it last."""
     event.listen(pool, "engine_connect", _arrived)
 
 
@@ -114,4 +121,4 @@ def _arrived(connection: Connection) -> None:
     connection.info["arrived"] = True
     with Session(connection) as session, session.begin():
         if session.scalar(_KNOWN):
-            look(session)
+            look(session, seen=False)

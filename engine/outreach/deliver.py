@@ -287,8 +287,8 @@ def _copy(
     name = one_line(f"{reader['first_name']} {reader['last_name']}")
     whole = parcel.sheet.letter(values) if alone else None
     substitutions = {} if alone else parcel.sheet.substitutions(values)
-    code = parcel.codes(reader, links.signer)[-1]
-    return Copy(reader["id"], reader["email"], name, substitutions, headers, code), whole
+    code = parcel.codes(reader, links.signer)[-1:]
+    return Copy(reader["id"], reader["email"], name, substitutions, headers, *code), whole
 
 
 def _one_click(kind: str, addresses: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,8 @@ class Restoration(SQLModel, table=True):
 
 class LostLetter(SQLModel, table=True):
     """A letter of lost hours of which the provider told. `code` names whom it went to and for what, as the letter that would
-    repeat it does (`engine.mail.codes`); `causes`: raw events that told of it; `became_id`: the letter here that it is."""
+    repeat it does (`engine.mail.codes`); `causes`: raw events that told of it; `became_id`: the letter here that it is;
+    `stopped_at`: when somebody stopped letters by its link who is nobody here."""
 
     __tablename__ = "lost_letter"
     __table_args__ = (Index("lost_letter_code_idx", "code", postgresql_where=text("became_id IS NULL")),)
@@ -53,3 +54,4 @@ class LostLetter(SQLModel, table=True):
     at: datetime = Field(sa_column=moment())
     causes: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False, server_default=text("'{}'")))
     became_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    stopped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

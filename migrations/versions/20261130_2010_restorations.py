@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("causes", sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("became_id", sa.BigInteger(), nullable=True),
+        sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("message_id", name=op.f("lost_letter_pkey")),
     )
     op.create_index("lost_letter_code_idx", "lost_letter", ["code"], postgresql_where=sa.text("became_id IS NULL"))

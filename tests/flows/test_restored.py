@@ -89,7 +89,7 @@ def work(deps: Deps) -> None:
 
 def release(deps: Deps, **said: bool) -> tuple[list[str], int]:
     with deps.work() as (session, now):
-        held, skipped, happened = sending.release(session, now, **{"presume": False, "replayed": False} | said)
+        held, skipped, happened = sending.release(session, now, **{"presumed": False, "replayed": False} | said)
         deps.react(session, happened, now)
     return sorted(held), skipped
 
@@ -197,7 +197,8 @@ def test_where_nobody_can_tell_campaign_letters_that_are_due_are_taken_to_have_l
     intake.drain(deps, bell.INTAKE)
     with restored(deps, servers) as again:
         came(again)
-        assert release(again, presume=True) == (["restored"], 2)
+        work(again)  # her steps are taken again
+        assert release(again, presumed=True) == (["restored"], 2)
         work(again)
         assert states(again)["skipped"] == 2
         assert got(again).total() == 1

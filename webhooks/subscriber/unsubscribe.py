@@ -14,7 +14,7 @@ from engine.bootstrap import Deps
 from engine.events import Event
 from engine.languages import catalogue
 from engine.letters import links
-from engine.mail import unsubscribing
+from engine.mail import lost, unsubscribing
 from engine.mail.unsubscribing import CHAPTER, EVERYTHING, SCOPES, Addressed
 from engine.people.consent import KINDS
 from webhooks.pages import page
@@ -44,6 +44,7 @@ def show(request: Request) -> Response:
     if named is None:
         return door.stranger(request)
     with deps.work() as (session, now):
+        named = lost.known_as(session, *named)
         letter = unsubscribing.addressed(session, *named)
     return _buttons(request, letter, named[0], now) if letter else door.stranger(request)
 
@@ -65,6 +66,7 @@ def _act(request: Request, given: Fields) -> Response:
         return Response()
     scope = door.first(given, "scope")
     with deps.work() as (session, now):
+        named = lost.known_as(session, *named)
         letter = unsubscribing.addressed(session, *named)
         pressed = letter is not None and scope in BUTTONS and door.form_holds(deps.signer, token, given, now)
         if letter and pressed:
@@ -80,7 +82,9 @@ def _act(request: Request, given: Fields) -> Response:
 
 def _one_click(deps: Deps, contact_id: int, message_id: int) -> None:
     with deps.work() as (session, now):
-        stopped = unsubscribing.unsubscribe(session, contact_id, message_id, EVERYTHING, now, source=ONE_CLICK)
+        whose = lost.known_as(session, contact_id, message_id)
+        stopped = unsubscribing.unsubscribe(session, *whose, EVERYTHING, now, source=ONE_CLICK)
+        stopped = stopped or lost.stop(session, contact_id, message_id, now)
         everything = deps.react(session, stopped, now)
     deps.ring_for(everything)
 
