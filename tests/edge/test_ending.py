@@ -72,7 +72,7 @@ def web(request: pytest.FixtureRequest) -> Iterator[Web]:
 
 @pytest.mark.parametrize("web", [30], indirect=True)
 def test_connections_that_stand_are_answered_once_more_and_told_that_it_was_the_last_time(web: Web):
-    with web.asked() as used, web.connect() as unused:
+    with web.connect() as unused, web.asked() as used:  # the second was answered, so that the first was taken, too
         web.process.terminate()
         until(web.refuses)
         sleep(0.3)  # longer than it takes to end when there is nobody

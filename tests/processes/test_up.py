@@ -148,7 +148,7 @@ def test_a_worker_runs_alone_serves_its_numbers_and_dies_whole(system: System):
             return page.status == 200
         return False
 
-    system.wait_for(served, 20, "the numbers of a worker alone")
+    system.wait_for(served, 60, "the numbers of a worker alone")
     below = psutil.Process(alone.pid).children(recursive=True)
     assert len(below) == 2
     alone.kill()
