@@ -21,7 +21,7 @@ LEFT_OUT = {
 _NAMES = re.compile(
     r"(^|_)(id|key|hash|token|nonce|digest|url|code|session|version|cursor|upto|browser|keys|by)$|^(body|body_html|"
     r"body_text|source_text|excused|attempts|doubts|lease|reason|detail|tries|together|answer|headers|run|rotation|history|"
-    r"served_chapter|given_on|email|slug|place|position|definition|picture|engaged|land|zips)$"
+    r"served_chapter|given_on|gave_peaks_at|email|slug|place|position|definition|picture|engaged|land|zips)$"
 )
 _REASONS = {("inbound_event", "reason"), ("enrollment", "reason"), ("message", "reason"), ("suppression", "reason")}
 
