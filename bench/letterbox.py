@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep, time
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import urllib3
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench import running
+from bench.provider import event
 from bench.sink import Taker, serve
 from webhooks.sendgrid import SIGNATURE, TIMESTAMP
 
@@ -67,7 +67,7 @@ class _Box:
             self.letters[each["custom_args"]["gs_message"]] += 1
             self.readers[email] += 1
             for kind in KINDS:
-                self.waiting.put(_event(kind, {"email": email, **each["custom_args"]}))
+                self.waiting.put(event(kind, {"email": email, **each["custom_args"]}))
 
     def tell(self) -> Mapping[str, object]:
         """What there was until now."""
@@ -135,14 +135,6 @@ class Front:
             self.address, self.port, ssl_context=trusting, server_hostname=self.host, assert_hostname=self.host,
             maxsize=connections, block=True, retries=retries, timeout=timeout,
         )  # fmt: skip
-
-
-def _event(kind: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    name = uuid4().hex
-    return {
-        **told, "event": kind, "timestamp": int(time()), "category": ["letters"], "sg_event_id": name,
-        "sg_message_id": f"{name}.recvd-6fcf75d984-82gsx-1-6745f2c1-2.0", "smtp-id": f"<{name}@geopod-ismtpd-1>",
-    } | ({"response": "250 2.0.0 OK"} if kind == "delivered" else {})  # fmt: skip
 
 
 @dataclass(slots=True)

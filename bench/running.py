@@ -168,7 +168,10 @@ def servers(
             ending.callback(_end, postgres_or_redis)
             if command is commands[0]:
                 postgres = psutil.Process(postgres_or_redis.pid)
-        _await(lambda: _database_made(places) and bells.answers(places.redis_url), "the embedded servers do not answer")
+        _await(
+            lambda: database_made(places.database_url) and bells.answers(places.redis_url),
+            "the servers do not answer",
+        )
         pool = make_pool(places.database_url, size=1)
         migrate.upgrade(pool)
         pool.dispose()
@@ -214,9 +217,10 @@ def web(
         _end(process)
 
 
-def _database_made(places: Places) -> bool:
+def database_made(url: str) -> bool:
+    """Whether the server of this URL answers and has our database, which is made if it is not there."""
     try:
-        with psycopg.connect(places.database_url, dbname="postgres", connect_timeout=2, autocommit=True) as admin:
+        with psycopg.connect(url, dbname="postgres", connect_timeout=2, autocommit=True) as admin:
             admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(embedded.DATABASE)))
     except psycopg.OperationalError:
         return False

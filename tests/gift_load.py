@@ -18,12 +18,10 @@ RATE = 20
 
 @dataclass
 class Load:
-    """A steady stream of gifts; each is offered until it is answered 200, as ActBlue would. `before`: gifts from earlier;
-    `rate`: gifts a second."""
+    """A steady stream of gifts; each is offered until it is answered 200, as ActBlue would. `before`: gifts from earlier."""
 
     system: System
     before: int = 0
-    rate: float = RATE
     answered: list[bytes] = field(default_factory=list)
     slowest: float = 0.0
     failures: int = 0
@@ -50,14 +48,14 @@ class Load:
             due = monotonic()
             while not self.stopping.is_set():
                 pool.submit(self.offer)
-                due += 1 / self.rate
+                due += 1 / RATE
                 sleep(max(0.0, due - monotonic()))
 
 
 @contextmanager
-def load(system: System, rate: float = RATE) -> Iterator[Load]:
+def load(system: System) -> Iterator[Load]:
     """Gifts arrive while the block runs; at its end all that were begun have been answered."""
-    running = Load(system, booked(system), rate)
+    running = Load(system, booked(system))
     thread = Thread(target=running.run)
     thread.start()
     try:

@@ -198,7 +198,10 @@ def _servers(world: World, postgres: Places, redis_places: Places) -> Iterator[S
     keep = embedded.redis_server(redis_places)
     supervisor.add(Child("redis", host.logged(keep.argv, world.logs / "redis"), path, keep.cwd, last=True))
     try:
-        _await(lambda: _database_made(world) and bells.answers(world.redis_url), "the servers do not answer")
+        _await(
+            lambda: running.database_made(world.database_url) and bells.answers(world.redis_url),
+            "the servers do not answer",
+        )
         yield supervisor
     finally:
         supervisor.stop(2 * host.STOP_SECONDS)
@@ -283,17 +286,6 @@ def _tended(stage: Stage) -> Iterator[None]:
 
 def _complete(stage: Stage) -> bool:
     return all(stage.of_host(name, what) for name, all_of in HOSTS.items() for what in all_of)
-
-
-def _database_made(world: World) -> bool:
-    try:
-        with psycopg.connect(world.database_url, dbname="postgres", connect_timeout=2, autocommit=True) as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(embedded.DATABASE)))
-    except psycopg.OperationalError:
-        return False
-    except psycopg.errors.DuplicateDatabase:
-        pass
-    return True
 
 
 def _await(reached: Any, otherwise: str) -> None:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Date, DateTime
+from sqlalchemy import ARRAY, Date, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.tables.columns import metadata
@@ -21,7 +21,7 @@ LEFT_OUT = {
 _NAMES = re.compile(
     r"(^|_)(id|key|hash|token|nonce|digest|url|code|session|version|cursor|upto|browser|keys|by)$|^(body|body_html|"
     r"body_text|source_text|excused|attempts|doubts|lease|reason|detail|tries|together|answer|headers|run|rotation|history|"
-    r"served_chapter|given_on|gave_peaks_at|email|slug|place|position|definition|picture|engaged|land|zips)$"
+    r"served_chapter|given_on|email|slug|place|position|definition|picture|engaged|land|zips)$"
 )
 _REASONS = {("inbound_event", "reason"), ("enrollment", "reason"), ("message", "reason"), ("suppression", "reason")}
 
@@ -87,6 +87,8 @@ def _told(table: str, row: dict[str, Any]) -> dict[str, Any]:
         value = row.get(column.name)
         if isinstance(column.type, DateTime | Date) or _names(table, column.name):
             told[column.name] = value not in (None, "", "\\x")
+        elif isinstance(column.type, ARRAY) and isinstance(column.type.item_type, DateTime):
+            told[column.name] = len(value)
         elif isinstance(column.type, JSONB):
             told[column.name] = _plain(value)
         elif isinstance(value, str):

@@ -253,7 +253,8 @@ def test_upkeep_goes_on_when_stripe_does_not_answer(house: Deps, stripe: FakeStr
     stripe.mishaps = [500, 500]
     upkeep.run(house, SCHEDULE)
     assert len(notices(house, stripe_catch_up.FAILED)) == 1
-    assert rows(house, "SELECT name FROM chore WHERE due_at <= now()") == []
+    left = rows(house, "SELECT name FROM chore WHERE due_at <= now() OR finished_at IS NULL ORDER BY name")
+    assert left == [("archive",), ("events",)]  # they begin a day after they are planned
 
 
 def test_a_house_without_a_key_asks_nobody(deps: Deps, settings: Settings):

@@ -1,19 +1,15 @@
 """`groundswell up` as its user meets it: it starts, says where to look, ends, and starts again whatever happened."""
 
 import json
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
-import psutil
 import pytest
 
 from engine.adapters.embedded import postgres_data
 from engine.adapters.supervisor import remove_stale_pidfile
-from engine.settings import ROOT
 from tests.make import actblue_body, raw
-from tests.system import GROUNDSWELL, System, clean_environment, free_port
+from tests.system import System, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -133,27 +129,6 @@ def test_a_person_lets_campaigns_go_on(system: System):
     assert system.query("SELECT count(*) FROM notice WHERE resolved_at IS NULL") == [(0,)]
     again = system.run("letters", "resume")
     assert (again.returncode, again.stdout) == (1, "nothing was stopped\n")
-
-
-def test_a_worker_runs_alone_serves_its_numbers_and_dies_whole(system: System):
-    port = free_port()
-    environment = clean_environment(
-        DATABASE_URL=system.places.database_url, REDIS_URL=system.places.redis_url, METRICS_PORT=str(port),
-        GROUNDSWELL_DATA_DIR=str(system.data),
-    )  # fmt: skip
-    alone = subprocess.Popen([*GROUNDSWELL, "worker", "--group", "feedback"], env=environment, cwd=ROOT)
-
-    def served() -> bool:
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as page:
-            return page.status == 200
-        return False
-
-    system.wait_for(served, 60, "the numbers of a worker alone")
-    below = psutil.Process(alone.pid).children(recursive=True)
-    assert len(below) == 2
-    alone.kill()
-    alone.wait(5)
-    system.wait_for(lambda: not any(process.is_running() for process in below), 5, "its children die with it")
 
 
 def test_env_prints_what_scripts_need_and_masks_secrets(system: System):

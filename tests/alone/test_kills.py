@@ -16,20 +16,19 @@ pytestmark = pytest.mark.slow
 
 KINDS = ("web", "intake", "feedback", "receipts", "delivery", "outreach", "pulse", "postgres", "redis")
 KILLS = 20
-RATE = 10  # gifts a second; other tests use the machine as well
 
 
 def test_twenty_kills_of_each_kind_of_process_lose_and_double_nothing(system: System):
     chosen = random.Random(20261103)
     killed: Counter[str] = Counter()
-    with load(system, RATE) as running:
+    with load(system) as running:
         for _ in range(KILLS):
             for kind in chosen.sample(KINDS, len(KINDS)):
                 sleep(chosen.uniform(0.05, 0.35))
                 killed[kind] += kill(system, kind)
     assert killed == dict.fromkeys(KINDS, KILLS)
-    settled(system, running.gifts, 180)
-    assert len(running.answered) > 500
+    settled(system, running.gifts, 60)
+    assert len(running.answered) > 1000
     assert_each_once(system, running.gifts)
 
 
