@@ -6,6 +6,7 @@ from contextlib import suppress
 from time import sleep
 
 import psutil
+import psycopg
 import pytest
 
 from tests.gift_load import assert_each_once, load, settled
@@ -27,9 +28,16 @@ def test_twenty_kills_of_each_kind_of_process_lose_and_double_nothing(system: Sy
                 sleep(chosen.uniform(0.05, 0.35))
                 killed[kind] += kill(system, kind)
     assert killed == dict.fromkeys(KINDS, KILLS)
+    system.wait_for(lambda: database_answers(system), 20, "the database, which may have been the last that was killed")
     settled(system, running.gifts, 60)
     assert len(running.answered) > 1000
     assert_each_once(system, running.gifts)
+
+
+def database_answers(system: System) -> bool:
+    with suppress(psycopg.OperationalError):
+        return bool(system.query("SELECT 1"))
+    return False
 
 
 def kill(system: System, kind: str) -> int:
